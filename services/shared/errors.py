@@ -1,0 +1,120 @@
+"""One tree of errors for all services.
+
+::
+
+    AttuneError                     code, retriable, grpc_status
+    ├── BadInput                    what was sent is wrong; sending it again will not help
+    │   ├── EventRefused            an event goes to dead-letters with this code
+    │   └── ProductUnknown, ShopperUnknown, …
+    ├── AccessRefused               who calls is not known, or may not
+    ├── BadSetting                  the process was told something it cannot work with
+    ├── BundleRefused               a model bundle is damaged or of another schema
+    └── Unavailable                 an outside system does not answer; retriable
+        ├── RedisUnavailable, KafkaUnavailable
+        └── CatalogLoading
+
+``code`` is a constant that callers may compare; the message is for people and says what,
+where and what to do. ``services.shared.grpc_server`` maps a whole tree to statuses once.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import grpc
+
+
+class AttuneError(Exception):
+    """The root: anything Attune itself raises."""
+
+    code: str = "INTERNAL"
+    retriable: ClassVar[bool] = False
+    grpc_status: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+
+
+class BadInput(AttuneError):
+    """What was sent is wrong; sending it again as it is will not help."""
+
+    code = "INVALID_REQUEST"
+    grpc_status = grpc.StatusCode.INVALID_ARGUMENT
+
+    def __init__(self, message: str, *, fields: tuple[tuple[str, str], ...] = ()) -> None:
+        """``fields`` are pairs of a field's path and what is wrong with it."""
+        super().__init__(message)
+        self.fields = fields
+
+
+class EventRefused(BadInput):
+    """An event cannot be read or breaks a limit; it goes to ``dead-letters`` with ``code``."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ProductUnknown(BadInput):
+    """The catalogue does not have the product."""
+
+    code = "PRODUCT_UNKNOWN"
+    grpc_status = grpc.StatusCode.NOT_FOUND
+
+
+class ShopperUnknown(BadInput):
+    """Nothing is known of the shopper."""
+
+    code = "SHOPPER_UNKNOWN"
+    grpc_status = grpc.StatusCode.NOT_FOUND
+
+
+class Unauthenticated(AttuneError):
+    """The call carries no API key, or one that is not known."""
+
+    code = "API_KEY_INVALID"
+    grpc_status = grpc.StatusCode.UNAUTHENTICATED
+
+
+class ScopeMissing(AttuneError):
+    """The API key does not hold the scope that the method needs."""
+
+    code = "SCOPE_MISSING"
+    grpc_status = grpc.StatusCode.PERMISSION_DENIED
+
+
+class BadSetting(AttuneError):
+    """A setting is missing, unknown or out of range; the process does not start."""
+
+    code = "BAD_SETTING"
+    grpc_status = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class BundleRefused(AttuneError):
+    """A model bundle is damaged, of another schema, or computes something else here."""
+
+    code = "BUNDLE_REFUSED"
+    grpc_status = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class Unavailable(AttuneError):
+    """An outside system does not answer now."""
+
+    code = "UNAVAILABLE"
+    retriable = True
+    grpc_status = grpc.StatusCode.UNAVAILABLE
+
+
+class RedisUnavailable(Unavailable):
+    """Redis does not answer, or refuses to write."""
+
+    code = "REDIS_UNAVAILABLE"
+
+
+class KafkaUnavailable(Unavailable):
+    """No Kafka broker answers."""
+
+    code = "KAFKA_UNAVAILABLE"
+
+
+class CatalogLoading(Unavailable):
+    """The catalogue has not been read to its end yet."""
+
+    code = "CATALOG_LOADING"

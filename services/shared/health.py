@@ -1,0 +1,53 @@
+"""The standard gRPC health service (``grpc.health.v1``) of one process.
+
+The empty name ``""`` is the whole process; it is NOT_SERVING until :meth:`Health.ready` and
+again from :meth:`Health.not_ready` on, so an orchestrator sends work to ready processes only.
+"""
+
+from __future__ import annotations
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+
+
+class Health:
+    """Says whether a process is ready; add it to a server with :meth:`add_to`."""
+
+    def __init__(self) -> None:
+        self._servicer = HealthServicer()
+        self._ready = False
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Answer ``grpc.health.v1.Health`` on ``server``."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the process was last said to be ready."""
+        return self._ready
+
+    async def ready(self) -> None:
+        """From now on the process takes work."""
+        await self._set(ready=True)
+
+    async def not_ready(self) -> None:
+        """From now on it does not: still starting, cut off, or shutting down."""
+        await self._set(ready=False)
+
+    async def _set(self, *, ready: bool) -> None:
+        status = health_pb2.HealthCheckResponse.ServingStatus
+        self._ready = ready
+        await self._servicer.set("", status.SERVING if ready else status.NOT_SERVING)
+
+
+async def serve_health(health: Health, *, host: str, port: int) -> tuple[grpc.aio.Server, int]:
+    """Start a server that answers health only; for processes without other gRPC methods.
+
+    Returns the server and its port (a free one for ``port`` 0).
+    """
+    server = grpc.aio.server()
+    health.add_to(server)
+    bound = server.add_insecure_port(f"{host}:{port}")
+    await server.start()
+    return server, bound

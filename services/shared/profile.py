@@ -1,0 +1,170 @@
+"""A shopper's profile: a bounded set of events for each kind, never a sum.
+
+A profile is what the shopper's events leave after *set union and cutting*: of each kind the
+newest :data:`BOUNDS` entries, ordered by (time, event id). :func:`merge` is associative,
+commutative and idempotent, so any order, any repetition and any split of the events over
+workers and batches ends in the same profile, and nothing can be counted twice because
+nothing is added up. It is a join semilattice, as in state-based CRDTs (Shapiro et al.,
+"Conflict-free Replicated Data Types", SSS 2011).
+
+Where one event id comes with two different contents (a producer's mistake), the greater
+entry wins: keeping the maximum commutes with cutting away the oldest, the minimum would not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+
+
+class Entry(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
+    """What all kinds share. ``at`` is microseconds since 1970, by the shop's clock.
+
+    ``line`` tells the products of one event apart (the lines of an order), else it is 0.
+    """
+
+    at: int
+    event_id: str
+    line: int
+
+
+class Search(Entry, frozen=True, order=True, array_like=True, gc=False):
+    """Words searched for."""
+
+    query: str
+
+
+class Touch(Entry, frozen=True, order=True, array_like=True, gc=False):
+    """A product that was viewed, clicked or refused."""
+
+    product_id: str
+
+
+class Shown(Entry, frozen=True, order=True, array_like=True, gc=False):
+    """Products that were shown together, in their order."""
+
+    product_ids: tuple[str, ...]
+
+
+class Cart(Entry, frozen=True, order=True, array_like=True, gc=False):
+    """A change of the cart; ``quantity`` is negative for what was taken out."""
+
+    product_id: str
+    quantity: int
+
+
+class Purchase(Entry, frozen=True, order=True, array_like=True, gc=False):
+    """One line of an order. ``unit_price`` is in millionths of ``currency``; "" if unknown."""
+
+    product_id: str
+    order_id: str
+    quantity: int
+    unit_price: int
+    currency: str
+
+
+class Cancel(Entry, frozen=True, order=True, array_like=True, gc=False):
+    """An order, or one product of it, taken back; ``product_id`` "" means the whole order."""
+
+    product_id: str
+    order_id: str
+    quantity: int
+
+
+class Rating(Entry, frozen=True, order=True, array_like=True, gc=False):
+    """A product rated with 1 to 5 stars."""
+
+    product_id: str
+    stars: int
+
+
+class Link(Entry, frozen=True, order=True, array_like=True, gc=False):
+    """A visitor that became this user (``linked``), or stopped being so (logout)."""
+
+    visitor_id: str
+    linked: bool
+
+
+class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """All that is kept of one shopper. Each tuple is ordered, oldest first, and bounded.
+
+    ``first_seen`` and ``last_seen`` are microseconds since 1970; 0 in an empty profile.
+    """
+
+    first_seen: int = 0
+    last_seen: int = 0
+    searches: tuple[Search, ...] = ()
+    views: tuple[Touch, ...] = ()
+    carts: tuple[Cart, ...] = ()
+    purchases: tuple[Purchase, ...] = ()
+    cancels: tuple[Cancel, ...] = ()
+    impressions: tuple[Shown, ...] = ()
+    clicks: tuple[Touch, ...] = ()
+    ratings: tuple[Rating, ...] = ()
+    not_interested: tuple[Touch, ...] = ()
+    links: tuple[Link, ...] = ()
+
+
+BOUNDS: Final[Mapping[str, int]] = {
+    "searches": 20,
+    "views": 100,
+    "carts": 50,
+    "purchases": 100,
+    "cancels": 100,
+    "impressions": 50,
+    "clicks": 50,
+    "ratings": 50,
+    "not_interested": 50,
+    "links": 20,
+}
+"""How many entries of each kind are kept; the names are those of :class:`Profile`."""
+
+EMPTY: Final = Profile()
+
+E = TypeVar("E", bound=Entry)
+
+
+def newest(entries: Iterable[E], bound: int) -> tuple[E, ...]:
+    """The ``bound`` greatest entries by (time, event id, line), one for each event and line."""
+    kept: dict[tuple[str, int], E] = {}
+    for entry in entries:
+        key = (entry.event_id, entry.line)
+        known = kept.get(key)
+        if known is None or entry > known:
+            kept[key] = entry
+    return tuple(sorted(kept.values())[-bound:])
+
+
+def merge(one: Profile, other: Profile) -> Profile:
+    """Everything both know: set union, then cutting to :data:`BOUNDS`."""
+    if one == EMPTY or other == EMPTY:
+        return other if one == EMPTY else one
+    kinds = {
+        kind: newest((*getattr(one, kind), *getattr(other, kind)), bound)
+        for kind, bound in BOUNDS.items()
+    }
+    return Profile(
+        first_seen=min(one.first_seen, other.first_seen),
+        last_seen=max(one.last_seen, other.last_seen),
+        **kinds,
+    )
+
+
+def linked_visitors(profile: Profile) -> tuple[str, ...]:
+    """The visitors that are this user now: linked, and not signed out since; newest first."""
+    latest = {link.visitor_id: link for link in profile.links}
+    live = (link for link in latest.values() if link.linked)
+    return tuple(link.visitor_id for link in sorted(live, reverse=True))
+
+
+def bought(profile: Profile) -> tuple[Purchase, ...]:
+    """The purchases that were not taken back since, oldest first."""
+    taken_back = {(cancel.order_id, cancel.product_id) for cancel in profile.cancels}
+    return tuple(
+        line
+        for line in profile.purchases
+        if (line.order_id, "") not in taken_back
+        and (line.order_id, line.product_id) not in taken_back
+    )

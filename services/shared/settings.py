@@ -1,0 +1,48 @@
+"""Settings: one frozen object for each service, read once from the environment.
+
+A service declares a frozen ``msgspec.Struct``; each field ``kafka_servers`` is told by the
+variable ``PREFIX_KAFKA_SERVERS``. An unknown name under the prefix, a missing one or a
+value out of range stops the start with one sentence that names the variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from services.shared.errors import BadSetting
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def read_settings(kind: type[S], *, prefix: str, environ: Mapping[str, str]) -> S:
+    """Read ``kind`` from the variables of ``environ`` that start with ``prefix``.
+
+    Raises BadSetting, naming the variable and what it may be.
+    """
+    told = {
+        name.removeprefix(prefix).lower(): value
+        for name, value in environ.items()
+        if name.startswith(prefix)
+    }
+    known = {field.name: field for field in msgspec.structs.fields(kind)}
+    for name in told.keys() - known.keys():
+        raise BadSetting(
+            f"{prefix}{name.upper()} is not a setting; "
+            f"known are {', '.join(sorted(prefix + n.upper() for n in known))}"
+        )
+    for name, field in known.items():
+        if field.required and name not in told:
+            raise BadSetting(f"{prefix}{name.upper()} is missing and has no default")
+    try:
+        return msgspec.convert(told, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadSetting(_sentence(error, prefix)) from error
+
+
+def _sentence(error: msgspec.ValidationError, prefix: str) -> str:
+    what, _, path = str(error).partition(" - at `$.")
+    name = prefix + path.rstrip("`").upper() if path else prefix + "*"
+    return f"{name}: {what[:1].lower()}{what[1:]}"

@@ -1,0 +1,54 @@
+"""How a shopper, and what belongs to one, is named in Kafka and in Redis.
+
+A *subject* is ``u:`` + user id where there is a user, else ``v:`` + visitor id. The key of
+a ``shopper-events`` record is ``shop_id/subject``; all Redis keys of one shopper share the
+hash tag ``{shop_id/subject}``, so a Redis Cluster keeps them in one slot.
+"""
+
+from __future__ import annotations
+
+
+def subject_of(user_id: str, visitor_id: str) -> str:
+    """``u:`` + the user, else ``v:`` + the visitor. One of them must be set."""
+    return f"u:{user_id}" if user_id else f"v:{visitor_id}"
+
+
+def event_key(shop_id: str, subject: str) -> bytes:
+    """The key of a ``shopper-events`` record."""
+    return f"{shop_id}/{subject}".encode()
+
+
+def product_key(shop_id: str, product_id: str) -> bytes:
+    """The key of a ``catalog`` or ``offers`` record."""
+    return f"{shop_id}/{product_id}".encode()
+
+
+def split_key(key: bytes) -> tuple[str, str]:
+    """The two parts of a key; a shop id has no slash, so the first one parts them.
+
+    Raises ValueError for a key without a slash or that is not UTF-8.
+    """
+    shop_id, slash, rest = key.decode().partition("/")
+    if not (shop_id and slash and rest):
+        raise ValueError("a key must be shop_id/id")
+    return shop_id, rest
+
+
+def profile_redis_key(shop_id: str, subject: str) -> str:
+    """Where Redis keeps a profile."""
+    return f"attune:profile:{{{shop_id}/{subject}}}"
+
+
+def trend_redis_key(shop_id: str, partition: int, hour: int) -> str:
+    """Where Redis keeps one hour's counts of one partition; ``hour`` is Unix time // 3600."""
+    return f"attune:trend:{{{shop_id}/{partition}}}:{hour}"
+
+
+def trend_fence_redis_key(shop_id: str, partition: int) -> str:
+    """Where Redis keeps the offset up to which a partition's events are counted."""
+    return f"attune:trend:{{{shop_id}/{partition}}}:fence"
+
+
+def trend_partitions_redis_key(shop_id: str) -> str:
+    """Where Redis keeps the set of partitions that have trend counts."""
+    return f"attune:trend:{{{shop_id}}}:partitions"

@@ -1,0 +1,59 @@
+"""Structured logs and Prometheus metrics, set up once by each entry point.
+
+A log event is a constant name with fields, one JSON object a line; shoppers appear in logs
+as a hash only (:func:`shopper_hash`). Metrics are declared where they are counted, carry
+their unit in the name and take labels from closed sets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+
+import structlog
+from prometheus_client import start_http_server
+
+
+def configure_logs(service: str, level: str = "info") -> None:
+    """Write logs of ``service`` to standard error as JSON, also those of libraries."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def serve_metrics(host: str, port: int) -> int:
+    """Serve this process's metrics over HTTP; answers the port (a free one for 0)."""
+    server, _ = start_http_server(port, addr=host)
+    return int(server.server_port)
+
+
+def shopper_hash(shop_id: str, subject: str) -> str:
+    """A short name for a shopper in logs: tells two apart, tells nobody who it is.
+
+    Not a pseudonym to store: it is unkeyed and only for a log's short life.
+    """
+    return hashlib.blake2b(f"{shop_id}/{subject}".encode(), digest_size=6).hexdigest()
