@@ -26,8 +26,8 @@ def generate(target: Path) -> None:
     target.mkdir(parents=True)
     ours = sorted(path.relative_to(ROOT) for path in (ROOT / "attune").rglob("*.proto"))
     theirs = sorted(path.relative_to(THIRD_PARTY) for path in THIRD_PARTY.rglob("*.proto"))
-    google_types = Path(list(rpc.__path__)[0]).parents[1]
-    google_core = Path(list(grpc_tools.__path__)[0]) / "_proto"
+    google_types = Path(next(iter(rpc.__path__))).parents[1]
+    google_core = Path(next(iter(grpc_tools.__path__))) / "_proto"
     status = protoc.main(
         [
             "protoc",
