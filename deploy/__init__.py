@@ -1,0 +1,1 @@
+"""How Attune is run: here (`local`) and elsewhere (`helm`, `images`)."""

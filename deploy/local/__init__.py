@@ -1,0 +1,1 @@
+"""The embedded stack: Kafka, a Redis-compatible server and our services on one machine."""

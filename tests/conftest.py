@@ -1,0 +1,64 @@
+"""What tests of several folders share: real servers, started once a session."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.kafka import EmbeddedKafka
+from deploy.local.redis import EmbeddedRedis
+from deploy.local.topics import create_topics
+
+
+@pytest.fixture(scope="session")
+def kafka_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The session's Kafka; use :func:`topic_prefix` for topics of your own."""
+    kafka = EmbeddedKafka(tmp_path_factory.mktemp("kafka"))
+    kafka.start()
+    yield kafka.servers
+    kafka.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The session's Redis; use :func:`shop_id` for keys of your own."""
+    redis = EmbeddedRedis(tmp_path_factory.mktemp("redis"))
+    redis.start()
+    yield redis.url
+    redis.stop()
+
+
+@pytest.fixture
+def topic_prefix(kafka_servers: str) -> str:
+    """The prefix of topics that exist for this test only, such as ``t3f9a1c.``."""
+    prefix = f"t{secrets.token_hex(3)}."
+    asyncio.run(create_topics(kafka_servers, prefix=prefix))
+    return prefix
+
+
+@pytest.fixture
+def shop_id() -> str:
+    """A shop that no other test knows."""
+    return f"shop-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    """A Kafka of the test's own, to stop, kill and start again; it runs, without topics."""
+    kafka = EmbeddedKafka(tmp_path / "kafka")
+    kafka.start()
+    yield kafka
+    kafka.kill()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A Redis of the test's own, to stop, kill and start again; it runs."""
+    redis = EmbeddedRedis(tmp_path / "redis")
+    redis.start()
+    yield redis
+    redis.kill()
