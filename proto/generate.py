@@ -19,19 +19,29 @@ ROOT = Path(__file__).parent
 THIRD_PARTY = ROOT / "third_party"
 
 
+def contracts() -> list[Path]:
+    """Our own files, relative to ``proto/``."""
+    return sorted(path.relative_to(ROOT) for path in (ROOT / "attune").rglob("*.proto"))
+
+
+def include_options() -> list[str]:
+    """What tells protoc where to find our files and those that they import."""
+    google_types = Path(next(iter(rpc.__path__))).parents[1]
+    google_core = Path(next(iter(grpc_tools.__path__))) / "_proto"
+    return [f"-I{folder}" for folder in (ROOT, THIRD_PARTY, google_core, google_types)]
+
+
 def generate(target: Path) -> None:
     """Replace ``target`` by code generated anew. Raises SystemExit with protoc's status."""
     if target.exists():
         shutil.rmtree(target)
     target.mkdir(parents=True)
-    ours = sorted(path.relative_to(ROOT) for path in (ROOT / "attune").rglob("*.proto"))
+    ours = contracts()
     theirs = sorted(path.relative_to(THIRD_PARTY) for path in THIRD_PARTY.rglob("*.proto"))
-    google_types = Path(next(iter(rpc.__path__))).parents[1]
-    google_core = Path(next(iter(grpc_tools.__path__))) / "_proto"
     status = protoc.main(
         [
             "protoc",
-            *(f"-I{folder}" for folder in (ROOT, THIRD_PARTY, google_core, google_types)),
+            *include_options(),
             f"--python_out={target}",
             f"--grpc_python_out={target}",
             f"--mypy_out=quiet:{target}",

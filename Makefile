@@ -1,0 +1,125 @@
+# Everything that is done with this project. `make help` lists it.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+# Which Python to make environments with; 3.11 or newer.
+PYTHON ?=
+export PYTHON
+export PYTHONPATH := .:build/gen
+
+PROTOS   := $(shell find proto -name '*.proto')
+RUN      := .venv/bin
+DEV      := .venv-dev/bin
+LOCKS    := deploy/locks
+ONLY     ?=
+
+##@ Run
+
+.PHONY: demo
+demo: .venv/.ready build/gen/.ready ## Run the whole path on real servers and real data (ONCE=1: then stop)
+	@$(RUN)/python -m deploy.local demo $(if $(ONCE),--once)
+
+.PHONY: up
+up: .venv/.ready build/gen/.ready ## Start Kafka, Redis, the worker and the server, and leave them running
+	@$(RUN)/python -m deploy.local up
+
+.PHONY: down
+down: ## Stop what demo or up left running
+	@if [ -x $(RUN)/python ]; then $(RUN)/python -m deploy.local down; else echo "nothing is running"; fi
+
+##@ Check
+
+.PHONY: test
+test: .venv-dev/.ready build/gen/.ready ## Run every test and show the coverage (ONLY=tests/unit: some)
+	$(DEV)/pytest --cov --cov-report=term $(ONLY)
+
+.PHONY: check
+check: check-format check-lint check-types check-imports check-proto check-dead check-locks ## Run all checks below
+
+.PHONY: check-format
+check-format: .venv-dev/.ready ## Format of Python and proto files
+	$(DEV)/ruff format --check --quiet
+	cd proto && ../$(DEV)/buf format --diff --exit-code . --path attune
+
+.PHONY: check-lint
+check-lint: .venv-dev/.ready ## Lint
+	$(DEV)/ruff check --quiet
+
+.PHONY: check-types
+check-types: .venv-dev/.ready build/gen/.ready ## Strict types
+	$(DEV)/mypy
+
+.PHONY: check-imports
+check-imports: .venv-dev/.ready build/gen/.ready ## Which module may import which
+	$(DEV)/lint-imports
+
+.PHONY: check-proto
+check-proto: .venv-dev/.ready ## Contracts: style, and nothing that breaks the last release
+	$(DEV)/python proto/image.py build/contracts.binpb
+	$(DEV)/buf lint build/contracts.binpb --config proto/buf.yaml --path attune
+	$(DEV)/buf breaking build/contracts.binpb --against proto/baseline/contracts.binpb --config proto/buf.yaml --path attune
+
+.PHONY: check-dead
+check-dead: .venv-dev/.ready ## Code that nothing uses
+	$(DEV)/vulture
+
+.PHONY: check-locks
+check-locks: ## Locks hold neither addresses nor paths of a machine
+	@! grep -nE '://|^-|file:|/(home|root|tmp|opt|usr)/' $(LOCKS)/*.txt
+
+##@ Model
+
+.PHONY: model
+model: .venv-dev/.ready build/gen/.ready ## Train the committed bundle again (same seed, same data)
+	$(DEV)/python -m model_export all
+
+.PHONY: verify-model
+verify-model: .venv-dev/.ready build/gen/.ready ## Check the bundle's sums, golden outputs and report
+	$(DEV)/python -m model_export verify
+
+##@ Maintain
+
+.PHONY: format
+format: .venv-dev/.ready ## Format Python and proto files
+	$(DEV)/ruff format
+	$(DEV)/ruff check --fix --quiet
+	cd proto && ../$(DEV)/buf format --write . --path attune
+
+COMPILE = deploy/local/uv.sh pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header $(if $(UPGRADE),--upgrade)
+
+.PHONY: lock
+lock: ## Renew the locks from pyproject.toml (UPGRADE=1: to the newest versions)
+	$(COMPILE) pyproject.toml --extra build --extra local --extra train --extra dev -o $(LOCKS)/dev.txt
+	$(COMPILE) pyproject.toml --extra build --extra local -c $(LOCKS)/dev.txt -o $(LOCKS)/run.txt
+	$(COMPILE) --group java -o $(LOCKS)/java.txt
+
+.PHONY: proto-baseline
+proto-baseline: .venv-dev/.ready ## Make the present contracts those of the last release
+	$(DEV)/python proto/image.py --bare proto/baseline/contracts.binpb
+
+.PHONY: clean
+clean: down ## Remove what was built, and the stack's data; the environments stay
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+# Environments and generated code: made when missing or older than what they are made from.
+
+.venv/.ready: $(LOCKS)/run.txt $(LOCKS)/java.txt deploy/local/install.sh deploy/local/uv.sh
+	@deploy/local/install.sh .venv $(LOCKS)/run.txt
+	@touch $@
+
+.venv-dev/.ready: $(LOCKS)/dev.txt $(LOCKS)/java.txt deploy/local/install.sh deploy/local/uv.sh
+	@deploy/local/install.sh .venv-dev $(LOCKS)/dev.txt
+	@touch $@
+
+build/gen/.ready: $(PROTOS) proto/generate.py
+	@echo "generating code from proto/"
+	@env=.venv-dev; [ -e $$env/.ready ] || env=.venv; \
+		PATH="$$PWD/$$env/bin:$$PATH" python proto/generate.py build/gen
+	@touch $@
