@@ -1,0 +1,158 @@
+"""What the model sees of a shopper: written once, used to train and to serve.
+
+The model reads the newest ``max_length`` interactions with products that it knows. Each is
+three numbers: the product's index in the vocabulary, what was done with it, and how long
+after the one before. Sequences are padded on the left, so the newest interaction is always
+the last and a graph of one shape serves histories of any length.
+
+``model_export`` imports this module, so training and serving cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.shared.profile import Profile, bought
+
+PAD: Final = 0
+VIEW: Final = 1
+CLICK: Final = 2
+CART: Final = 3
+PURCHASE: Final = 4
+
+ACTIONS: Final[Mapping[str, int]] = {
+    "pad": PAD,
+    "view": VIEW,
+    "click": CLICK,
+    "cart": CART,
+    "purchase": PURCHASE,
+}
+"""What can be done with a product; 0 marks padding. A bundle repeats this table."""
+
+GAP_BUCKETS: Final = 32
+"""How many buckets there are for the time between two interactions, see :func:`gap_buckets`."""
+
+MICROSECONDS: Final = 1_000_000
+
+
+class Interaction(NamedTuple):
+    """One thing done with one product; ``at`` is microseconds since 1970."""
+
+    at: int
+    product_id: str
+    action: int
+
+
+class ModelInput(NamedTuple):
+    """One shopper as the model sees them; L is the model's length, padding is on the left."""
+
+    items: NDArray[np.int32]
+    """[L] indices in the vocabulary, 0 where padded."""
+    actions: NDArray[np.int64]
+    """[L] values of :data:`ACTIONS`, 0 where padded."""
+    gaps: NDArray[np.int64]
+    """[L] buckets of the time since the interaction before, 0 where padded."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing in it is known to the model."""
+        return not self.items[-1]
+
+
+class Vocabulary:
+    """The products that a model knows. Product ``i`` is row ``i`` of its vectors, from 1 on.
+
+    Index 0 is padding, and what :meth:`index` answers for a product the model does not know.
+    """
+
+    def __init__(self, product_ids: Sequence[str]) -> None:
+        """Take ``product_ids`` in the order of their indices, the first at 1.
+
+        Raises ValueError where one stands twice.
+        """
+        self.product_ids: Final = tuple(product_ids)
+        self._index = {product: i for i, product in enumerate(self.product_ids, start=1)}
+        if len(self._index) != len(self.product_ids):
+            raise ValueError("a product stands twice in the vocabulary")
+
+    def __len__(self) -> int:
+        """How many products it has, padding not counted."""
+        return len(self.product_ids)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.product_ids)
+
+    def __contains__(self, product_id: object) -> bool:
+        return product_id in self._index
+
+    def index(self, product_id: str) -> int:
+        """The product's index, 0 if the model does not know it."""
+        return self._index.get(product_id, 0)
+
+    def product_id(self, index: int) -> str:
+        """The product at ``index`` (1 … len). Raises IndexError for any other."""
+        if index < 1:
+            raise IndexError("index 0 is padding, not a product")
+        return self.product_ids[index - 1]
+
+
+def interactions(profile: Profile) -> list[Interaction]:
+    """What the shopper did with products, oldest first, by (time, event id, line).
+
+    Views, clicks, products put into the cart, and purchases that were not cancelled since.
+    What was taken out of a cart says little by itself and is left out.
+    """
+    found = [
+        *((v.at, v.event_id, v.line, v.product_id, VIEW) for v in profile.views),
+        *((c.at, c.event_id, c.line, c.product_id, CLICK) for c in profile.clicks),
+        *((c.at, c.event_id, c.line, c.product_id, CART) for c in profile.carts if c.quantity > 0),
+        *((p.at, p.event_id, p.line, p.product_id, PURCHASE) for p in bought(profile)),
+    ]
+    found.sort()
+    return [Interaction(at, product_id, action) for at, _, _, product_id, action in found]
+
+
+def encode(found: Iterable[Interaction], vocabulary: Vocabulary, *, max_length: int) -> ModelInput:
+    """The newest ``max_length`` interactions with known products; ``found`` is oldest first."""
+    known = [(vocabulary.index(i.product_id), i.action, i.at) for i in found]
+    known = [each for each in known if each[0]][-max_length:]
+    table = np.array(known, dtype=np.int64).reshape(-1, 3)
+    return encode_known(table[:, 0], table[:, 1], table[:, 2], max_length=max_length)
+
+
+def encode_known(
+    items: NDArray[np.integer],
+    actions: NDArray[np.integer],
+    at: NDArray[np.int64],
+    *,
+    max_length: int,
+) -> ModelInput:
+    """Encode interactions [n ≤ max_length] of known products, oldest first.
+
+    ``at`` is in microseconds. The first has no predecessor and so the gap 0, even where the
+    shopper did more before: what lies beyond ``max_length`` must not be seen.
+    """
+    padding = max_length - len(items)
+    if padding < 0:
+        raise ValueError(f"{len(items)} interactions do not fit into {max_length}")
+    widths = (padding, 0)
+    return ModelInput(
+        np.pad(items.astype(np.int32), widths),
+        np.pad(actions.astype(np.int64), widths),
+        np.pad(gap_buckets(at), widths),
+    )
+
+
+def gap_buckets(at: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The time since the one before, in buckets: 0 for below a second, then doubling.
+
+    Bucket b ≥ 1 holds 2^(b-1) to 2^b seconds (excluded); the last, 31, holds all above
+    34 years. [n] microseconds in ascending order → [n], the first always 0.
+    """
+    seconds = np.diff(at, prepend=at[:1]) // MICROSECONDS
+    _, exponent = np.frexp(seconds.astype(np.float64))
+    return np.clip(exponent, 0, GAP_BUCKETS - 1).astype(np.int64)
