@@ -1,0 +1,100 @@
+"""Run the embedded stack: ``python -m deploy.local {up,down,topics,demo} --help``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy.local.stack import FOLDER, Ports, Stack
+from deploy.local.state import read_state, stop_recorded
+from deploy.local.supervised import StackFailed
+from deploy.local.topics import create_topics
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line says; answers the exit status."""
+    told = _parser().parse_args(arguments)
+    try:
+        return int(told.run(told))
+    except StackFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _up(told: argparse.Namespace) -> int:
+    if read_state(told.folder).processes:
+        print("a stack is recorded as running; `make down` stops it", file=sys.stderr)
+        return 1
+    stack = Stack(told.folder, Ports(told.kafka_port, told.redis_port, told.grpc_port))
+    stack.start(lambda what: print(f"starting {what}", flush=True))
+    for name, address in read_state(told.folder).addresses.items():
+        print(f"{name.replace('_', ' '):>15}  {address}")
+    print("`make down` stops it; its data stay in", told.folder)
+    return 0
+
+
+def _down(told: argparse.Namespace) -> int:
+    stopped = stop_recorded(told.folder)
+    print("stopped " + ", ".join(stopped) if stopped else "nothing is running")
+    return 0
+
+
+def _topics(told: argparse.Namespace) -> int:
+    created = asyncio.run(create_topics(told.servers, prefix=told.prefix))
+    print("created " + ", ".join(created) if created else "all topics are there")
+    return 0
+
+
+def _demo(told: argparse.Namespace) -> int:
+    from deploy.local.demo.run import run_demo  # its libraries take a second to load
+
+    run_demo(
+        told.folder,
+        Ports(told.kafka_port, told.redis_port, told.grpc_port),
+        lines=told.lines,
+        once=told.once,
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.local",
+        description="Attune on this machine: Kafka, Redis, the profiles worker and the "
+        "recommendations server, as ordinary processes that listen on 127.0.0.1.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="start everything, wait until it is ready, leave it")
+    up.set_defaults(run=_up)
+    down = commands.add_parser("down", help="stop what `up` or `demo` has left running")
+    down.set_defaults(run=_down)
+    topics = commands.add_parser("topics", help="create the topics that are missing in a Kafka")
+    topics.set_defaults(run=_topics)
+    topics.add_argument("--servers", required=True, help="Kafka, such as 127.0.0.1:19092")
+    topics.add_argument("--prefix", default="", help="what their names start with")
+    demo = commands.add_parser("demo", help="the whole path on real data, explained as it goes")
+    demo.set_defaults(run=_demo)
+    demo.add_argument("--once", action="store_true", help="stop everything at the end")
+    demo.add_argument("--lines", type=int, help="replay about so many order lines (default: all)")
+    for command in (up, down, demo):
+        command.add_argument(
+            "--folder",
+            type=Path,
+            default=FOLDER,
+            help="data, logs and state (default: %(default)s)",
+        )
+    for command in (up, demo):
+        for name in ("kafka", "redis", "grpc"):
+            command.add_argument(
+                f"--{name}-port",
+                type=int,
+                help="an error if it is in use (default: a usual one, or a free one)",
+            )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

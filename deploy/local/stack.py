@@ -1,0 +1,184 @@
+"""The whole stack: Kafka, Redis, the worker and the server, started in order and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from deploy.local.kafka import EmbeddedKafka
+from deploy.local.redis import EmbeddedRedis
+from deploy.local.services import ROOT, EmbeddedService, profiles_worker, recommendations_server
+from deploy.local.state import State, running, stop_recorded, write_state
+from deploy.local.supervised import HOST, PortTaken, port_for
+from deploy.local.topics import create_topics
+from services.shared.identity import add_key
+
+FOLDER: Final = ROOT / "build/stack"
+BUNDLE: Final = ROOT / "deploy/local/model"
+SHOP: Final = "demo"
+SCOPES: Final = ("recommendations.read", "profiles.read")
+EVENT_AGE_LIMIT_SECONDS: Final = 366 * 24 * 3600
+"""The demo shop's events are up to a year old."""
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """Ports that were asked for; where none was, a usual one is taken, or else a free one."""
+
+    kafka: int | None = None
+    redis: int | None = None
+    grpc: int | None = None
+
+
+class Addresses(msgspec.Struct, frozen=True):
+    """Where everything listens."""
+
+    kafka: str
+    redis: str
+    grpc: str
+    worker_health: str
+    server_metrics: str
+    worker_metrics: str
+    api_key_file: str
+
+
+class Stoppable(Protocol):
+    """What every server of the stack is."""
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """Its process."""
+        ...
+
+    def stop(self) -> object:
+        """End it within a deadline."""
+        ...
+
+
+class Stack:
+    """One stack in one folder; :meth:`stop` ends what :meth:`start` started."""
+
+    def __init__(self, folder: Path, ports: Ports) -> None:
+        self._folder = folder.absolute()
+        self._ports = ports
+        self._servers: list[tuple[str, Stoppable]] = []
+
+    def start(self, say: Callable[[str], None]) -> Addresses:
+        """Return once both services are ready. Raises StackFailed, with all stopped again."""
+        stop_recorded(self._folder)
+        try:
+            return self._start(say)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End everything, last started first."""
+        while self._servers:
+            self._servers.pop()[1].stop()
+        stop_recorded(self._folder)
+
+    def _start(self, say: Callable[[str], None]) -> Addresses:
+        say("Kafka")
+        kafka = EmbeddedKafka(
+            self._folder / "kafka", port=port_or("Kafka", self._ports.kafka, 19092)
+        )
+        kafka.start()
+        self._note("Kafka", kafka)
+        say("Redis")
+        redis = EmbeddedRedis(
+            self._folder / "redis", port=port_or("Redis", self._ports.redis, 16379)
+        )
+        redis.start()
+        self._note("Redis", redis)
+        say("topics")
+        asyncio.run(create_topics(kafka.servers))
+        keys, key_file = self._make_key()
+        say("worker and server")
+        common = {"KAFKA_SERVERS": kafka.servers, "REDIS_URL": redis.url}
+        worker = self._start_service("profiles worker", profiles_worker, self._worker(common))
+        server = self._start_service(
+            "recommendations server", recommendations_server, self._server(common, keys)
+        )
+        worker.wait_ready()
+        server.wait_ready()
+        addresses = Addresses(
+            kafka=kafka.servers,
+            redis=redis.url,
+            grpc=server.address,
+            worker_health=worker.address,
+            server_metrics=f"{HOST}:{server.metrics_port}",
+            worker_metrics=f"{HOST}:{worker.metrics_port}",
+            api_key_file=str(key_file),
+        )
+        self._record(msgspec.structs.asdict(addresses))
+        return addresses
+
+    def _worker(self, common: Mapping[str, str]) -> dict[str, str]:
+        return {
+            **common,
+            "HEALTH_PORT": str(port_or("profiles worker", None, 50052)),
+            "METRICS_PORT": str(port_or("profiles worker", None, 9102)),
+            "EVENT_AGE_LIMIT_SECONDS": str(EVENT_AGE_LIMIT_SECONDS),
+        }
+
+    def _server(self, common: Mapping[str, str], keys: Path) -> dict[str, str]:
+        return {
+            **common,
+            "PORT": str(port_or("recommendations server", self._ports.grpc, 50051)),
+            "METRICS_PORT": str(port_or("recommendations server", None, 9101)),
+            "BUNDLE": str(BUNDLE),
+            "API_KEYS_FILE": str(keys),
+        }
+
+    def _start_service(
+        self,
+        name: str,
+        make: Callable[[Mapping[str, str], Path], EmbeddedService],
+        settings: Mapping[str, str],
+    ) -> EmbeddedService:
+        service = make(settings, self._folder / f"{name.replace(' ', '-')}.log")
+        service.start()
+        self._note(name, service)
+        return service
+
+    def _make_key(self) -> tuple[Path, Path]:
+        """The keys file with a fresh key's hash, and the file with the key itself."""
+        keys, key_file = self._folder / "keys.json", self._folder / "api-key"
+        keys.unlink(missing_ok=True)
+        key_file.unlink(missing_ok=True)
+        key_file.touch(mode=0o600)
+        key_file.write_text(add_key(keys, shop_id=SHOP, scopes=SCOPES))
+        return keys, key_file
+
+    def _note(self, name: str, server: Stoppable) -> None:
+        self._servers.append((name, server))
+        self._record({})
+
+    def _record(self, addresses: dict[str, str]) -> None:
+        processes = tuple(running(name, server.process.pid) for name, server in self._servers)
+        write_state(self._folder, State(processes, addresses))
+
+
+def forget_data(folder: Path) -> None:
+    """Stop a stack of ``folder`` that still runs, and remove what it has kept."""
+    stop_recorded(folder)
+    for name in ("kafka", "redis"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for log in folder.glob("*.log"):
+        log.unlink()
+
+
+def port_or(name: str, wanted: int | None, usual: int) -> int:
+    """``wanted``, else the usual port, else a free one. Raises PortTaken for ``wanted`` only."""
+    if wanted is not None:
+        return port_for(name, wanted)
+    try:
+        return port_for(name, usual)
+    except PortTaken:
+        return port_for(name, None)
