@@ -14,6 +14,7 @@ entry wins: keeping the maximum commutes with cutting away the oldest, the minim
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Final, TypeVar
 
 import msgspec
@@ -139,16 +140,27 @@ def newest(entries: Iterable[E], bound: int) -> tuple[E, ...]:
 
 def merge(one: Profile, other: Profile) -> Profile:
     """Everything both know: set union, then cutting to :data:`BOUNDS`."""
-    if one == EMPTY or other == EMPTY:
-        return other if one == EMPTY else one
-    kinds = {
-        kind: newest((*getattr(one, kind), *getattr(other, kind)), bound)
-        for kind, bound in BOUNDS.items()
-    }
+    return merge_all((one, other))
+
+
+def merge_all(profiles: Iterable[Profile]) -> Profile:
+    """What merging all of them pairwise gives, in one pass over their entries.
+
+    Each must be ordered and bounded as :func:`newest` leaves it, which every profile is
+    that was made here; a kind that only one of them has is then taken as it is.
+    """
+    some = [profile for profile in profiles if profile != EMPTY]
+    if len(some) <= 1:
+        return some[0] if some else EMPTY
+    kinds: dict[str, tuple[Entry, ...]] = {}
+    for kind, bound in BOUNDS.items():
+        parts = [part for profile in some if (part := getattr(profile, kind))]
+        if parts:
+            kinds[kind] = newest(chain.from_iterable(parts), bound) if parts[1:] else parts[0]
     return Profile(
-        first_seen=min(one.first_seen, other.first_seen),
-        last_seen=max(one.last_seen, other.last_seen),
-        **kinds,
+        first_seen=min(profile.first_seen for profile in some),
+        last_seen=max(profile.last_seen for profile in some),
+        **kinds,  # type: ignore[arg-type]  # each kind holds entries of its own class
     )
 
 

@@ -48,10 +48,19 @@ class RedisConnection:
     def __init__(self, url: str) -> None:
         """``url`` as in ``redis://[[user]:password@]host:port/db``, ``rediss://`` for TLS."""
         pool = ConnectionPool.from_url(
-            url, socket_connect_timeout=DEADLINE_SECONDS, retry=Retry(NoBackoff(), 0)
+            url,
+            socket_connect_timeout=DEADLINE_SECONDS,
+            socket_timeout=None,  # an ask has one deadline for all its replies
+            retry=Retry(NoBackoff(), 0),
         )
         self._connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]  # untyped in redis-py
         self._turn = asyncio.Lock()
+        self._opened = 0
+
+    @property
+    def opened(self) -> int:
+        """How often it was opened: the same number before and after means no break between."""
+        return self._opened
 
     async def ask(
         self, commands: Sequence[Command], *, within: float = DEADLINE_SECONDS
@@ -80,7 +89,9 @@ class RedisConnection:
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Reply]:
         connection = self._connection
-        await connection.connect()  # type: ignore[no-untyped-call]  # untyped in redis-py
+        if not connection.is_connected:
+            self._opened += 1
+            await connection.connect()  # type: ignore[no-untyped-call]  # untyped in redis-py
         await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
         replies: list[Reply] = []
         for _ in commands:

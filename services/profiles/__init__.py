@@ -1,0 +1,1 @@
+"""Events in, profiles out: the Faust worker that folds ``shopper-events`` into Redis."""

@@ -1,0 +1,221 @@
+"""The worker's entry point: ``python -m services.profiles``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import textwrap
+from typing import Any, Final
+
+import faust
+import msgspec
+import structlog
+import uvloop
+
+from services.profiles.adapters.dead_letters import KafkaDeadLetters
+from services.profiles.adapters.durability import RedisDurability
+from services.profiles.adapters.stream import Positions, attach, first_from, make_app
+from services.profiles.adapters.trends import RedisTrends
+from services.profiles.batches import Batches
+from services.profiles.settings import PREFIX, Settings
+from services.profiles.worker import (
+    COMMIT_SECONDS,
+    PROBE_SECONDS,
+    Readiness,
+    Worker,
+    insist,
+)
+from services.shared.errors import BadSetting, Unavailable
+from services.shared.health import Health, serve_health
+from services.shared.kafka import describe_topics
+from services.shared.profile_store import RedisProfileStore
+from services.shared.redis_connection import RedisConnection
+from services.shared.settings import read_settings
+from services.shared.telemetry import configure_logs, serve_metrics
+
+FINISH_SECONDS: Final = 15.0
+STOP_SECONDS: Final = 10.0
+
+_log = structlog.get_logger()
+
+
+async def run(settings: Settings) -> int:
+    """Work until SIGTERM or SIGINT (status 0) or an error that is ours (status 1)."""
+    ending = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ending.set)
+    health = Health()
+    await health.not_ready()
+    server, port = await serve_health(health, host=settings.health_host, port=settings.health_port)
+    metrics_port = serve_metrics(settings.metrics_host, settings.metrics_port)
+    _log.info("started", health_port=port, metrics_port=metrics_port)
+    work = asyncio.create_task(_work(settings, Readiness(health), ending))
+    ended = asyncio.create_task(ending.wait())
+    try:
+        await asyncio.wait([work, ended], return_when=asyncio.FIRST_COMPLETED)
+        await health.not_ready()
+        await work
+    except Exception:
+        _log.exception("stopped_by_an_error", meaning="the batch in hand is not committed")
+        return 1
+    finally:
+        ended.cancel()
+        await server.stop(grace=1.0)
+    _log.info("stopped")
+    return 0
+
+
+async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event) -> None:
+    """Wait for Kafka and Redis, then let Faust feed the worker until ``ending``."""
+    connection = RedisConnection(settings.redis_url)
+    topic_id = await _unless(ending, _arrive(settings, connection))
+    if topic_id is None:
+        return
+    dead_letters = KafkaDeadLetters(settings.kafka_servers, settings.dead_letters_topic)
+    batches = Batches(
+        topic=settings.events_topic,
+        topic_id=topic_id,
+        store=RedisProfileStore(connection),
+        trends=RedisTrends(connection, topic_id=topic_id),
+        dead_letters=dead_letters,
+        durability=RedisDurability(connection),
+        age_limit=settings.event_age_limit,
+        retention=settings.profile_retention,
+    )
+    app = make_app(settings)
+    positions = Positions(
+        app.consumer.start_of, lambda tp, offset: first_from(settings.kafka_servers, tp, offset)
+    )
+    worker = Worker(batches, positions)
+    attach(app, settings.events_topic, worker.handle)
+
+    @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]  # Faust's own type is Any
+    async def assigned(_: Any, assigned: Any, **__: Any) -> None:
+        _log.info("partitions_assigned", partitions=sorted(tp.partition for tp in assigned))
+        await readiness.has("partitions")
+
+    try:
+        await _serve(app, worker, readiness, RedisConnection(settings.redis_url), ending)
+    finally:
+        await dead_letters.close()
+        await connection.close()
+
+
+async def _serve(
+    app: faust.App,
+    worker: Worker,
+    readiness: Readiness,
+    probe: RedisConnection,
+    ending: asyncio.Event,
+) -> None:
+    """Run Faust until ``ending`` or a failure; then finish the batch in hand and commit."""
+    await app.start()
+    side = [
+        asyncio.create_task(_commit_always(app, worker)),
+        asyncio.create_task(_watch_redis(probe, readiness)),
+        asyncio.create_task(app.wait(worker.failed)),
+    ]
+    end = asyncio.create_task(ending.wait())
+    try:
+        done, _ = await asyncio.wait([*side, end], return_when=asyncio.FIRST_COMPLETED)
+        if not await worker.finish(within=FINISH_SECONDS):
+            _log.warning("batch_given_up", meaning="it is not committed and will be read again")
+        for task in done - {end}:
+            await task
+        await worker.commit(app.consumer)
+    finally:
+        for task in [*side, end]:
+            task.cancel()
+        await probe.close()
+        await _stop(app)
+
+
+async def _stop(app: faust.App) -> None:
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await app.stop()
+    except TimeoutError:
+        _log.warning("faust_did_not_stop", within_seconds=STOP_SECONDS)
+
+
+async def _arrive(settings: Settings, connection: RedisConnection) -> str:
+    """Wait until Kafka has our topics and Redis answers; the events topic's id."""
+    found: dict[str, str] = {}
+
+    async def kafka() -> None:
+        names = (settings.events_topic, settings.dead_letters_topic)
+        topics = await describe_topics(settings.kafka_servers, names)
+        found["id"] = topics[settings.events_topic].topic_id
+
+    async def redis() -> None:
+        await connection.ask([("PING",)])
+
+    await insist(kafka, doing="find Kafka and its topics")
+    await insist(redis, doing="find Redis")
+    return found["id"]
+
+
+async def _commit_always(app: faust.App, worker: Worker) -> None:
+    while True:
+        await asyncio.sleep(COMMIT_SECONDS)
+        if not app.rebalancing:
+            await worker.commit(app.consumer)
+
+
+async def _watch_redis(probe: RedisConnection, readiness: Readiness) -> None:
+    while True:
+        try:
+            await probe.ask([("PING",)], within=PROBE_SECONDS)
+            await readiness.has("redis")
+        except Unavailable:
+            await readiness.lacks("redis")
+        await asyncio.sleep(PROBE_SECONDS)
+
+
+async def _unless(ending: asyncio.Event, work: Any) -> Any:
+    """What ``work`` answers, or None if ``ending`` comes first."""
+    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(ending.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    if ending.is_set():
+        tasks[0].cancel()
+        return None
+    tasks[1].cancel()
+    return await tasks[0]
+
+
+def _help() -> argparse.ArgumentParser:
+    lines = []
+    for field in msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"].items():
+        name, said = field
+        default = f" Default: {said['default']!r}." if "default" in said else " Required."
+        text = said.get("description", "") + default
+        lines.append(f"  {PREFIX}{name.upper()}")
+        lines.append(textwrap.fill(text, 78, initial_indent="      ", subsequent_indent="      "))
+    return argparse.ArgumentParser(
+        prog="python -m services.profiles",
+        description="Folds shopper events from Kafka into profiles in Redis. It takes no "
+        "arguments; everything is told by environment variables:\n\n" + "\n".join(lines),
+        epilog="Topics must exist (embedded stack: python -m deploy.local topics). "
+        "SIGTERM finishes the batch in hand, commits and ends with status 0.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def main() -> int:
+    """Read settings and run; status 2 for a setting that cannot work."""
+    _help().parse_args()
+    try:
+        settings = read_settings(Settings, prefix=PREFIX, environ=os.environ)
+    except BadSetting as error:
+        print(f"{error.code}: {error}", file=sys.stderr)
+        return 2
+    configure_logs("profiles", settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run(settings))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

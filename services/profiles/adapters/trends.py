@@ -1,0 +1,133 @@
+"""Where trends are counted: a port, its fake, and Redis.
+
+Counts and fence of one shop and partition share a hash tag and change together, in one
+script, or not at all. The fence carries Kafka's id of the topic, so a topic that was made
+anew, its offsets starting at 0 again, is counted again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, cast
+
+from services.shared.redis_connection import Command, Redis
+from services.shared.subject import (
+    trend_fence_redis_key,
+    trend_partitions_redis_key,
+    trend_redis_key,
+)
+
+KEPT_HOURS: Final = 8 * 24 + 1
+"""A bucket goes 8 days after its hour has ended."""
+
+COUNT: Final = """
+local fence, topic = redis.call('GET', KEYS[1]) or '', ARGV[1] .. ':'
+local counted = fence:sub(1, #topic) == topic and fence:sub(#topic + 1) or '0'
+if counted ~= ARGV[2] then return 0 end
+for i = #KEYS + 3, #ARGV, 3 do
+  redis.call('HINCRBY', KEYS[tonumber(ARGV[i])], ARGV[i + 1], ARGV[i + 2])
+end
+for i = 2, #KEYS do redis.call('EXPIREAT', KEYS[i], ARGV[i + 2]) end
+redis.call('SET', KEYS[1], topic .. ARGV[3])
+return 1
+"""
+"""KEYS: fence, buckets. ARGV: topic id, offset the fence must have, its new offset, an expiry
+(Unix seconds) for each bucket, then triples: number of the bucket's key, product, count."""
+
+_SHA: Final = hashlib.sha1(COUNT.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class TrendWrite:
+    """Counts of one shop for (hour, product), made with fence ``before``; then it is ``after``."""
+
+    shop_id: str
+    before: int
+    after: int
+    counts: Mapping[tuple[int, str], int]
+
+
+class Trends(Protocol):
+    """Counts of one partition of ``shopper-events`` at a time."""
+
+    async def fences(self, partition: int, shop_ids: Sequence[str]) -> list[int]:
+        """The offset up to which each shop's events are counted; 0 if none are.
+
+        Raises RedisUnavailable.
+        """
+        ...
+
+    async def count(self, partition: int, writes: Sequence[TrendWrite]) -> list[bool]:
+        """Add counts and move fences; False where the fence is no longer ``before``.
+
+        Raises RedisUnavailable; then some may have been counted, and their fence moved.
+        """
+        ...
+
+
+class MemoryTrends:
+    """The fake; ``counts`` is by (shop, hour, product)."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, int, str]] = Counter()
+        self._fences: dict[tuple[str, int], int] = {}
+
+    async def fences(self, partition: int, shop_ids: Sequence[str]) -> list[int]:
+        """See :class:`Trends`."""
+        return [self._fences.get((shop_id, partition), 0) for shop_id in shop_ids]
+
+    async def count(self, partition: int, writes: Sequence[TrendWrite]) -> list[bool]:
+        """See :class:`Trends`."""
+        return [self._count(partition, write) for write in writes]
+
+    def _count(self, partition: int, write: TrendWrite) -> bool:
+        if self._fences.get((write.shop_id, partition), 0) != write.before:
+            return False
+        for (hour, product_id), count in write.counts.items():
+            self.counts[write.shop_id, hour, product_id] += count
+        self._fences[write.shop_id, partition] = write.after
+        return True
+
+
+class RedisTrends:
+    """Counts in Redis hashes that expire."""
+
+    def __init__(self, redis: Redis, *, topic_id: str) -> None:
+        """``topic_id`` is Kafka's id of the topic that is counted."""
+        self._redis = redis
+        self._topic_id = topic_id
+
+    async def fences(self, partition: int, shop_ids: Sequence[str]) -> list[int]:
+        """See :class:`Trends`."""
+        commands: list[Command] = [
+            ("GET", trend_fence_redis_key(shop_id, partition)) for shop_id in shop_ids
+        ]
+        texts = cast("list[bytes | None]", await self._redis.ask(commands))
+        return [self._offset(text or b"") for text in texts]
+
+    async def count(self, partition: int, writes: Sequence[TrendWrite]) -> list[bool]:
+        """See :class:`Trends`."""
+        commands: list[Command] = [("SCRIPT", "LOAD", COUNT)]
+        for write in writes:
+            commands.append(("SADD", trend_partitions_redis_key(write.shop_id), partition))
+            commands.append(self._command(partition, write))
+        return [reply == 1 for reply in (await self._redis.ask(commands))[2::2]]
+
+    def _command(self, partition: int, write: TrendWrite) -> Command:
+        hours = sorted({hour for hour, _ in write.counts})
+        number = {hour: place + 2 for place, hour in enumerate(hours)}
+        keys = [trend_redis_key(write.shop_id, partition, hour) for hour in hours]
+        expiries = [(hour + KEPT_HOURS) * 3600 for hour in hours]
+        triples: list[str | int] = []
+        for (hour, product_id), count in write.counts.items():
+            triples += [number[hour], product_id, count]
+        fence = trend_fence_redis_key(write.shop_id, partition)
+        told = (self._topic_id, write.before, write.after, *expiries, *triples)
+        return ("EVALSHA", _SHA, 1 + len(keys), fence, *keys, *told)
+
+    def _offset(self, text: bytes) -> int:
+        topic_id, _, offset = text.decode().rpartition(":")
+        return int(offset) if text and topic_id == self._topic_id else 0

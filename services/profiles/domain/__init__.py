@@ -1,0 +1,1 @@
+"""The rules of folding events into profiles: pure, no clock, no I/O."""

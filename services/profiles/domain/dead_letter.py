@@ -1,0 +1,71 @@
+"""What a refused record becomes, so that it can be looked at, and sent again once repaired."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+VALUE_KEPT: Final = 65_536
+"""Bytes of the original value that are kept; the checksum is of all of them."""
+
+REASON_KEPT: Final = 1_000
+HEADERS_KEPT: Final = 65_536
+"""Bytes of original headers that are kept; a record's headers have no limit of their own."""
+
+
+class Origin(NamedTuple):
+    """Where a record was read. ``topic_id`` is Kafka's own, "" where it is not known."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    offset: int
+
+
+class DeadLetter(NamedTuple):
+    """A record for the topic ``dead-letters``."""
+
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+def dead_letter(
+    origin: Origin,
+    *,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Sequence[tuple[str, bytes | None]],
+    code: str,
+    reason: str,
+) -> DeadLetter:
+    """The dead letter of a record refused with ``code`` because of ``reason``.
+
+    A record without a value gets an empty one; its ``attune_value_size`` is then -1.
+    """
+    told = {
+        "attune_topic": origin.topic,
+        "attune_topic_id": origin.topic_id,
+        "attune_partition": str(origin.partition),
+        "attune_offset": str(origin.offset),
+        "attune_error_code": code,
+        "attune_error_reason": reason[:REASON_KEPT],
+        "attune_value_size": str(-1 if value is None else len(value)),
+        "attune_value_sha256": hashlib.sha256(value or b"").hexdigest(),
+    }
+    ours = [(name, text.encode("utf-8", "replace")) for name, text in told.items()]
+    return DeadLetter(key, (value or b"")[:VALUE_KEPT], [*ours, *_kept(headers)])
+
+
+def _kept(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
+    """The original headers, but none in our names and not beyond the limit."""
+    kept = []
+    room = HEADERS_KEPT
+    for name, text in headers:
+        room -= len(name.encode()) + len(text or b"")
+        if room < 0:
+            break
+        if not name.startswith("attune_"):
+            kept.append((name, text or b""))
+    return kept

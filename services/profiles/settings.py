@@ -1,0 +1,75 @@
+"""All that the worker can be told, by environment variables that start with :data:`PREFIX`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+PREFIX: Final = "ATTUNE_PROFILES_"
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[int, Meta(ge=60, le=100 * 365 * 24 * 3600)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The worker's settings; the text beside each is what ``--help`` shows."""
+
+    kafka_servers: Annotated[
+        str, Meta(min_length=1, description="Kafka brokers, such as kafka-1:9092,kafka-2:9092.")
+    ]
+    redis_url: Annotated[
+        str,
+        Meta(
+            pattern="^(rediss?|unix)://",
+            description="Redis, such as redis://host:6379/0; rediss:// for TLS.",
+        ),
+    ]
+    topic_prefix: Annotated[
+        str, Meta(max_length=100, description="Stands before the name of every topic.")
+    ] = ""
+    group: Annotated[
+        str, Meta(min_length=1, description="Consumer group; workers of one group share the work.")
+    ] = "attune-profiles"
+    instance_id: Annotated[
+        str,
+        Meta(
+            description="This worker's own name in the group, the same after a restart "
+            "(static membership: no rebalance). None if empty."
+        ),
+    ] = ""
+    health_host: Annotated[str, Meta(description="Where gRPC health listens.")] = "127.0.0.1"
+    health_port: Annotated[Port, Meta(description="Its port; 0 takes a free one.")] = 50052
+    metrics_host: Annotated[str, Meta(description="Where Prometheus metrics listen.")] = "127.0.0.1"
+    metrics_port: Annotated[Port, Meta(description="Its port; 0 takes a free one.")] = 9102
+    event_age_limit_seconds: Annotated[
+        Seconds, Meta(description="An event that is older when it reaches Kafka is refused.")
+    ] = 604_800
+    profile_retention_seconds: Annotated[
+        Seconds, Meta(description="A profile goes this long after its shopper's last event.")
+    ] = 7_776_000
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least level to log.")
+    ] = "info"
+
+    @property
+    def event_age_limit(self) -> timedelta:
+        """How old an event may be when the broker appends it."""
+        return timedelta(seconds=self.event_age_limit_seconds)
+
+    @property
+    def profile_retention(self) -> timedelta:
+        """How long a profile is kept after it was last written."""
+        return timedelta(seconds=self.profile_retention_seconds)
+
+    @property
+    def events_topic(self) -> str:
+        """Where events come from."""
+        return self.topic_prefix + "shopper-events"
+
+    @property
+    def dead_letters_topic(self) -> str:
+        """Where refused events go."""
+        return self.topic_prefix + "dead-letters"

@@ -1,0 +1,140 @@
+"""The running worker: batches from Faust, tried until they are kept; commits; readiness."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import structlog
+from faust.types import TP
+from prometheus_client import Counter, Gauge, Histogram
+
+from services.profiles.adapters.stream import BatchConsumer, Positions
+from services.profiles.batches import Batches, Judged
+from services.shared.errors import Unavailable
+from services.shared.health import Health
+
+COMMIT_SECONDS: Final = 1.0
+PROBE_SECONDS: Final = 1.0
+LONGEST_PAUSE_SECONDS: Final = 5.0
+
+EVENTS = Counter("attune_profiles_events", "Events by what became of them.", ["outcome"])
+FOLD_SECONDS = Histogram("attune_profiles_fold_seconds", "From a batch's arrival to its end.")
+BATCH_EVENTS = Histogram(
+    "attune_profiles_batch_events", "Events in a batch.", buckets=[1, 4, 16, 64, 256, 1024, 4096]
+)
+LAG_EVENTS = Gauge("attune_profiles_lag_events", "Events not yet done.", ["partition"])
+RETRIES = Counter("attune_profiles_retries", "Batches tried again, by why.", ["code"])
+
+_log = structlog.get_logger()
+
+
+class Readiness:
+    """Ready while partitions are assigned and Redis answers, until the end begins."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self._waiting_for = {"partitions", "redis"}
+
+    async def has(self, what: str) -> None:
+        """``what`` is there now."""
+        self._waiting_for.discard(what)
+        await self._tell()
+
+    async def lacks(self, what: str) -> None:
+        """``what`` is not there now."""
+        self._waiting_for.add(what)
+        await self._tell()
+
+    async def _tell(self) -> None:
+        if self._waiting_for and self._health.is_ready:
+            _log.warning("not_ready", waiting_for=sorted(self._waiting_for))
+            await self._health.not_ready()
+        elif not self._waiting_for and not self._health.is_ready:
+            _log.info("ready")
+            await self._health.ready()
+
+
+async def insist(attempt: Callable[[], Awaitable[None]], *, doing: str) -> None:
+    """Repeat ``attempt`` while an outside system is away, with growing, random pauses.
+
+    Another error is not for us to repeat and passes through.
+    """
+    tries = 0
+    while True:
+        try:
+            return await attempt()
+        except Unavailable as error:
+            RETRIES.labels(error.code).inc()
+            pause = min(LONGEST_PAUSE_SECONDS, 0.1 * 2**tries) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, keeps no secret
+            tries = min(tries + 1, 10)
+            _log.warning(
+                "trying_again", doing=doing, code=error.code, reason=str(error), pause_seconds=pause
+            )
+            await asyncio.sleep(pause)
+
+
+class Worker:
+    """Handles batches one at a time, and remembers what may be committed."""
+
+    def __init__(self, batches: Batches, positions: Positions) -> None:
+        self._batches = batches
+        self._positions = positions
+        self._in_hand = asyncio.Lock()
+        self._ending = False
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def handle(self, tp: TP, generation: int, records: Sequence[Any]) -> None:
+        """Take a batch to its end. After a failure, or once ending, nothing more is taken."""
+        async with self._in_hand:
+            if not self._ending:
+                try:
+                    await self._handle(tp, generation, records)
+                except Exception as error:
+                    self._ending = True
+                    self.failed.set_exception(error)
+        if self._ending:
+            await asyncio.Event().wait()
+
+    async def finish(self, *, within: float) -> bool:
+        """Take no more; True once the batch in hand is done."""
+        self._ending = True
+        try:
+            async with asyncio.timeout(within), self._in_hand:
+                return True
+        except TimeoutError:
+            return False
+
+    async def commit(self, consumer: BatchConsumer) -> None:
+        """Commit what is done."""
+        offsets = self._positions.to_commit(consumer.app.consumer_generation_id)
+        if offsets and await consumer.commit_offsets(offsets):
+            self._positions.committed(offsets)
+        for tp in consumer.assignment():
+            done, end = self._positions.done_to(tp), consumer.highwater(tp)
+            if done is not None and end is not None:
+                LAG_EVENTS.labels(tp.partition).set(max(end - done, 0))
+
+    async def _handle(self, tp: TP, generation: int, records: Sequence[Any]) -> None:
+        with FOLD_SECONDS.time():
+            await self._positions.check(tp, generation, records[0].offset)
+            judged = self._batches.judge(tp.partition, records)
+            await insist(lambda: self._batches.keep(judged), doing="keep a batch")
+            self._positions.done(tp, judged.end)
+        _count(judged, len(records))
+
+
+def _count(judged: Judged, size: int) -> None:
+    BATCH_EVENTS.observe(size)
+    EVENTS.labels("accepted").inc(size - len(judged.codes))
+    for code in judged.codes:
+        EVENTS.labels(code).inc()
+    if judged.codes:
+        _log.info(
+            "events_refused",
+            count=len(judged.codes),
+            codes=sorted(set(judged.codes)),
+            partition=judged.partition,
+        )

@@ -1,0 +1,159 @@
+"""From the bytes of a ``shopper-events`` record to a checked ``ShopperEvent``.
+
+JSON is read in one of two ways: the canonical spelling (camelCase names, no nulls)
+goes through a typed decoder, everything else through Protobuf's own ``json_format``, which
+stays the authority on what is JSON of this message. Both paths end in the same Protobuf
+message and the same checks, those that the proto states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import protovalidate
+from attune.events.v1.shopper_event_pb2 import ShopperEvent
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.shared.errors import EventRefused
+from services.shared.event_json import EventJson, message_of
+from services.shared.subject import event_key, subject_of
+
+VALUE_LIMIT: Final = 65_536
+"""Bytes; a larger event is refused before it is parsed."""
+
+CE_TYPE: Final = "attune.events.v1.ShopperEvent"
+
+_validator = protovalidate.Validator()
+_fast = msgspec.json.Decoder(EventJson)
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+def decode_event(key: bytes | None, value: bytes | None, headers: Headers) -> ShopperEvent:
+    """The event of one record, checked against every limit of the proto but its age.
+
+    Raises EventRefused with the code and the sentence that its dead letter will carry.
+    """
+    if value is None:
+        raise EventRefused("EVENT_INVALID", "the record has no value; an event was expected")
+    if len(value) > VALUE_LIMIT:
+        raise EventRefused(
+            "EVENT_TOO_LARGE", f"the event has {len(value)} bytes; at most {VALUE_LIMIT} are taken"
+        )
+    told = _texts(headers) if headers else {}
+    event = _parse(value, told.get("content-type", "application/json"))
+    if told:
+        _apply_cloudevents(event, told)
+    _check_limits(event)
+    _check_key(event, key)
+    return event
+
+
+def occurred_micros(event: ShopperEvent) -> int:
+    """When it happened, in microseconds since 1970."""
+    return event.occurred_at.seconds * 1_000_000 + event.occurred_at.nanos // 1000
+
+
+def _texts(headers: Headers) -> dict[str, str]:
+    """The headers we read; one that is not UTF-8 shows as such in the refusal."""
+    known = ("content-type", "ce_id", "ce_time", "ce_type")
+    return {
+        name.lower(): (text or b"").decode("utf-8", "replace")
+        for name, text in reversed(headers)
+        if name.lower() in known
+    }
+
+
+def _parse(value: bytes, content_type: str) -> ShopperEvent:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "application/json":
+        return _parse_json(value)
+    if media_type == "application/protobuf":
+        return _parse_protobuf(value)
+    raise EventRefused(
+        "CONTENT_TYPE_UNKNOWN",
+        f"content-type is {content_type[:100]!r}; "
+        "send application/json, application/protobuf or no such header",
+    )
+
+
+def _parse_json(value: bytes) -> ShopperEvent:
+    try:
+        if (event := message_of(_fast.decode(value))) is not None:
+            return event
+    except (msgspec.MsgspecError, ValueError):
+        pass  # not canonical, or wrong: json_format decides which
+    try:
+        parsed: Any = msgspec.json.decode(value)
+        if not isinstance(parsed, dict):
+            raise EventRefused("EVENT_NOT_JSON", "the value is JSON, but not an object {…}")
+        return json_format.ParseDict(parsed, ShopperEvent(), max_recursion_depth=20)
+    except msgspec.MsgspecError as error:
+        raise EventRefused("EVENT_NOT_JSON", f"the value is not JSON: {error}"[:500]) from error
+    except (json_format.ParseError, RecursionError, ValueError, TypeError) as error:
+        raise EventRefused(
+            "EVENT_NOT_JSON", f"the value is JSON, but not a ShopperEvent: {error}"[:500]
+        ) from error
+
+
+def _parse_protobuf(value: bytes) -> ShopperEvent:
+    try:
+        return ShopperEvent.FromString(value)
+    except DecodeError as error:
+        raise EventRefused(
+            "EVENT_NOT_PROTOBUF", f"the value does not parse as a ShopperEvent: {error}"
+        ) from error
+
+
+def _apply_cloudevents(event: ShopperEvent, told: Mapping[str, str]) -> None:
+    """Fill event_id and occurred_at from the Kafka binding's headers, or hold them equal.
+
+    Of ``ce_type`` only names under ``attune.`` are ours to judge.
+    """
+    ce_type = told.get("ce_type", CE_TYPE)
+    if ce_type.startswith("attune.") and ce_type != CE_TYPE:
+        raise EventRefused("EVENT_INVALID", f"ce_type: must be {CE_TYPE}, is {ce_type[:100]!r}")
+    if "ce_id" in told:
+        if event.event_id not in ("", told["ce_id"]):
+            raise EventRefused("EVENT_INVALID", "ce_id and event_id differ; send one")
+        event.event_id = told["ce_id"]
+    if "ce_time" in told:
+        at = Timestamp()
+        try:
+            at.FromJsonString(told["ce_time"])
+        except ValueError as error:
+            raise EventRefused("EVENT_INVALID", f"ce_time: {error}"[:300]) from error
+        if event.HasField("occurred_at") and event.occurred_at != at:
+            raise EventRefused("EVENT_INVALID", "ce_time and occurred_at differ; send one")
+        event.occurred_at.CopyFrom(at)
+
+
+def _check_limits(event: ShopperEvent) -> None:
+    violations = _validator.collect_violations(event)
+    if violations:
+        said = "; ".join(
+            f"{_path(violation.proto.field) or 'event'}: {violation.proto.message}"
+            for violation in violations[:5]
+        )
+        raise EventRefused("EVENT_INVALID", said)
+
+
+def _path(field: Any) -> str:
+    """A violation's field path as text, such as ``purchase.lines[2].quantity``; "" for None."""
+    return ".".join(
+        element.field_name + (f"[{element.subscript.value}]" if element.subscript else "")
+        for element in (field.elements if field else ())
+    )
+
+
+def _check_key(event: ShopperEvent, key: bytes | None) -> None:
+    wanted = event_key(event.shop_id, subject_of(event.user_id, event.visitor_id))
+    if key != wanted:
+        has = "none" if key is None else repr(key[:300].decode("utf-8", "replace"))
+        raise EventRefused(
+            "EVENT_KEY_MISMATCH", f"the record's key is {has}; it must be {wanted.decode()!r}"
+        )
