@@ -94,9 +94,12 @@ def _parse_json(value: bytes) -> ShopperEvent:
         return json_format.ParseDict(parsed, ShopperEvent(), max_recursion_depth=20)
     except msgspec.MsgspecError as error:
         raise EventRefused("EVENT_NOT_JSON", f"the value is not JSON: {error}"[:500]) from error
-    except (json_format.ParseError, RecursionError, ValueError, TypeError) as error:
+    except RecursionError as error:
+        raise EventRefused("EVENT_NOT_JSON", "the value is nested too deeply") from error
+    except (json_format.ParseError, ValueError, TypeError) as error:
+        said = " ".join(str(error).split())[:400]
         raise EventRefused(
-            "EVENT_NOT_JSON", f"the value is JSON, but not a ShopperEvent: {error}"[:500]
+            "EVENT_NOT_JSON", f"the value is JSON, but not a ShopperEvent: {said}"
         ) from error
 
 

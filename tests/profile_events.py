@@ -1,0 +1,111 @@
+"""Events for tests: by hand, and made up by hypothesis."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from hypothesis import strategies as st
+
+from services.shared.profile import Profile
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+Event = dict[str, Any]
+
+
+def text_of(moment: datetime) -> str:
+    """A moment as JSON has it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
+
+
+def event(number: int | str, *, at: datetime = NOON, user: str = "ana", **more: Any) -> Event:
+    """An event of ``user``; the action and other fields are given as in JSON."""
+    head = {"eventId": f"e{number}", "shopId": "demo", "userId": user, "occurredAt": text_of(at)}
+    return {**head, **more}
+
+
+def view(number: int | str, product: str = "mug", **more: Any) -> Event:
+    """A view of a product."""
+    return event(number, view={"productId": product}, **more)
+
+
+def key_of(one: Event) -> bytes:
+    """The key of an event's record."""
+    subject = "u:" + one["userId"] if one.get("userId") else "v:" + one["visitorId"]
+    return f"{one['shopId']}/{subject}".encode()
+
+
+class FakeRecord(NamedTuple):
+    """A Kafka record."""
+
+    key: bytes | None
+    value: bytes | None
+    offset: int = 0
+    timestamp: int = int(NOON.timestamp() * 1000)
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+def record(one: Event, offset: int = 0, *, appended: datetime = NOON) -> FakeRecord:
+    """The record of an event, appended at a moment."""
+    milliseconds = int(appended.timestamp() * 1000)
+    return FakeRecord(key_of(one), json.dumps(one).encode(), offset, milliseconds)
+
+
+def plain(profile: Profile) -> dict[str, Any]:
+    """A profile as the oracle writes it."""
+    fields = Profile.__struct_fields__
+    made: dict[str, Any] = {}
+    for name in fields:
+        value = getattr(profile, name)
+        if isinstance(value, tuple):
+            value = [msgspec.structs.astuple(entry) for entry in value]
+        made[name] = value
+    return made
+
+
+_ids = st.sampled_from(["mug", "lamp", "pen", "cup", "hat"])
+_quantities = st.integers(1, 3)
+_moments = st.integers(0, 40).map(lambda s: NOON - timedelta(seconds=s))
+_money = st.fixed_dictionaries(
+    {"currencyCode": st.sampled_from(["USD", "EUR"]), "units": st.integers(-2, 9).map(str)},
+    optional={"nanos": st.sampled_from([500_000_000, 999])},
+)
+_lines = st.lists(
+    st.fixed_dictionaries(
+        {"productId": _ids, "quantity": _quantities}, optional={"unitPrice": _money}
+    ),
+    min_size=1,
+    max_size=4,
+)
+_orders = st.sampled_from(["o1", "o2", "o3"])
+_product = st.fixed_dictionaries({"productId": _ids})
+_cart = st.fixed_dictionaries({"productId": _ids, "quantity": _quantities})
+
+ACTIONS: dict[str, st.SearchStrategy[Any]] = {
+    "search": st.fixed_dictionaries({"query": st.text(min_size=1, max_size=5)}),
+    "view": _product,
+    "click": _product,
+    "notInterested": _product,
+    "addToCart": _cart,
+    "removeFromCart": _cart,
+    "rating": st.fixed_dictionaries({"productId": _ids, "stars": st.integers(1, 5)}),
+    "impression": st.fixed_dictionaries({"productIds": st.lists(_ids, min_size=1, max_size=3)}),
+    "purchase": st.fixed_dictionaries({"orderId": _orders, "lines": _lines}),
+    "cancel": st.fixed_dictionaries({"orderId": _orders}, optional={"lines": _lines}),
+    "identify": st.just({}),
+    "logout": st.just({}),
+}
+
+
+@st.composite
+def events(draw: st.DrawFn, names: int = 30, only: str = "") -> Event:
+    """Any event of one shopper. Few ids and moments, so that they meet: the same id with
+    another content, the same moment with another id.
+    """
+    action = only or draw(st.sampled_from(sorted(ACTIONS)))
+    number = draw(st.integers(0, names))
+    more = {action: draw(ACTIONS[action]), "visitorId": draw(st.sampled_from(["v1", "v2"]))}
+    return event(number, at=draw(_moments), **more)

@@ -1,0 +1,135 @@
+"""The worker's rules: age, trends, dead letters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import timedelta
+
+import pytest
+
+from services.profiles.domain.age import check_age
+from services.profiles.domain.dead_letter import Origin, dead_letter
+from services.profiles.domain.fold import entries
+from services.profiles.domain.trend import Folded, increments
+from services.shared.errors import EventRefused
+from services.shared.event_codec import decode_event
+from services.shared.profile import EMPTY
+from tests.profile_events import NOON, Event, event, key_of, view
+
+HOUR = timedelta(hours=1)
+WEEK = timedelta(days=7)
+MICROS = int(NOON.timestamp()) * 1_000_000
+NOON_HOUR = int(NOON.timestamp()) // 3600
+
+
+def seconds(amount: float) -> int:
+    return MICROS + int(amount * 1_000_000)
+
+
+@pytest.mark.parametrize("age", [-300, -1, 0, 7 * 86400])
+def test_age_within_limits(age: float) -> None:
+    """Five minutes ahead and a week behind are just inside."""
+    check_age(MICROS, appended=seconds(age), limit=WEEK)
+
+
+@pytest.mark.parametrize(
+    ("age", "code"), [(-300.000001, "EVENT_FROM_FUTURE"), (7 * 86400 + 0.000001, "EVENT_TOO_OLD")]
+)
+def test_age_beyond_limits(age: float, code: str) -> None:
+    """A microsecond more is refused, and the sentence says by how much."""
+    with pytest.raises(EventRefused, match=r"\d+ s") as caught:
+        check_age(MICROS, appended=seconds(age), limit=WEEK)
+    assert caught.value.code == code
+
+
+def folded(one: Event, offset: int, *, appended: int = MICROS) -> Folded:
+    made = entries(decode_event(key_of(one), json.dumps(one).encode(), ()))
+    return Folded(offset, key_of(one).decode().partition("/")[2], appended, made)
+
+
+def test_trend_counts_a_subject_once_for_product_and_hour() -> None:
+    """Three views of a mug in an hour are one; in the next hour one more; of others their own."""
+    some = [
+        folded(view(1), 10),
+        folded(view(2), 11),
+        folded(event(3, click={"productId": "mug"}), 12),
+        folded(view(4, at=NOON - HOUR), 13),
+        folded(view(5, user="bob"), 14),
+        folded(event(6, addToCart={"productId": "lamp", "quantity": 2}), 15),
+    ]
+    assert increments({}, some, fence=0) == {
+        (NOON_HOUR, "mug"): 2,
+        (NOON_HOUR - 1, "mug"): 1,
+        (NOON_HOUR, "lamp"): 1,
+    }
+
+
+def test_trend_passes_over_what_the_profile_knows() -> None:
+    """Who was counted by an earlier batch is not counted again."""
+    before = {"u:ana": folded(view(1), 1).entries}
+    assert increments(before, [folded(view(2), 10)], fence=0) == {}
+    assert increments({"u:bob": EMPTY}, [folded(view(2), 10)], fence=0) == {(NOON_HOUR, "mug"): 1}
+
+
+def test_trend_counts_nothing_below_the_fence() -> None:
+    """Events that are counted already count nothing, but say who was there."""
+    some = [folded(view(1), 10), folded(view(2, "lamp"), 11), folded(view(3), 12)]
+    assert increments({}, some, fence=11) == {(NOON_HOUR, "lamp"): 1}
+    assert increments({}, some, fence=13) == {}
+
+
+def test_trend_counts_what_is_turned_to() -> None:
+    """Searches, impressions, ratings and what is taken out of a cart are no visits."""
+    some = [
+        folded(event(1, search={"query": "mug"}), 1),
+        folded(event(2, impression={"productIds": ["mug"]}), 2),
+        folded(event(3, removeFromCart={"productId": "mug", "quantity": 1}), 3),
+        folded(event(4, rating={"productId": "mug", "stars": 5}), 4),
+    ]
+    assert increments({}, some, fence=0) == {}
+
+
+def test_trend_of_a_week() -> None:
+    """An event that took longer than a week to arrive counts nothing."""
+    week = 7 * 86400
+    assert increments({}, [folded(view(1), 1, appended=seconds(week))], fence=0)
+    assert not increments({}, [folded(view(1), 1, appended=seconds(week + 1))], fence=0)
+
+
+def test_dead_letter_keeps_the_first_64_kib() -> None:
+    """A large value is cut, its checksum and size are those of all of it, headers stay."""
+    value = bytes(range(256)) * 4000
+    letter = dead_letter(
+        Origin("shopper-events", "id", 3, 42),
+        key=b"demo/u:ana",
+        value=value,
+        headers=[("trace", b"\xff"), ("none", None), ("attune_offset", b"7")],
+        code="EVENT_TOO_LARGE",
+        reason="ü" * 2000,
+    )
+    told = dict(letter.headers)
+    assert letter.key == b"demo/u:ana"
+    assert letter.value == value[:65_536]
+    assert told["attune_value_sha256"].decode() == hashlib.sha256(value).hexdigest()
+    assert told["attune_value_size"] == b"1024000"
+    assert told["attune_error_reason"].decode() == "ü" * 1000
+    assert (told["attune_topic"], told["attune_topic_id"]) == (b"shopper-events", b"id")
+    assert (told["attune_partition"], told["attune_offset"]) == (b"3", b"42")
+    assert (told["trace"], told["none"]) == (b"\xff", b"")
+
+
+def test_dead_letter_of_a_record_without_value() -> None:
+    """No value and an empty value can be told apart; endless headers are cut."""
+    letter = dead_letter(
+        Origin("t", "", 0, 0),
+        key=None,
+        value=None,
+        headers=[("big", b"x" * 60_000), ("more", b"x" * 60_000)],
+        code="EVENT_INVALID",
+        reason="no value",
+    )
+    told = dict(letter.headers)
+    assert (letter.value, told["attune_value_size"]) == (b"", b"-1")
+    assert "big" in told
+    assert "more" not in told
