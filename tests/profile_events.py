@@ -102,8 +102,10 @@ ACTIONS: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def events(draw: st.DrawFn, names: int = 30, only: str = "") -> Event:
-    """Any event of one shopper. Few ids and moments, so that they meet: the same id with
-    another content, the same moment with another id.
+    """Any event of one shopper.
+
+    Few ids and moments, so that they meet: the same id with another content, the same moment
+    with another id.
     """
     action = only or draw(st.sampled_from(sorted(ACTIONS)))
     number = draw(st.integers(0, names))

@@ -40,7 +40,7 @@ def price(line: Event) -> tuple[int, str]:
     return millionths, money.get("currencyCode", "")
 
 
-def rows(event: Event) -> list[tuple[str, tuple[Any, ...]]]:
+def rows(event: Event) -> list[tuple[str, tuple[Any, ...]]]:  # noqa: C901 - one branch a kind
     """What one event says, as (kind, entry) pairs."""
     head = (micros(event["occurredAt"]), event["eventId"])
     if said := event.get("search"):
@@ -98,8 +98,10 @@ def recompute(events: list[Event]) -> dict[str, Any]:
 def trend_counts(
     events: list[tuple[Event, int]], *, shop_id: str
 ) -> dict[tuple[str, int, str], int]:
-    """How many subjects touched each product in each hour; pairs of event and its append
-    time in microseconds. Only right while no kind of a profile overflows.
+    """How many subjects touched each product in each hour.
+
+    ``events`` are pairs of an event and its append time in microseconds. Only right while no
+    kind of a profile overflows.
     """
     who: dict[tuple[str, int, str], set[str]] = {}
     for event, appended in events:

@@ -1,0 +1,146 @@
+"""What tests of the running worker do with Kafka: send, read back, see what is committed."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from services.shared.profile import Profile
+from services.shared.profile_store import RedisProfileStore
+from services.shared.redis_connection import RedisConnection
+from tests.profile_events import Event, key_of, plain
+from tests.profile_oracle import micros, recompute
+from tests.waiting import eventually_async
+
+PARTITIONS = range(4)
+
+
+@asynccontextmanager
+async def producer(servers: str) -> AsyncIterator[AIOKafkaProducer]:
+    """A producer that waits for the broker's word."""
+    made = AIOKafkaProducer(
+        bootstrap_servers=servers, acks="all", linger_ms=5, max_request_size=8 * 2**20
+    )
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.stop()
+
+
+async def send(servers: str, prefix: str, events: Iterable[Event]) -> int:
+    """Send events as JSON; answers how many."""
+    async with producer(servers) as to:
+        sent = [
+            await to.send(prefix + "shopper-events", json.dumps(one).encode(), key_of(one))
+            for one in events
+        ]
+        for one in sent:
+            await one
+    return len(sent)
+
+
+async def records(servers: str, topic: str) -> list[ConsumerRecord[Any, Any]]:
+    """All that a topic holds now."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, partition) for partition in PARTITIONS]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: list[ConsumerRecord[Any, Any]] = []
+        while len(found) < sum(ends.values()):
+            for some in (await consumer.getmany(timeout_ms=500)).values():
+                found.extend(some)
+        return found
+    finally:
+        await consumer.stop()
+
+
+def group_of(prefix: str) -> str:
+    """A consumer group of one test, so that no member of another's keeps it waiting."""
+    return prefix + "workers"
+
+
+async def committed(servers: str, prefix: str) -> int:
+    """How many events are committed, over all partitions."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(group_of(prefix))
+    finally:
+        await admin.close()
+    return sum(at.offset for tp, at in offsets.items() if tp.topic == prefix + "shopper-events")
+
+
+async def profiles(url: str, subjects: Sequence[tuple[str, str]]) -> list[Profile]:
+    """What Redis keeps."""
+    connection = RedisConnection(url)
+    try:
+        return [profile for profile, _ in await RedisProfileStore(connection).read(subjects)]
+    finally:
+        await connection.close()
+
+
+async def profiles_as_the_oracle_says(url: str, events: list[Event]) -> bool:
+    """Whether each shopper's profile is what the oracle makes of the shopper's events."""
+    of: dict[tuple[str, str], list[Event]] = {}
+    for one in events:
+        of.setdefault((one["shopId"], "u:" + one["userId"]), []).append(one)
+    kept = await profiles(url, list(of))
+    return all(
+        plain(profile) == recompute(some) for profile, some in zip(kept, of.values(), strict=True)
+    )
+
+
+async def trend_counts_kept(url: str, shop_id: str) -> dict[tuple[str, int, str], int]:
+    """The counts in Redis by (shop, hour, product), over all partitions."""
+    connection = RedisConnection(url)
+    found: dict[tuple[str, int, str], int] = {}
+    try:
+        (keys,) = await connection.ask([("KEYS", f"attune:trend:{{{shop_id}/*}}:*")])
+        assert isinstance(keys, list)
+        buckets = [key for key in keys if not key.endswith(b":fence")]
+        for key in buckets:
+            (pairs,) = await connection.ask([("HGETALL", key)])
+            flat = pairs if isinstance(pairs, list) else [x for two in pairs.items() for x in two]  # type: ignore[attr-defined]  # RESP3 answers a map
+            hour = int(key.rpartition(b":")[2])
+            for product, count in zip(flat[::2], flat[1::2], strict=True):
+                name = (shop_id, hour, product.decode())
+                found[name] = found.get(name, 0) + int(count)
+    finally:
+        await connection.close()
+    return found
+
+
+async def until_committed(servers: str, prefix: str, count: int, *, within: float = 60) -> None:
+    """Wait until ``count`` events are committed."""
+
+    async def enough() -> bool:
+        return await committed(servers, prefix) >= count
+
+    await eventually_async(enough, within=within)
+
+
+def metric(port: int, start: str) -> float:
+    """The sum of a worker's metrics whose lines start so."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(start))
+
+
+def now() -> datetime:
+    """The present, as events that are to be accepted need it."""
+    return datetime.now(UTC)
+
+
+def appended(events: Iterable[Event]) -> list[tuple[Event, int]]:
+    """Events with the present as their time of append, for the oracle."""
+    return [(one, micros(now().isoformat())) for one in events]
