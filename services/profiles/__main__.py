@@ -17,7 +17,7 @@ import uvloop
 
 from services.profiles.adapters.dead_letters import KafkaDeadLetters
 from services.profiles.adapters.durability import RedisDurability
-from services.profiles.adapters.stream import Positions, attach, first_from, make_app
+from services.profiles.adapters.stream import Positions, attach, consumer_of, first_from, make_app
 from services.profiles.adapters.trends import RedisTrends
 from services.profiles.batches import Batches
 from services.profiles.settings import PREFIX, Settings
@@ -87,14 +87,14 @@ async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event)
     )
     app = make_app(settings)
     positions = Positions(
-        app.consumer.start_of, lambda tp, offset: first_from(settings.kafka_servers, tp, offset)
+        consumer_of(app).start_of, lambda tp, offset: first_from(settings.kafka_servers, tp, offset)
     )
     worker = Worker(batches, positions)
     attach(app, settings.events_topic, worker.handle)
 
-    @app.on_partitions_assigned.connect  # type: ignore[untyped-decorator]  # Faust's own type is Any
-    async def assigned(_: Any, assigned: Any, **__: Any) -> None:
-        _log.info("partitions_assigned", partitions=sorted(tp.partition for tp in assigned))
+    @app.on_partitions_assigned.connect  # type: ignore[arg-type]  # its type asks for a `signal: object` beside
+    async def assigned(_: Any, held: Any, **__: Any) -> None:
+        _log.info("partitions_assigned", partitions=sorted(tp.partition for tp in held))
         await readiness.has("partitions")
 
     try:
@@ -125,7 +125,7 @@ async def _serve(
             _log.warning("batch_given_up", meaning="it is not committed and will be read again")
         for task in done - {end}:
             await task
-        await worker.commit(app.consumer)
+        await worker.commit(consumer_of(app))
     finally:
         for task in [*side, end]:
             task.cancel()
@@ -162,7 +162,7 @@ async def _commit_always(app: faust.App, worker: Worker) -> None:
     while True:
         await asyncio.sleep(COMMIT_SECONDS)
         if not app.rebalancing:
-            await worker.commit(app.consumer)
+            await worker.commit(consumer_of(app))
 
 
 async def _watch_redis(probe: RedisConnection, readiness: Readiness) -> None:

@@ -22,7 +22,7 @@ from services.profiles.domain.dead_letter import DeadLetter, Origin, dead_letter
 from services.profiles.domain.fold import entries
 from services.profiles.domain.trend import Folded, increments
 from services.shared.errors import EventRefused
-from services.shared.event_codec import decode_event, occurred_micros
+from services.shared.event_codec import Headers, decode_event, occurred_micros
 from services.shared.profile import Profile, merge_all
 from services.shared.profile_store import ProfileStore, ProfileWrite
 from services.shared.subject import subject_of
@@ -34,13 +34,27 @@ RACES_LIMIT: Final = 100
 
 
 class Record(Protocol):
-    """What is used of a Kafka record; ``timestamp`` is the broker's, in milliseconds."""
+    """What is used of a Kafka record."""
 
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]]
-    offset: int
-    timestamp: int
+    @property
+    def key(self) -> bytes | None:
+        """``shop_id/subject``, if the producer did right."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The event."""
+
+    @property
+    def headers(self) -> Headers:
+        """Names and values."""
+
+    @property
+    def offset(self) -> int:
+        """Its place in the partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """When the broker appended it, in milliseconds since 1970."""
 
 
 class Judged(NamedTuple):

@@ -57,16 +57,24 @@ class Readiness:
             await self._health.ready()
 
 
-async def insist(attempt: Callable[[], Awaitable[None]], *, doing: str) -> None:
+async def insist(
+    attempt: Callable[[], Awaitable[None]],
+    *,
+    doing: str,
+    giving_up: Callable[[], bool] = lambda: False,
+) -> None:
     """Repeat ``attempt`` while an outside system is away, with growing, random pauses.
 
-    Another error is not for us to repeat and passes through.
+    Another error is not for us to repeat and passes through; so does Unavailable once
+    ``giving_up``.
     """
     tries = 0
     while True:
         try:
             return await attempt()
         except Unavailable as error:
+            if giving_up():
+                raise
             RETRIES.labels(error.code).inc()
             pause = min(LONGEST_PAUSE_SECONDS, 0.1 * 2**tries) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, keeps no secret
             tries = min(tries + 1, 10)
@@ -92,6 +100,8 @@ class Worker:
             if not self._ending:
                 try:
                     await self._handle(tp, generation, records)
+                except Unavailable as error:
+                    _log.warning("batch_given_up", code=error.code, reason=str(error))
                 except Exception as error:
                     self._ending = True
                     self.failed.set_exception(error)
@@ -121,7 +131,11 @@ class Worker:
         with FOLD_SECONDS.time():
             await self._positions.check(tp, generation, records[0].offset)
             judged = self._batches.judge(tp.partition, records)
-            await insist(lambda: self._batches.keep(judged), doing="keep a batch")
+            await insist(
+                lambda: self._batches.keep(judged),
+                doing="keep a batch",
+                giving_up=lambda: self._ending,
+            )
             self._positions.done(tp, judged.end)
         _count(judged, len(records))
 

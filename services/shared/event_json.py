@@ -19,6 +19,7 @@ from msgspec import UNSET, UnsetType
 
 # json_format takes more forms (nine digits, other offsets); those go the slow way.
 _UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3}(?:\d{3})?)?Z", re.ASCII)
+_WHOLE: Final = re.compile(r"-?(?:0|[1-9]\d{0,17})", re.ASCII)
 
 
 class _Json(
@@ -130,7 +131,7 @@ def _timestamp(text: str) -> Timestamp:
 def _money(price: MoneyJson) -> Money:
     units = price.units
     if isinstance(units, str):
-        if not re.fullmatch(r"-?(?:0|[1-9]\d{0,17})", units, re.ASCII):
+        if not _WHOLE.fullmatch(units):
             raise ValueError("units")
         units = int(units)
     return Money(currency_code=price.currency_code, units=units, nanos=price.nanos)

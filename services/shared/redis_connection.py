@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, Protocol, TypeAlias
 
+import hiredis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -92,7 +93,9 @@ class RedisConnection:
         if not connection.is_connected:
             self._opened += 1
             await connection.connect()  # type: ignore[no-untyped-call]  # untyped in redis-py
-        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        # hiredis packs in C: a third of the whole cost of a batch was redis-py's own packing.
+        packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]  # its stub means a tuple of one
+        await connection.send_packed_command(packed, check_health=False)
         replies: list[Reply] = []
         for _ in commands:
             try:

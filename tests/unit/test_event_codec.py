@@ -46,7 +46,17 @@ def test_mutated_json_gets_the_verdict_of_json_format(one: Event, data: st.DataO
     action = next(name for name in one if isinstance(one[name], dict))
     holder: Any = one if data.draw(st.booleans()) or not one[action] else one[action]
     name = data.draw(st.sampled_from(sorted(holder)))
-    strange = [None, "", "1", "2026-03-01T12:00:00Z", "2026-03-01 12:00:00Z", 0, 1.0, 1.5, 2**31]
+    strange: list[Any] = [
+        None,
+        "",
+        "1",
+        "2026-03-01T12:00:00Z",
+        "2026-03-01 12:00:00Z",
+        0,
+        1.0,
+        1.5,
+        2**31,
+    ]
     strange += [
         -1,
         True,
@@ -70,7 +80,8 @@ def test_mutated_json_gets_the_verdict_of_json_format(one: Event, data: st.DataO
         key = f"{wanted.shop_id}/{subject}".encode()
         assert decode_event(key, text.encode(), ()) == wanted
     except EventRefused as refused:
-        assert refused.code == "EVENT_INVALID"
+        if refused.code != "EVENT_INVALID":  # what both parsers take may still break a limit
+            raise
 
 
 def test_protobuf_and_json_say_the_same() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +30,7 @@ def folded(some: list[Event], onto: Profile = EMPTY) -> Profile:
 
 def overflowing(kind: str) -> list[Event]:
     """More events of a kind than a profile keeps, the newest first."""
-    action = {
+    action: dict[str, Callable[[int], dict[str, Any]]] = {
         "searches": lambda i: {"search": {"query": f"q{i}"}},
         "views": lambda i: {"view": {"productId": f"p{i}"}},
         "carts": lambda i: {"addToCart": {"productId": f"p{i}", "quantity": 1}},
@@ -41,8 +43,11 @@ def overflowing(kind: str) -> list[Event]:
         "ratings": lambda i: {"rating": {"productId": f"p{i}", "stars": 3}},
         "not_interested": lambda i: {"notInterested": {"productId": f"p{i}"}},
         "links": lambda i: {"identify": {}, "visitorId": f"v{i}"},
-    }[kind]
-    return [event(i, at=NOON - timedelta(seconds=i), **action(i)) for i in range(BOUNDS[kind] + 30)]
+    }
+    return [
+        event(i, at=NOON - timedelta(seconds=i), **action[kind](i))
+        for i in range(BOUNDS[kind] + 30)
+    ]
 
 
 @given(MANY)

@@ -94,9 +94,7 @@ async def test_age_is_judged_by_the_time_of_append() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_any_batches_any_repetition(seed: int) -> None:
-    """However records are cut into batches and batches repeated from an earlier offset, profiles
-    and trends are those of the oracle.
-    """
+    """However records are cut into batches and repeated from an earlier offset: as the oracle."""
     chance = random.Random(seed)
     through, some = batches(), shopping(60)
     records = [record(one, offset) for offset, one in enumerate(some)]

@@ -44,7 +44,7 @@ class WholeBatches(DefaultSchedulingStrategy):
         return ((tp, batch) for tp, batch in records.items() if batch)
 
 
-class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust's own type is Any here
+class BatchConsumer(Consumer):
     """A consumer whose messages carry a list of records."""
 
     def _to_message(self, tp: TP, record: Any) -> Any:
@@ -69,7 +69,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust's own type is Any 
         return int((await consumer.beginning_offsets([partition]))[partition])
 
 
-class BatchTransport(Transport):  # type: ignore[misc]  # Faust's own type is Any here
+class BatchTransport(Transport):
     """Faust's Kafka transport with :class:`BatchConsumer`."""
 
     Consumer = BatchConsumer
@@ -177,7 +177,15 @@ async def first_from(servers: str, tp: TP, offset: int) -> int:
             record: ConsumerRecord[Any, Any] = await consumer.getone()
         finally:
             await consumer.stop()
-    return record.offset
+    return int(record.offset)
+
+
+def consumer_of(app: faust.App) -> BatchConsumer:
+    """The app's consumer, which is ours."""
+    consumer = app.consumer
+    if not isinstance(consumer, BatchConsumer):
+        raise TypeError(f"Faust made a {type(consumer).__name__}, not a BatchConsumer")
+    return consumer
 
 
 Handle = Callable[[TP, int, Sequence[Any]], Awaitable[None]]

@@ -10,10 +10,11 @@ within a week, as no one asks for older hours.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
+from typing import Final, NamedTuple, TypeVar
 
-from services.shared.profile import EMPTY, Cart, Profile
+from services.shared.profile import EMPTY, Entry, Profile
 
 HOUR: Final = 3_600_000_000
 """Microseconds."""
@@ -66,11 +67,17 @@ def _touched(profile: Profile, since: int) -> set[tuple[int, str]]:
 
     Entries before ``since`` (microseconds since 1970) are passed over.
     """
-    pairs: set[tuple[int, str]] = set()
-    for kind in (profile.views, profile.clicks, profile.carts, profile.purchases):
-        for entry in reversed(kind):
-            if entry.at < since:
-                break
-            if not isinstance(entry, Cart) or entry.quantity > 0:
-                pairs.add((entry.at // HOUR, entry.product_id))
+    put_in = [cart for cart in profile.carts if cart.quantity > 0]
+    pairs = {(touch.at // HOUR, touch.product_id) for touch in _since(profile.views, since)}
+    pairs.update((touch.at // HOUR, touch.product_id) for touch in _since(profile.clicks, since))
+    pairs.update((line.at // HOUR, line.product_id) for line in _since(profile.purchases, since))
+    pairs.update((cart.at // HOUR, cart.product_id) for cart in _since(put_in, since))
     return pairs
+
+
+_E = TypeVar("_E", bound=Entry)
+
+
+def _since(ordered: Sequence[_E], since: int) -> Iterator[_E]:
+    """The last entries, newest first, down to ``since``."""
+    return takewhile(lambda entry: entry.at >= since, reversed(ordered))
