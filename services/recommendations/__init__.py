@@ -1,0 +1,1 @@
+"""Profile and catalogue → ranked products, over gRPC."""

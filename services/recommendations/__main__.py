@@ -1,0 +1,184 @@
+"""The recommendations server: ``python -m services.recommendations``.
+
+Reads its settings from the environment, loads and proves the model bundle, serves gRPC and
+metrics, and follows the catalogue. It is ready when the catalogue has been read to its end;
+Redis being away makes it answer without profiles, not go away.
+"""
+
+from __future__ import annotations
+
+import os
+
+# One process has one core; a second thread of NumPy's would only take another's.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import asyncio
+import gc
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import grpc
+import msgspec
+import structlog
+import uvloop
+from attune.profiles.v1 import profile_service_pb2
+from attune.recommendations.v1 import recommendation_service_pb2
+
+from services.recommendations.adapters.catalog_feed import CatalogFeed
+from services.recommendations.adapters.model import Model, load_model
+from services.recommendations.adapters.profiles import ProfileReader
+from services.recommendations.adapters.trends import Trends
+from services.recommendations.domain.catalogs import Catalogs
+from services.recommendations.profile_api import ProfileApi
+from services.recommendations.recommendation_api import RecommendationApi
+from services.recommendations.settings import PREFIX, Settings
+from services.shared.errors import AttuneError, BadSetting
+from services.shared.grpc_server import Service, start_server
+from services.shared.health import Health
+from services.shared.identity import ApiKeys, read_keys
+from services.shared.profile_store import RedisProfileStore
+from services.shared.redis_connection import RedisPool
+from services.shared.settings import read_settings
+from services.shared.telemetry import configure_logs, serve_metrics
+
+GRACE_SECONDS: Final = 10.0
+"""How long calls in progress may take to end after the drain."""
+
+REDIS_CONNECTIONS: Final = 16
+
+_log = structlog.get_logger()
+
+
+class Server:
+    """The parts of one running server, joined."""
+
+    def __init__(self, settings: Settings, model: Model, keys: ApiKeys) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._health = Health()
+        self._catalogs = Catalogs(model.vocabulary)
+        self._redis = RedisPool(settings.redis_url, size=REDIS_CONNECTIONS)
+        self._trends = Trends(self._redis, shops=lambda: self._catalogs.shops, clock=time.time)
+        self._feed = CatalogFeed(
+            settings.kafka_servers,
+            topic_prefix=settings.topic_prefix,
+            catalogs=self._catalogs,
+            when_caught_up=self._caught_up,
+        )
+        self._services = self._join(model)
+        self._loaded = False
+
+    def _join(self, model: Model) -> Sequence[Service]:
+        profiles = ProfileReader(
+            RedisProfileStore(self._redis),
+            deadline_seconds=self._settings.profile_deadline_ms / 1000,
+            clock=time.monotonic,
+        )
+        recommending = RecommendationApi(
+            catalogs=self._catalogs,
+            model=model,
+            profiles=profiles,
+            trends=self._trends,
+            is_loaded=lambda: self._loaded,
+            now_micros=lambda: time.time_ns() // 1000,
+            new_token=lambda: secrets.token_urlsafe(16),
+        )
+        reading = ProfileApi(catalogs=self._catalogs, profiles=profiles)
+        recommendations = recommendation_service_pb2.DESCRIPTOR.services_by_name
+        return (
+            Service(
+                recommendations["RecommendationService"],
+                {
+                    "Recommend": recommending.recommend,
+                    "SimilarProducts": recommending.similar_products,
+                },
+            ),
+            Service(
+                profile_service_pb2.DESCRIPTOR.services_by_name["ProfileService"],
+                {"GetProfile": reading.get_profile},
+            ),
+        )
+
+    async def _caught_up(self) -> None:
+        self._loaded = True
+        gc.collect()
+        gc.freeze()  # the catalogue stays: let no later collection walk over it
+        await self._health.ready()
+        _log.info("ready", products=self._catalogs.listed)
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, then drain. Raises BadSetting for a taken port."""
+        told_to_stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+        settings = self._settings
+        metrics_port = _serve_metrics(settings)
+        server, port = await start_server(
+            self._services,
+            keys=self._keys,
+            health=self._health,
+            host=settings.host,
+            port=settings.port,
+        )
+        _log.info("listening", host=settings.host, port=port, metrics_port=metrics_port)
+        stopping = asyncio.create_task(told_to_stop.wait())
+        work = [asyncio.create_task(job) for job in (self._feed.run(), self._trends.run())]
+        # A background job ends only by a mistake of ours: stop, and be started anew.
+        await asyncio.wait((stopping, *work), return_when=asyncio.FIRST_COMPLETED)
+        await self._drain(server)
+        for task in (stopping, *work):
+            task.cancel()
+        for result in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+        await self._redis.close()
+        _log.info("stopped")
+
+    async def _drain(self, server: grpc.aio.Server) -> None:
+        """Say NOT_SERVING, take calls a little longer, let those in progress end."""
+        await self._health.not_ready()
+        await asyncio.sleep(self._settings.drain_ms / 1000)
+        await server.stop(GRACE_SECONDS)
+
+
+def _serve_metrics(settings: Settings) -> int:
+    try:
+        return serve_metrics(settings.metrics_host, settings.metrics_port)
+    except OSError as error:
+        where = f"{settings.metrics_host}:{settings.metrics_port}"
+        raise BadSetting(f"cannot serve metrics on {where}: {error.strerror}") from error
+
+
+def usage() -> str:
+    """What ``--help`` prints: every setting, whether it is required, its default."""
+    lines = [__doc__ or "", "Settings, from the environment:", ""]
+    for field in msgspec.structs.fields(Settings):
+        default = "required" if field.required else f"default {field.default!r}"
+        lines.append(f"  {PREFIX}{field.name.upper():<22} {default}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit status: 0 after a stop by signal, 1 if it cannot start."""
+    if arguments:
+        print(usage())
+        return 0 if arguments[0] in {"--help", "-h"} else 2
+    try:
+        settings = read_settings(Settings, prefix=PREFIX, environ=os.environ)
+        configure_logs("recommendations", settings.log_level)
+        keys = read_keys(Path(settings.api_keys_file))
+        model = load_model(Path(settings.bundle))
+        uvloop.run(Server(settings, model, keys).run())
+    except AttuneError as error:
+        print(f"{error.code}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The rules of recommending, without I/O."""

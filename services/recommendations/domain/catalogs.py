@@ -1,0 +1,40 @@
+"""The catalogues of all shops of one server."""
+
+from __future__ import annotations
+
+from services.recommendations.domain.catalog import Catalog
+from services.shared.model_input import Vocabulary
+
+
+class Catalogs:
+    """One catalogue for each shop that has sent a record; any other shop's is empty.
+
+    All share the model's vocabulary: a bundle is trained on one shop's product ids, so a
+    product id of another shop means the model's product only if the two shops agree on it.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._by_shop: dict[str, Catalog] = {}
+        self._empty = Catalog(vocabulary)
+
+    def of(self, shop_id: str) -> Catalog:
+        """A shop's catalogue, to read."""
+        return self._by_shop.get(shop_id, self._empty)
+
+    def for_feeding(self, shop_id: str) -> Catalog:
+        """A shop's catalogue, to change; made if there is none yet."""
+        catalog = self._by_shop.get(shop_id)
+        if catalog is None:
+            catalog = self._by_shop[shop_id] = Catalog(self._vocabulary)
+        return catalog
+
+    @property
+    def shops(self) -> tuple[str, ...]:
+        """The shops that have sent a record."""
+        return tuple(self._by_shop)
+
+    @property
+    def listed(self) -> int:
+        """How many products there are, over all shops."""
+        return sum(catalog.listed for catalog in self._by_shop.values())

@@ -1,0 +1,156 @@
+"""A personal list: the model's scores, lifted by searches, masked, varied, explained."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.recommendations.domain import reasons
+from services.recommendations.domain.catalog import Catalog
+from services.recommendations.domain.fallback import Pick
+from services.recommendations.domain.ranking import HIDDEN, Ranked, best, hide
+from services.recommendations.domain.reasons import History
+from services.recommendations.domain.rerank import POOL, diverse
+from services.recommendations.domain.search_terms import SearchBonus
+from services.shared.profile import Search
+
+SEARCH_STRENGTH: Final = 0.75
+"""What a fresh search that matches fully is worth, as a share of the way from the average
+product to the best one: enough to lead the list with products that suit the shopper
+anyway, too little for words alone to outrun a strong habit."""
+
+POPULARITY_WORTH: Final = 0.25
+"""What being bought most is worth beside a search bonus of 1."""
+
+
+class ItemVectors(NamedTuple):
+    """What the model has learned of products, by row; n of them."""
+
+    vectors: NDArray[np.float32]
+    """[n, d]; row 0 is padding."""
+    directions: NDArray[np.float32]
+    """[n, d] the same at length 1, for cosines."""
+    mean: NDArray[np.float32]
+    """[d] of rows 1 on."""
+    popularity: NDArray[np.int32]
+    """[n] purchases; what is popular."""
+
+
+class Scores(NamedTuple):
+    """The scores of all rows, and what they are made of."""
+
+    total: NDArray[np.float32]
+    """[rows]; hidden ones are minus infinity."""
+    average: float
+    """The model's score of an average product."""
+    strength: float
+    """What a search bonus of 1 added."""
+
+
+def personal_scores(
+    query: NDArray[np.float32],
+    items: ItemVectors,
+    catalog: Catalog,
+    bonus: SearchBonus | None,
+    excluded: Collection[int],
+) -> Scores:
+    """Score every product: query · vector, plus the search bonus.
+
+    A product without a vector counts as an average one, and only where a search found it.
+    """
+    known, rows = catalog.vector_rows, catalog.rows
+    average = float(items.mean @ query)
+    total = np.empty(rows, dtype=np.float32)
+    np.dot(items.vectors, query, out=total[:known])
+    total[known:] = average
+    available = catalog.available[:rows]
+    strength = 0.0
+    if bonus is not None:
+        highest = float(total.max(where=available, initial=average))
+        strength = SEARCH_STRENGTH * max(highest - average, 1e-6)
+        total += strength * bonus.values
+    hide(total, available=available, excluded=excluded)
+    total[known:][bonus.values[known:] == 0 if bonus else ...] = HIDDEN
+    return Scores(total, average, strength)
+
+
+def searched_scores(
+    items: ItemVectors, catalog: Catalog, bonus: SearchBonus, excluded: Collection[int]
+) -> Scores:
+    """Score what was searched for, by a shopper of whom the model has read nothing yet.
+
+    The bonus, and at most :data:`POPULARITY_WORTH` for how often a product is bought.
+    """
+    rows = catalog.rows
+    liked = np.log1p(items.popularity, dtype=np.float32)
+    total = bonus.values.copy()
+    total[: catalog.vector_rows] += POPULARITY_WORTH * liked / max(float(liked.max()), 1.0)
+    hide(total, available=catalog.available[:rows], excluded=excluded)
+    total[bonus.values == 0] = HIDDEN
+    return Scores(total, average=0.0, strength=1.0)
+
+
+def personal_picks(
+    scores: Scores,
+    items: ItemVectors,
+    catalog: Catalog,
+    history: History,
+    bonus: SearchBonus | None,
+    *,
+    limit: int,
+) -> list[Pick]:
+    """The list itself: best rows, varied by category, each with its reason."""
+    pool = best(scores.total, limit * POOL, catalog.product_id)
+    chosen = diverse(pool, limit=limit, category_of=lambda row: int(catalog.categories[row]))
+    return explained(chosen, scores, items, catalog, history, bonus)
+
+
+def explained(
+    chosen: Sequence[Ranked],
+    scores: Scores,
+    items: ItemVectors,
+    catalog: Catalog,
+    history: History,
+    bonus: SearchBonus | None,
+) -> list[Pick]:
+    """Give each product the one event it follows from most.
+
+    A search, if it lifted the product by more than the model did; else an earlier purchase
+    of the same product; else the event with the most similar product. What the model has
+    not read or not learned can only follow from a search.
+    """
+    searches = [_search_behind(each.row, scores, catalog, history, bonus) for each in chosen]
+    rows = [each.row for each, search in zip(chosen, searches, strict=True) if search is None]
+    events = iter(history.nearest(items.directions[rows]).tolist() if rows else ())
+    earlier = reasons.last_bought(history.interactions)
+    picks = []
+    for each, search in zip(chosen, searches, strict=True):
+        product_id = catalog.product_id(each.row)
+        if search is not None:
+            reason = reasons.of_search(search)
+        else:
+            event = history.interactions[next(events)]
+            at = earlier.get(product_id)
+            reason = (
+                reasons.of_event(event, product_id, catalog.title_or_id)
+                if at is None
+                else reasons.of_earlier_purchase(product_id, at)
+            )
+        picks.append(Pick(each.row, each.score, reason))
+    return picks
+
+
+def _search_behind(
+    row: int, scores: Scores, catalog: Catalog, history: History, bonus: SearchBonus | None
+) -> Search | None:
+    if bonus is None:
+        return None
+    value, search = bonus.of(row)
+    if not history.interactions or row >= catalog.vector_rows:
+        return search
+    added = value * scores.strength
+    by_model = float(scores.total[row]) - added - scores.average
+    return search if value > 0 and added > by_model else None
