@@ -13,6 +13,7 @@ entry wins: keeping the maximum commutes with cutting away the oldest, the minim
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Final, TypeVar
@@ -172,11 +173,20 @@ def linked_visitors(profile: Profile) -> tuple[str, ...]:
 
 
 def bought(profile: Profile) -> tuple[Purchase, ...]:
-    """The purchases that were not taken back since, oldest first."""
-    taken_back = {(cancel.order_id, cancel.product_id) for cancel in profile.cancels}
-    return tuple(
-        line
-        for line in profile.purchases
-        if (line.order_id, "") not in taken_back
-        and (line.order_id, line.product_id) not in taken_back
-    )
+    """The purchases that were not taken back, oldest first; their quantity is what was kept.
+
+    A line that was taken back in part stays with the rest, a cancelled order with nothing.
+    """
+    orders = {cancel.order_id for cancel in profile.cancels if not cancel.product_id}
+    back: Counter[tuple[str, str]] = Counter()
+    for cancel in profile.cancels:
+        back[cancel.order_id, cancel.product_id] += cancel.quantity
+    kept = []
+    for line in profile.purchases:
+        taken = min(back[line.order_id, line.product_id], line.quantity)
+        back[line.order_id, line.product_id] -= taken
+        if line.order_id in orders or taken == line.quantity:
+            continue
+        rest = line.quantity - taken
+        kept.append(msgspec.structs.replace(line, quantity=rest) if taken else line)
+    return tuple(kept)

@@ -1,0 +1,124 @@
+"""Dead letters, topics and durability on real Kafka and real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from faust.types import TP
+
+from deploy.local.kafka import EmbeddedKafka
+from deploy.local.redis import EmbeddedRedis
+from services.profiles.adapters.dead_letters import (
+    DeadLetters,
+    KafkaDeadLetters,
+    MemoryDeadLetters,
+)
+from services.profiles.adapters.durability import RedisDurability
+from services.profiles.adapters.stream import first_from
+from services.profiles.domain.dead_letter import DeadLetter
+from services.shared.errors import KafkaUnavailable, RedisUnavailable
+from services.shared.kafka import describe_topics
+from services.shared.redis_connection import RedisConnection
+from tests.profile_events import view
+from tests.worker_kafka import records, send
+
+
+@pytest.fixture(params=["memory", "kafka"])
+async def dead_letters(
+    request: pytest.FixtureRequest, kafka_servers: str, topic_prefix: str
+) -> AsyncIterator[DeadLetters]:
+    if request.param == "memory":
+        yield MemoryDeadLetters()
+        return
+    to = KafkaDeadLetters(kafka_servers, topic_prefix + "dead-letters")
+    yield to
+    await to.close()
+
+
+async def test_dead_letters_are_kept(
+    dead_letters: DeadLetters, kafka_servers: str, topic_prefix: str
+) -> None:
+    """What was sent is there, whole, once send returns; none and a full batch of large ones too."""
+    some = [
+        DeadLetter(b"k%d" % i, bytes(65_536), [("attune_offset", b"%d" % i), ("a", b"\xff")])
+        for i in range(100)
+    ]
+    some.append(DeadLetter(None, b"", []))
+    await dead_letters.send([])
+    await dead_letters.send(some)
+    if isinstance(dead_letters, MemoryDeadLetters):
+        kept = dead_letters.letters
+    else:
+        found = await records(kafka_servers, topic_prefix + "dead-letters")
+        kept = [DeadLetter(one.key, one.value, list(one.headers)) for one in found]
+    assert sorted(kept, key=repr) == sorted(some, key=repr)
+
+
+async def test_dead_letters_while_kafka_is_away(own_kafka: EmbeddedKafka) -> None:
+    """A broker that does not answer is KafkaUnavailable, not a letter lost."""
+    own_kafka.kill()
+    to = KafkaDeadLetters(own_kafka.servers, "dead-letters")
+    with pytest.raises(KafkaUnavailable, match="were not acknowledged"):
+        await to.send([DeadLetter(b"k", b"v", [])])
+    await to.close()
+
+
+async def test_topics_are_described(kafka_servers: str, topic_prefix: str) -> None:
+    """A topic has its partitions and an id that another topic does not have."""
+    names = [topic_prefix + "shopper-events", topic_prefix + "dead-letters"]
+    topics = await describe_topics(kafka_servers, names)
+    assert topics[names[0]].partitions == 4
+    assert len({topic.topic_id for topic in topics.values()} - {""}) == 2
+    with pytest.raises(KafkaUnavailable, match="no topic missing-topic"):
+        await describe_topics(kafka_servers, [names[0], "missing-topic"])
+
+
+async def test_first_record_from_an_offset(kafka_servers: str, topic_prefix: str) -> None:
+    """Kafka itself says where the next record is."""
+    await send(kafka_servers, topic_prefix, [view(i) for i in range(5)])
+    (first, *_) = await records(kafka_servers, topic_prefix + "shopper-events")
+    tp = TP(first.topic, first.partition)
+    assert [await first_from(kafka_servers, tp, offset) for offset in (0, 3)] == [0, 3]
+
+
+async def test_durability_waits_for_the_disk(own_redis: EmbeddedRedis) -> None:
+    """What was written before wait returned is there after a crash."""
+    connection = RedisConnection(own_redis.url)
+    durability = RedisDurability(connection)
+    mark = await durability.begin()
+    await connection.ask([("SET", "a", 1)])
+    await durability.wait(mark)
+    own_redis.kill()
+    own_redis.start()
+    with pytest.raises(RedisUnavailable):
+        await connection.ask([("GET", "a")])
+    assert await connection.ask([("GET", "a")]) == [b"1"]
+    await connection.close()
+
+
+async def test_durability_of_a_connection_that_broke(own_redis: EmbeddedRedis) -> None:
+    """A wait on another connection than the one that wrote promises nothing, and says so."""
+    connection = RedisConnection(own_redis.url)
+    durability = RedisDurability(connection)
+    mark = await durability.begin()
+    await connection.ask([("SET", "a", 1)])
+    await connection.close()
+    with pytest.raises(RedisUnavailable, match="broke"):
+        await durability.wait(mark)
+    await durability.wait(await durability.begin())
+    await connection.close()
+
+
+async def test_durability_where_redis_cannot_tell(
+    own_redis: EmbeddedRedis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without an append-only file the worker warns once what may be lost, and works on."""
+    connection = RedisConnection(own_redis.url)
+    await connection.ask([("CONFIG", "SET", "appendonly", "no")])
+    durability = RedisDurability(connection)
+    for _ in range(2):
+        await durability.wait(await durability.begin())
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("redis_cannot_confirm_writes") == 1
+    await connection.close()
