@@ -2,20 +2,36 @@
 
 The empty name ``""`` is the whole process; it is NOT_SERVING until :meth:`Health.ready` and
 again from :meth:`Health.not_ready` on, so an orchestrator sends work to ready processes only.
+The name ``"live"`` is SERVING as long as the process answers at all, ready or not: what to ask
+before starting a process anew, as an outage of Kafka or Redis is not helped by that.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
+
+LIVE: Final = "live"
+
+_STATUS: Final = health_pb2.HealthCheckResponse.ServingStatus
+
+
+class _Servicer(HealthServicer):  # type: ignore[misc]  # the library is not typed
+    """The library's own calls a process ready from its first moment; here nobody has said so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._server_status = {"": _STATUS.NOT_SERVING, LIVE: _STATUS.SERVING}
 
 
 class Health:
     """Says whether a process is ready; add it to a server with :meth:`add_to`."""
 
     def __init__(self) -> None:
-        self._servicer = HealthServicer()
+        self._servicer = _Servicer()
         self._ready = False
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -36,9 +52,8 @@ class Health:
         await self._set(ready=False)
 
     async def _set(self, *, ready: bool) -> None:
-        status = health_pb2.HealthCheckResponse.ServingStatus
         self._ready = ready
-        await self._servicer.set("", status.SERVING if ready else status.NOT_SERVING)
+        await self._servicer.set("", _STATUS.SERVING if ready else _STATUS.NOT_SERVING)
 
 
 async def serve_health(health: Health, *, host: str, port: int) -> tuple[grpc.aio.Server, int]:
