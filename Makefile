@@ -94,6 +94,8 @@ COMPILE = deploy/local/uv.sh pip compile --quiet --universal --python-version 3.
 lock: ## Renew the locks from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(COMPILE) pyproject.toml --extra build --extra local --extra train --extra dev -o $(LOCKS)/dev.txt
 	$(COMPILE) pyproject.toml --extra build --extra local -c $(LOCKS)/dev.txt -o $(LOCKS)/run.txt
+	$(COMPILE) pyproject.toml -c $(LOCKS)/dev.txt -o $(LOCKS)/serve.txt
+	$(COMPILE) pyproject.toml --extra build -c $(LOCKS)/dev.txt -o $(LOCKS)/build.txt
 	$(COMPILE) --group java -o $(LOCKS)/java.txt
 
 .PHONY: proto-baseline
