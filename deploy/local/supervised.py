@@ -42,7 +42,7 @@ class Supervised:
     def __init__(
         self, name: str, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None
     ) -> None:
-        """Start nothing yet; output will be appended to ``log``."""
+        """Start nothing yet; output will be appended to ``log``, whose folder it runs in."""
         self.name = name
         self.log = log
         self._command = list(command)
@@ -68,6 +68,7 @@ class Supervised:
             self._process = subprocess.Popen(  # noqa: S603 - the command is ours
                 self._command,
                 env=self._env,
+                cwd=self.log.parent,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -1,0 +1,1 @@
+"""The demo: the whole path on a real shop's catalogue and purchases, explained as it goes."""
