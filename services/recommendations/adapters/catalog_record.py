@@ -31,8 +31,8 @@ PROTOBUF: Final = "application/protobuf"
 _ID = Annotated[str, Meta(min_length=1, max_length=128)]
 _Shop = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
 _Time = Annotated[str, Meta(pattern=r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z\Z")]
-_Units = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-_UnitsText = Annotated[str, Meta(pattern=r"^-?(0|[1-9][0-9]{0,17})\Z")]
+_Units = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+_UnitsText = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,8})\Z")]
 _Stock = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _StockText = Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,17})\Z")]
 _Attributes = Annotated[
@@ -63,9 +63,9 @@ class _Json(Struct, rename="camel", forbid_unknown_fields=True, gc=False):
 
 
 class _MoneyJson(_Json):
-    currency_code: str | UnsetType = UNSET
+    currency_code: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
     units: _Units | _UnitsText | UnsetType = UNSET
-    nanos: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] | UnsetType = UNSET
+    nanos: Annotated[int, Meta(ge=0, le=999_999_999)] | UnsetType = UNSET
 
 
 class _ProductJson(_Json):
@@ -135,7 +135,7 @@ def decode_offer(shop_id: str, product_id: str, value: bytes, content_type: str 
 def _price(money: _MoneyJson | UnsetType) -> Price | None:
     if isinstance(money, UnsetType):
         return None
-    return Price(money.currency_code or "", int(money.units or 0), money.nanos or 0)
+    return Price(money.currency_code, int(money.units or 0), money.nanos or 0)
 
 
 def _fast_product(value: bytes) -> _ProductJson | None:
