@@ -77,7 +77,7 @@ def _purchases(at: int, event_id: str, event: pb.ShopperEvent) -> list[Purchase]
         price, currency = 0, ""
         if line.HasField("unit_price"):
             money = line.unit_price
-            price = money.units * 1_000_000 + _towards_zero(money.nanos)
+            price = money.units * 1_000_000 + money.nanos // 1000
             currency = money.currency_code
         product_id, quantity = line.product_id, line.quantity
         made.append(Purchase(at, event_id, number, product_id, order_id, quantity, price, currency))
@@ -108,11 +108,6 @@ def _linked(at: int, event_id: str, event: pb.ShopperEvent) -> list[Link]:
 
 def _unlinked(at: int, event_id: str, event: pb.ShopperEvent) -> list[Link]:
     return [Link(at, event_id, 0, event.visitor_id, False)]
-
-
-def _towards_zero(nanos: int) -> int:
-    """Nanos of a currency's unit as millionths; what is finer is no price."""
-    return nanos // 1000 if nanos >= 0 else -(-nanos // 1000)
 
 
 _Make = Callable[[int, str, pb.ShopperEvent], "list[Any]"]
