@@ -78,7 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="the whole path on real data, explained as it goes")
     demo.set_defaults(run=_demo)
     demo.add_argument("--once", action="store_true", help="stop everything at the end")
-    demo.add_argument("--lines", type=int, help="replay about so many order lines (default: all)")
+    demo.add_argument(
+        "--lines",
+        type=int,
+        default=600_000,
+        help="replay the newest orders, with about so many lines (default: %(default)s)",
+    )
     for command in (up, down, demo):
         command.add_argument(
             "--folder",

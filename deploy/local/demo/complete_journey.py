@@ -66,7 +66,7 @@ class Sales(NamedTuple):
 
 
 def read_sales() -> Sales:
-    """All lines with a positive quantity: order_id, household_id, product_id, quantity, …"""
+    """All lines with a positive quantity, in time order, and how many others there were."""
     rows = pl.scan_parquet(_folder() / "transactions.parquet").select(
         order_id=pl.col("basket_id").cast(pl.String),
         household_id=pl.col("household_id").cast(pl.String),
@@ -95,13 +95,17 @@ def baskets(lines: pl.DataFrame) -> Iterator[Basket]:
         pl.col("household_id", "at").first(), pl.col("product_id", "quantity", "unit_price")
     )
     for order_id, household_id, at, *columns in orders.iter_rows():
-        yield Basket(order_id, household_id, at, [Line(*line) for line in zip(*columns, strict=True)])
+        yield Basket(
+            order_id, household_id, at, [Line(*line) for line in zip(*columns, strict=True)]
+        )
 
 
 def read_products(sales: Sales) -> list[CatalogProduct]:
     """The catalogue, each product at the median of what it was sold for."""
-    prices = sales.lines.filter(pl.col("unit_price") > 0).group_by("product_id").agg(
-        pl.col("unit_price").median().round().cast(pl.Int64)
+    prices = (
+        sales.lines.filter(pl.col("unit_price") > 0)
+        .group_by("product_id")
+        .agg(pl.col("unit_price").median().round().cast(pl.Int64))
     )
     table = (
         pl.read_parquet(_folder() / "products.parquet")

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 from aiokafka import AIOKafkaProducer
-from attune.recommendations.v1.recommendation_service_pb2 import RankedProduct, RecommendResponse
+from attune.recommendations.v1.recommendation_service_pb2 import RecommendResponse
 
 from deploy.local.demo.complete_journey import CatalogProduct, Sales
 from deploy.local.demo.narration import Narrator
@@ -21,6 +21,9 @@ ANSWER_SECONDS: Final = 5.0
 
 WEEKS: Final = 8
 """How far back "buys most" looks."""
+
+SHOWN: Final = 3
+"""How many new products of a list are named."""
 
 
 class Story(NamedTuple):
@@ -46,13 +49,20 @@ class Household(NamedTuple):
     fresh: tuple[CatalogProduct, CatalogProduct, CatalogProduct]
 
 
+class Arrival(NamedTuple):
+    """A product that was not in the list before."""
+
+    place: int
+    title: str
+    reason: str
+
+
 class Change(NamedTuple):
     """What one event did: the milliseconds until the answer differed (None: not in time)."""
 
     event: str
     milliseconds: float | None
-    arrived: list[RankedProduct]
-    left: int
+    arrived: list[Arrival]
 
 
 def choose(sales: Sales, products: list[CatalogProduct]) -> list[Household]:
@@ -122,9 +132,8 @@ async def follow(
         at = time.time_ns() // 1000
         record = event_record(shop_id, user_id, f"demo-{at}-{number}", at=at, action=action)
         changed, after = await _send(record, user_id, answer, storefront, sender)
-        change = _difference(words, changed, answer, after)
-        _show_change(change, after, narrator)
-        changes.append(change)
+        changes.append(Change(words, changed, arrivals(answer, after)))
+        _show_change(changes[-1], narrator)
         answer = after
     return changes
 
@@ -154,12 +163,14 @@ def fingerprint(answer: RecommendResponse) -> list[tuple[str, float, str]]:
     return [(p.product_id, p.score, p.reason.sentence) for p in answer.products]
 
 
-def _difference(
-    words: str, milliseconds: float | None, before: RecommendResponse, after: RecommendResponse
-) -> Change:
+def arrivals(before: RecommendResponse, after: RecommendResponse) -> list[Arrival]:
+    """The products of ``after`` that ``before`` did not have."""
     known = {product.product_id for product in before.products}
-    arrived = [product for product in after.products if product.product_id not in known]
-    return Change(words, milliseconds, arrived, len(arrived))
+    return [
+        Arrival(place, product.title, product.reason.sentence)
+        for place, product in enumerate(after.products, 1)
+        if product.product_id not in known
+    ]
 
 
 def _show_list(answer: RecommendResponse, narrator: Narrator) -> None:
@@ -170,14 +181,14 @@ def _show_list(answer: RecommendResponse, narrator: Narrator) -> None:
     narrator.table(("#", "recommended", "#score", "because"), rows)
 
 
-def _show_change(change: Change, after: RecommendResponse, narrator: Narrator) -> None:
-    took = "no change" if change.milliseconds is None else f"{change.milliseconds:.0f} ms"
-    narrator.say(f"  → {change.event}: the answer changed after {took}")
-    places = {product.product_id: place for place, product in enumerate(after.products, 1)}
-    for product in change.arrived[:3]:
-        narrator.say(
-            f"      new at {places[product.product_id]}: {product.title} — "
-            f"{product.reason.sentence}"
-        )
+def _show_change(change: Change, narrator: Narrator) -> None:
+    if change.milliseconds is None:
+        narrator.say(f"  → {change.event}: no other answer within {ANSWER_SECONDS:.0f} s")
+        return
+    narrator.say(f"  → {change.event}: another answer after {change.milliseconds:.0f} ms")
+    for place, title, reason in change.arrived[:SHOWN]:
+        narrator.say(f"      new at {place}: {title} — {reason}")
+    if len(change.arrived) > SHOWN:
+        narrator.say(f"      and {len(change.arrived) - SHOWN} more")
     if not change.arrived:
         narrator.say("      the same products, in another order or with other scores")

@@ -19,9 +19,7 @@ class Latency(NamedTuple):
     p99: float
 
 
-def measure(
-    storefront: Storefront, user_ids: list[str], calls: int, narrator: Narrator
-) -> Latency:
+def measure(storefront: Storefront, user_ids: list[str], calls: int, narrator: Narrator) -> Latency:
     """Ask for the given users in turn."""
     taken = np.empty(calls)
     with narrator.progress("calls", calls) as advance:

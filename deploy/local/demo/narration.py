@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-WIDTH = 100
-SECONDS_BETWEEN_LINES = 5.0
+WIDTH = 110
+CELL = 48
+SECONDS_BETWEEN_LINES = 10.0
 
 
 class Advance(Protocol):
@@ -51,7 +52,13 @@ class Narrator:
         table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
         for name in columns:
             numeric = name.startswith("#")
-            table.add_column(name.lstrip("#"), justify="right" if numeric else "left")
+            table.add_column(
+                name.lstrip("#"),
+                justify="right" if numeric else "left",
+                no_wrap=True,
+                overflow="ellipsis",
+                max_width=None if numeric else CELL,
+            )
         for row in rows:
             table.add_row(*row)
         self._console.print(table)
@@ -59,7 +66,11 @@ class Narrator:
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Advance]:
         """A bar on a terminal, else a line every few seconds and one at the end."""
-        with self._bar(label, total) if self._console.is_terminal else self._lines(label, total) as it:
+        with (
+            self._bar(label, total)
+            if self._console.is_terminal
+            else self._lines(label, total) as it
+        ):
             yield it
 
     @contextmanager

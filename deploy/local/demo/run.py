@@ -52,7 +52,9 @@ def run_demo(folder: Path, ports: Ports, *, lines: int | None, once: bool) -> No
     stack = Stack(folder, ports)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `make down` is a Ctrl-C, too
     try:
-        narrator.heading("1. Start Kafka, Redis, the profiles worker and the recommendations server")
+        narrator.heading(
+            "1. Start Kafka, Redis, the profiles worker and the recommendations server"
+        )
         addresses = stack.start(lambda what: narrator.say(f"  {what}"))
         narrator.say("  both services are ready (standard gRPC health)")
         figures = _show(addresses, lines, narrator)
@@ -109,9 +111,7 @@ def _load(addresses: Addresses, products: list[CatalogProduct], narrator: Narrat
     return seconds
 
 
-def _replay(
-    addresses: Addresses, sales: Sales, lines: int | None, narrator: Narrator
-) -> Replayed:
+def _replay(addresses: Addresses, sales: Sales, lines: int | None, narrator: Narrator) -> Replayed:
     chosen = newest(sales, lines)
     shift = time.time_ns() // 1000 - sales.ends_at
     orders = chosen["order_id"].n_unique()
@@ -160,8 +160,10 @@ def _say_where(addresses: Addresses, figures: Figures, narrator: Narrator) -> No
     key = Path(addresses.api_key_file)
     shown = key.relative_to(Path.cwd()) if key.is_relative_to(Path.cwd()) else key
     narrator.say(
-        f"  grpcurl -plaintext -H \"authorization: Bearer $(cat {shown})\" "
-        f"-d '{{\"user_id\": \"{user_id}\"}}' {addresses.grpc} "
+        f'  grpcurl -plaintext -H "authorization: Bearer $(cat {shown})" '
+        f'-d \'{{"user_id": "{user_id}"}}\' {addresses.grpc} '
         "attune.recommendations.v1.RecommendationService/Recommend"
     )
-    narrator.say(f"\nAll steps took {figures.seconds:.0f} s; figures in {FIGURES.relative_to(ROOT)}.")
+    narrator.say(
+        f"\nAll steps took {figures.seconds:.0f} s; figures in {FIGURES.relative_to(ROOT)}."
+    )

@@ -29,9 +29,7 @@ class Storefront:
     ) -> recommendation_service_pb2.RecommendResponse:
         """What to show a user. Raises grpc.RpcError."""
         request = recommendation_service_pb2.RecommendRequest(user_id=user_id, limit=limit)
-        return self._recommend.Recommend(
-            request, timeout=DEADLINE_SECONDS, metadata=self._metadata
-        )
+        return self._recommend.Recommend(request, timeout=DEADLINE_SECONDS, metadata=self._metadata)
 
     def profile(self, user_id: str) -> profile_service_pb2.Profile:
         """What is known of a user. Raises grpc.RpcError."""
