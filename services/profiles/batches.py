@@ -19,10 +19,10 @@ from services.profiles.adapters.durability import Durability
 from services.profiles.adapters.trends import Trends, TrendWrite
 from services.profiles.domain.age import check_age
 from services.profiles.domain.dead_letter import DeadLetter, Origin, dead_letter
-from services.profiles.domain.fold import entries
+from services.profiles.domain.fold import entries, occurred_micros
 from services.profiles.domain.trend import Folded, increments
 from services.shared.errors import EventRefused
-from services.shared.event_codec import Headers, decode_event, occurred_micros
+from services.shared.event_codec import Headers, decode_event
 from services.shared.profile import Profile, merge_all
 from services.shared.profile_store import ProfileStore, ProfileWrite
 from services.shared.subject import subject_of

@@ -53,11 +53,6 @@ def decode_event(key: bytes | None, value: bytes | None, headers: Headers) -> Sh
     return event
 
 
-def occurred_micros(event: ShopperEvent) -> int:
-    """When it happened, in microseconds since 1970."""
-    return event.occurred_at.seconds * 1_000_000 + event.occurred_at.nanos // 1000
-
-
 def _texts(headers: Headers) -> dict[str, str]:
     """The headers we read; one that is not UTF-8 shows as such in the refusal."""
     known = ("content-type", "ce_id", "ce_time", "ce_type")

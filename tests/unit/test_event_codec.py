@@ -11,8 +11,9 @@ from google.protobuf import json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.profiles.domain.fold import occurred_micros
 from services.shared.errors import EventRefused
-from services.shared.event_codec import VALUE_LIMIT, decode_event, occurred_micros
+from services.shared.event_codec import VALUE_LIMIT, decode_event
 from tests.profile_events import Event, event, events, key_of, view
 
 PROTOBUF = (("content-type", b"application/protobuf"),)

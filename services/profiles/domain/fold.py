@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from attune.events.v1 import shopper_event_pb2 as pb
 
-from services.shared.event_codec import occurred_micros
 from services.shared.profile import (
     BOUNDS,
     Cancel,
@@ -26,6 +25,11 @@ from services.shared.profile import (
     merge_all,
     newest,
 )
+
+
+def occurred_micros(event: pb.ShopperEvent) -> int:
+    """When it happened, in microseconds since 1970."""
+    return event.occurred_at.seconds * 1_000_000 + event.occurred_at.nanos // 1000
 
 
 def fold(profile: Profile, events: Iterable[pb.ShopperEvent]) -> Profile:
