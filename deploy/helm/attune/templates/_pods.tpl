@@ -1,0 +1,109 @@
+{{- /* What the pods of both services have in common. Each takes a list of the root and the
+       service's name. */ -}}
+
+{{- /* Labels, and where Prometheus finds the metrics. */ -}}
+{{- define "attune.podMetadata" -}}
+labels:
+  {{- include "attune.labels" . | nindent 2 }}
+annotations:
+  prometheus.io/scrape: "true"
+  prometheus.io/path: /metrics
+  prometheus.io/port: {{ ternary "9102" "9101" (eq (index . 1) "profiles") | quote }}
+{{- end }}
+
+{{- /* enableServiceLinks is off for a reason: a Service "attune-profiles" would put variables
+       such as ATTUNE_PROFILES_PORT into every pod, and a service refuses a setting that it
+       does not know. */ -}}
+{{- define "attune.podSpec" -}}
+{{- $root := index . 0 -}}
+serviceAccountName: {{ include "attune.name" $root }}-{{ index . 1 }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  seccompProfile:
+    type: RuntimeDefault
+{{- with $root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "attune.selector" . | nindent 8 }}
+{{- end }}
+
+{{- define "attune.container" -}}
+{{- $root := index . 0 -}}
+name: {{ index . 1 }}
+image: {{ printf "%s:%s" $root.Values.image.repository ($root.Values.image.tag | default $root.Chart.AppVersion) | quote }}
+command: [python, -m, services.{{ index . 1 }}]
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end }}
+
+{{- /* Settings that both services read under their own prefix. */ -}}
+{{- define "attune.env" -}}
+{{- $root := index . 0 -}}
+{{- $prefix := printf "ATTUNE_%s_" (upper (index . 1)) -}}
+- name: {{ $prefix }}KAFKA_SERVERS
+  value: {{ required "kafka.servers is missing: name Kafka's bootstrap servers, such as kafka-0.kafka:9092" $root.Values.kafka.servers | quote }}
+- name: {{ $prefix }}TOPIC_PREFIX
+  value: {{ $root.Values.kafka.topicPrefix | quote }}
+- name: {{ $prefix }}REDIS_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ required "redis.secret is missing: name the Secret whose key `url` holds the URL of Redis" $root.Values.redis.secret | quote }}
+      key: url
+- name: {{ $prefix }}METRICS_HOST
+  value: 0.0.0.0
+- name: {{ $prefix }}METRICS_PORT
+  value: {{ ternary "9102" "9101" (eq (index . 1) "profiles") | quote }}
+- name: {{ $prefix }}LOG_LEVEL
+  value: {{ $root.Values.logLevel }}
+{{- end }}
+
+{{- /* Both services answer two names: "" while they can do their work, "live" as long as the
+       process runs. Startup and liveness ask for "live", so an outage of Kafka or Redis takes
+       pods out of service and restarts none; a process has five minutes to start and one to
+       answer again. Readiness asks for "". Takes the root, the service and the port. */ -}}
+{{- define "attune.probes" -}}
+startupProbe:
+  grpc: {port: {{ index . 2 }}, service: live}
+  periodSeconds: 2
+  timeoutSeconds: 2
+  failureThreshold: 150
+readinessProbe:
+  grpc: {port: {{ index . 2 }}}
+  periodSeconds: 5
+  timeoutSeconds: 2
+  failureThreshold: 2
+livenessProbe:
+  grpc: {port: {{ index . 2 }}, service: live}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+{{- end }}
+
+{{- /* Deny all, then: callers may call, scrapers may scrape, and the pods may ask for names
+       and reach Kafka and Redis by their ports. The node's probes are always let in. */ -}}
+{{- define "attune.networkPolicyEgress" -}}
+- ports:
+    - {port: 53, protocol: UDP}
+    - {port: 53, protocol: TCP}
+- ports:
+    {{- range . }}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+{{- end }}

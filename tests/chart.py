@@ -1,0 +1,185 @@
+"""Helm, and a Kubernetes control plane, for tests of the chart.
+
+Both come from the tools beside the checkout (``../shared/tools/kube``), else from ``PATH`` and
+``KUBECONFIG``; where neither is at hand, a test that asks for them is skipped.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+CHART = ROOT / "deploy/helm/attune"
+TOOLS = ROOT.parent / "shared/tools"
+KUBERNETES = "1.34.4"
+
+REQUIRED = {
+    "kafka": {"servers": "kafka-0.kafka:9092,kafka-1.kafka:9092"},
+    "redis": {"secret": "attune-redis"},
+    "apiKeys": {"secret": "attune-keys"},
+}
+"""What the chart cannot do without."""
+
+EVERY_VALUE: dict[str, Any] = {
+    "image": {"repository": "registry.example/attune", "tag": "9", "pullSecrets": ["pull"]},
+    "kafka": {"servers": "other:9093", "topicPrefix": "eu."},
+    "redis": {"secret": "other-redis"},
+    "apiKeys": {"secret": "other-keys"},
+    "logLevel": "debug",
+    "profiles": {
+        "replicas": 3,
+        "eventAgeLimitSeconds": 31_536_000,
+        "profileRetentionSeconds": 100_000_000,
+        "resources": {"requests": {"cpu": 2, "memory": "1Gi"}, "limits": {"memory": "3Gi"}},
+    },
+    "recommendations": {
+        "replicas": {"min": 4, "max": 9, "targetCpuPercent": 70},
+        "resources": {"requests": {"cpu": "1500m", "memory": "2Gi"}, "limits": {"memory": "4Gi"}},
+    },
+    "networkPolicy": {
+        "enabled": False,
+        "callers": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+        "scrapers": [],
+        "egressPorts": [9093, 6380],
+    },
+}
+"""A value other than the default for each there is."""
+
+Manifest = dict[str, Any]
+
+
+@functools.cache
+def helm() -> Path:
+    """Where helm is; skips the test that asks where it is nowhere."""
+    packed = TOOLS / "kube/helm.xz"
+    if not packed.exists():
+        if found := shutil.which("helm"):
+            return Path(found)
+        pytest.skip("helm is missing: neither ../shared/tools/kube nor PATH has it")
+    unpacked = ROOT / "build/tools/helm"
+    if not unpacked.exists():
+        unpacked.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=unpacked.parent, delete=False) as file:
+            subprocess.run(["xz", "-dc", packed], stdout=file, check=True, timeout=60)
+        Path(file.name).chmod(0o755)
+        Path(file.name).rename(unpacked)
+    return unpacked
+
+
+def template(
+    values: Mapping[str, Any], *, release: str = "attune"
+) -> subprocess.CompletedProcess[str]:
+    """``helm template`` with ``values``; a status other than 0 is left to the caller."""
+    command = [str(helm()), "template", release, str(CHART), "--kube-version", KUBERNETES]
+    return subprocess.run(
+        [*command, "--values", "-"],
+        input=json.dumps(values),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def render(values: Mapping[str, Any] | None = None, *, release: str = "attune") -> list[Manifest]:
+    """The chart's objects with :data:`REQUIRED` and ``values``, which win."""
+    done = template({**REQUIRED, **(values or {})}, release=release)
+    assert done.returncode == 0, done.stderr
+    return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+
+
+def find(manifests: list[Manifest], kind: str, component: str) -> Manifest:
+    """The one object of ``kind`` that belongs to ``component``."""
+    label = "app.kubernetes.io/component"
+    [found] = [
+        manifest
+        for manifest in manifests
+        if manifest["kind"] == kind and manifest["metadata"]["labels"][label] == component
+    ]
+    return found
+
+
+def workloads(manifests: list[Manifest]) -> list[Manifest]:
+    return [
+        find(manifests, "StatefulSet", "profiles"),
+        find(manifests, "Deployment", "recommendations"),
+    ]
+
+
+def pod(workload: Manifest) -> dict[str, Any]:
+    return dict(workload["spec"]["template"]["spec"])
+
+
+def container(workload: Manifest) -> dict[str, Any]:
+    [only] = pod(workload)["containers"]
+    return dict(only)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A control plane. ``runs`` says whether a rollout can be waited for."""
+
+    helm: Path
+    kubectl: Path
+    kubeconfig: Path
+    runs: bool
+    folder: Path
+
+    def do(self, tool: Path, *arguments: str, stdin: str = "", within: float = 90) -> str:
+        """What ``tool`` prints. Raises AssertionError with what it complains of."""
+        done = subprocess.run(
+            [tool, *arguments],
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=within,
+            check=False,
+        )
+        assert done.returncode == 0, f"{tool.name} {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def get(self, namespace: str, what: str) -> list[Manifest]:
+        """The objects of ``what``, such as ``pods`` or ``deployments,statefulsets``."""
+        answer = self.do(self.kubectl, "get", what, "--namespace", namespace, "--output", "json")
+        return list(json.loads(answer)["items"])
+
+
+@contextmanager
+def control_plane(folder: Path, *, images: Path | None = None) -> Iterator[Cluster]:
+    """A control plane for one test module; pods really run where a store of ``images`` is given."""
+    start = TOOLS / "kube/cluster"
+    if not start.exists():
+        yield _found_cluster(folder)
+        return
+    run = ["--run", str(images)] if images else []
+    try:
+        subprocess.run(
+            [start, "up", folder, *run], check=True, capture_output=True, text=True, timeout=90
+        )
+        yield Cluster(folder / "helm", folder / "kubectl", folder / "kubeconfig", True, folder)
+    finally:
+        subprocess.run([start, "down", folder], check=False, capture_output=True, timeout=60)
+
+
+def _found_cluster(folder: Path) -> Cluster:
+    kubectl, kubeconfig = shutil.which("kubectl"), os.environ.get("KUBECONFIG")
+    if not (shutil.which("helm") and kubectl and kubeconfig):
+        pytest.skip(
+            "a Kubernetes control plane is missing: neither ../shared/tools/kube is there, "
+            "nor helm and kubectl on PATH with KUBECONFIG set"
+        )
+    return Cluster(helm(), Path(kubectl), Path(kubeconfig), False, folder)

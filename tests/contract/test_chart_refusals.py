@@ -1,0 +1,60 @@
+"""What the chart refuses, and in which words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.chart import REQUIRED, template
+from tests.unit.test_chart_values import described, schema
+
+
+def misspelt(name: str) -> dict[str, Any]:
+    """Values in which the last word of ``name`` has a letter too many."""
+    nested: Any = 1
+    for word in reversed((name + "x").split(".")):
+        nested = {word: nested}
+    values: dict[str, Any] = json.loads(json.dumps(REQUIRED))
+    for group, inner in nested.items():
+        values[group] = {**values.get(group, {}), **inner} if isinstance(inner, dict) else inner
+    return values
+
+
+@pytest.mark.parametrize("name", [name for name, _ in described(schema())])
+def test_a_misspelt_value_is_refused(name: str) -> None:
+    """A value that the chart does not know stops the installation, and is named."""
+    done = template(misspelt(name))
+    assert done.returncode != 0
+    assert f"'{name.rpartition('.')[2]}x' not allowed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"kafka": {"servers": "kafka"}}, "/kafka/servers"),
+        ({"kafka": {"servers": "", "topicPrefix": "eu/"}}, "/kafka/topicPrefix"),
+        ({"logLevel": "loud"}, "/logLevel"),
+        ({"profiles": {"replicas": 0}}, "/profiles/replicas"),
+        ({"profiles": {"eventAgeLimitSeconds": 7.5}}, "/profiles/eventAgeLimitSeconds"),
+        ({"profiles": {"resources": {"requests": {"cpu": "abc"}}}}, "/profiles/resources/requests"),
+        ({"recommendations": {"resources": {"requests": {"gpu": 1}}}}, "'gpu' not allowed"),
+        ({"networkPolicy": {"egressPorts": [99999]}}, "/networkPolicy/egressPorts/0"),
+        ({"networkPolicy": {"callers": [{}]}}, "/networkPolicy/callers/0"),
+        ({"redis": {"secret": "redis://:password@redis"}}, "/redis/secret"),
+        ({"kafka": {"servers": ""}}, "kafka.servers is missing"),
+        ({"redis": {"secret": ""}}, "redis.secret is missing"),
+        ({"apiKeys": {"secret": ""}}, "apiKeys.secret is missing"),
+        (
+            {"recommendations": {"replicas": {"min": 4, "max": 3}}},
+            "recommendations.replicas.max is 3, below replicas.min (4)",
+        ),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_refused(values: dict[str, Any], said: str) -> None:
+    """A value that cannot work stops the installation with a sentence that names it."""
+    done = template({**REQUIRED, **values})
+    assert done.returncode != 0
+    assert said in done.stderr

@@ -1,0 +1,140 @@
+"""The objects that the chart makes, held to Kubernetes and to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]  # it brings no types
+import pytest
+
+from services.shared.health import LIVE
+from tests.chart import (
+    EVERY_VALUE,
+    KUBERNETES,
+    Manifest,
+    container,
+    find,
+    pod,
+    render,
+    workloads,
+)
+
+COMPONENTS = ("profiles", "recommendations")
+WITH_POLICIES = {"networkPolicy": {**EVERY_VALUE["networkPolicy"], "enabled": True}}
+
+
+@pytest.fixture(scope="module")
+def rendered() -> list[Manifest]:
+    """The chart with nothing but what it requires."""
+    return render()
+
+
+@pytest.mark.parametrize("values", [{}, EVERY_VALUE, WITH_POLICIES], ids=str)
+def test_kubernetes_knows_every_field(values: dict[str, Any]) -> None:
+    """Every rendered object is valid for Kubernetes, and no field is misspelt."""
+    for manifest in render(values):
+        kubernetes_validate.validate(manifest, KUBERNETES.rpartition(".")[0], strict=True)
+
+
+PROBES = {"startup": LIVE, "readiness": "", "liveness": LIVE}
+
+
+def test_only_readiness_asks_whether_the_service_can_work(rendered: list[Manifest]) -> None:
+    """An outage around a pod takes it out of service, and never starts it anew."""
+    for workload in workloads(rendered):
+        probes = {kind: container(workload)[f"{kind}Probe"]["grpc"] for kind in PROBES}
+        assert {kind: probe.get("service", "") for kind, probe in probes.items()} == PROBES
+
+
+def test_every_container_is_confined(rendered: list[Manifest]) -> None:
+    """No root, no writable root folder, no capability, no token; memory has a limit."""
+    for workload in workloads(rendered):
+        whole, one = pod(workload), container(workload)
+        assert whole["securityContext"]["runAsNonRoot"] is True
+        assert whole["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert whole["automountServiceAccountToken"] is False
+        assert one["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert one["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert one["resources"]["limits"].keys() == {"memory"}
+
+
+def test_the_chart_holds_no_secret(rendered: list[Manifest]) -> None:
+    """Passwords and keys come from Secrets that exist; the chart makes none."""
+    assert "Secret" not in {manifest["kind"] for manifest in rendered}
+
+
+def test_image_and_workers_are_those_of_the_values() -> None:
+    """Image, tag, its registry's Secret, resources and the number of workers come from values."""
+    manifests = render(EVERY_VALUE)
+    for workload, component in zip(workloads(manifests), COMPONENTS, strict=True):
+        assert container(workload)["image"] == "registry.example/attune:9"
+        assert pod(workload)["imagePullSecrets"] == [{"name": "pull"}]
+        assert container(workload)["resources"] == EVERY_VALUE[component]["resources"]
+    assert workloads(manifests)[0]["spec"]["replicas"] == 3
+
+
+@pytest.mark.parametrize(("fewest", "most"), [(1, 1), (1, 3), (2, 2), (5, 20)])
+def test_the_autoscaler_alone_counts_the_servers(fewest: int, most: int) -> None:
+    """The Deployment says no number, and the budget asks for fewer than the autoscaler's least."""
+    manifests = render({"recommendations": {"replicas": {"min": fewest, "max": most}}})
+    deployment = find(manifests, "Deployment", "recommendations")
+    assert "replicas" not in deployment["spec"]
+    scaler = find(manifests, "HorizontalPodAutoscaler", "recommendations")["spec"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (fewest, most)
+    assert scaler["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    budget = find(manifests, "PodDisruptionBudget", "recommendations")["spec"]
+    assert budget["minAvailable"] == fewest - 1
+
+
+@pytest.mark.parametrize("release", ["attune", "shop", "attune-" + "x" * 46, "r" * 53])
+def test_names_and_labels_agree(release: str) -> None:
+    """Names are unique and short enough, and every selector finds the pods of its own service."""
+    manifests = render(release=release)
+    names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests]
+    assert len(set(names)) == len(names)
+    assert max(len(name) for _, name in names) <= 57, "a pod's suffix has no room in a label"
+    for workload, component in zip(workloads(manifests), COMPONENTS, strict=True):
+        labels = workload["spec"]["template"]["metadata"]["labels"].items()
+        for selector in selectors(manifests, component):
+            assert selector.items() <= labels
+        account = find(manifests, "ServiceAccount", component)["metadata"]["name"]
+        assert pod(workload)["serviceAccountName"] == account
+    service = find(manifests, "Service", "profiles")["metadata"]["name"]
+    assert workloads(manifests)[0]["spec"]["serviceName"] == service
+
+
+def selectors(manifests: list[Manifest], component: str) -> Iterator[dict[str, str]]:
+    for manifest in manifests:
+        if manifest["metadata"]["labels"]["app.kubernetes.io/component"] != component:
+            continue
+        match manifest:
+            case {"kind": "Service", "spec": {"selector": selector}}:
+                yield selector
+            case {"spec": {"selector": {"matchLabels": selector}}}:
+                yield selector
+            case {"spec": {"podSelector": {"matchLabels": selector}}}:
+                yield selector
+
+
+def test_traffic_is_confined_unless_told_otherwise(rendered: list[Manifest]) -> None:
+    """By default each service has a policy for both directions; one value takes both away."""
+    for component in COMPONENTS:
+        policy = find(rendered, "NetworkPolicy", component)["spec"]
+        assert policy["policyTypes"] == ["Ingress", "Egress"]
+        ports = {item["port"] for rule in policy["egress"] for item in rule["ports"]}
+        assert ports == {53, 9092, 6379}
+        assert all(rule["from"] for rule in policy["ingress"])
+    kinds = {manifest["kind"] for manifest in render({"networkPolicy": {"enabled": False}})}
+    assert "NetworkPolicy" not in kinds
+
+
+def test_nobody_may_call_where_no_peer_is_named() -> None:
+    """An empty list lets nobody in, where a policy rule without peers would let in everybody."""
+    manifests = render({"networkPolicy": {"callers": [], "scrapers": []}})
+    for component in COMPONENTS:
+        assert not find(manifests, "NetworkPolicy", component)["spec"]["ingress"]

@@ -1,0 +1,144 @@
+"""What the chart tells the services, held to the settings that they read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from services.profiles.settings import PREFIX as PROFILES
+from services.profiles.settings import Settings as ProfilesSettings
+from services.recommendations.settings import PREFIX as RECOMMENDATIONS
+from services.recommendations.settings import Settings as RecommendationsSettings
+from services.shared.errors import BadSetting
+from services.shared.settings import read_settings
+from tests.chart import EVERY_VALUE, Manifest, container, find, pod, render, workloads
+
+SECRETS = {
+    ("attune-redis", "url"): "redis://:secret@redis:6379/0",
+    ("other-redis", "url"): "rediss://other:6380/0",
+}
+POD = "attune-profiles-0"
+EVERYWHERE: Final = "0.0.0.0"  # noqa: S104  # a pod is reached by its own address
+
+
+def environment(workload: Manifest) -> dict[str, str]:
+    """The variables as the container sees them."""
+    told = {}
+    for item in container(workload)["env"]:
+        match item:
+            case {"value": str(value)}:
+                told[item["name"]] = value
+            case {"valueFrom": {"secretKeyRef": {"name": name, "key": key}}}:
+                told[item["name"]] = SECRETS[name, key]
+            case {"valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}:
+                told[item["name"]] = POD
+            case _:
+                pytest.fail(f"{item['name']} has no value")
+    assert len(told) == len(container(workload)["env"]), "a variable stands there twice"
+    return told
+
+
+def profiles_settings(manifests: list[Manifest]) -> ProfilesSettings:
+    told = environment(find(manifests, "StatefulSet", "profiles"))
+    return read_settings(ProfilesSettings, prefix=PROFILES, environ=told)
+
+
+def recommendations_settings(manifests: list[Manifest]) -> RecommendationsSettings:
+    told = environment(find(manifests, "Deployment", "recommendations"))
+    return read_settings(RecommendationsSettings, prefix=RECOMMENDATIONS, environ=told)
+
+
+@pytest.fixture(scope="module")
+def rendered() -> list[Manifest]:
+    """The chart with nothing but what it requires."""
+    return render()
+
+
+def test_the_worker_is_told_what_the_values_say() -> None:
+    """The environment of the worker's pods is read by its settings, and means the values."""
+    settings = profiles_settings(render(EVERY_VALUE))
+    assert settings == ProfilesSettings(
+        kafka_servers="other:9093",
+        redis_url="rediss://other:6380/0",
+        topic_prefix="eu.",
+        group="eu.attune-profiles",
+        instance_id=POD,
+        health_host=EVERYWHERE,
+        health_port=50052,
+        metrics_host=EVERYWHERE,
+        metrics_port=9102,
+        event_age_limit_seconds=31_536_000,
+        profile_retention_seconds=100_000_000,
+        log_level="debug",
+    )
+
+
+def test_the_server_is_told_what_the_values_say() -> None:
+    """The environment of the server's pods is read by its settings, and means the values."""
+    settings = recommendations_settings(render(EVERY_VALUE))
+    assert settings == RecommendationsSettings(
+        kafka_servers="other:9093",
+        redis_url="rediss://other:6380/0",
+        topic_prefix="eu.",
+        bundle="/opt/attune/model",
+        api_keys_file="/etc/attune/keys.json",
+        host=EVERYWHERE,
+        port=50051,
+        metrics_host=EVERYWHERE,
+        metrics_port=9101,
+        drain_ms=5000,
+        log_level="debug",
+    )
+
+
+def test_the_defaults_are_those_of_the_services(rendered: list[Manifest]) -> None:
+    """Who sets nothing gets the age limit, retention, group and log level of the services."""
+    plain = ProfilesSettings(kafka_servers="k:1", redis_url="redis://r")
+    told = profiles_settings(rendered)
+    for name in ("event_age_limit_seconds", "profile_retention_seconds", "group", "log_level"):
+        assert getattr(told, name) == getattr(plain, name)
+
+
+def test_a_service_s_variables_do_not_stop_a_start(rendered: list[Manifest]) -> None:
+    """Kubernetes adds variables for each Service, which settings refuse; it is told not to."""
+    told = environment(find(rendered, "Deployment", "recommendations"))
+    told |= {"ATTUNE_RECOMMENDATIONS_SERVICE_HOST": "10.0.0.1"}
+    with pytest.raises(BadSetting):
+        read_settings(RecommendationsSettings, prefix=RECOMMENDATIONS, environ=told)
+    assert [pod(workload)["enableServiceLinks"] for workload in workloads(rendered)] == [False] * 2
+
+
+def test_ports_are_the_same_everywhere(rendered: list[Manifest]) -> None:
+    """Settings, container, probes, Service, policy and Prometheus speak of the same ports."""
+    worker, server = profiles_settings(rendered), recommendations_settings(rendered)
+    for workload, component, ports in (
+        (workloads(rendered)[0], "profiles", (("health", worker.health_port), worker.metrics_port)),
+        (workloads(rendered)[1], "recommendations", (("grpc", server.port), server.metrics_port)),
+    ):
+        (name, port), metrics_port = ports
+        named = {item["name"]: item["containerPort"] for item in container(workload)["ports"]}
+        assert named == {name: port, "metrics": metrics_port}
+        probes = [container(workload)[f"{kind}Probe"] for kind in ("startup", "readiness")]
+        assert {probe["grpc"]["port"] for probe in probes} == {port}
+        service = find(rendered, "Service", component)
+        assert {item["targetPort"]: item["port"] for item in service["spec"]["ports"]} == named
+        annotations = workload["spec"]["template"]["metadata"]["annotations"]
+        assert annotations["prometheus.io/port"] == str(metrics_port)
+        policy = find(rendered, "NetworkPolicy", component)["spec"]["ingress"]
+        assert {item["port"] for rule in policy for item in rule["ports"]} <= named.keys()
+
+
+def test_settings_point_at_what_is_mounted(rendered: list[Manifest]) -> None:
+    """The keys file lies where the Secret is mounted, and only the pod's group may read it."""
+    workload = find(rendered, "Deployment", "recommendations")
+    [volume] = [item for item in pod(workload)["volumes"] if "secret" in item]
+    [mount] = [
+        item for item in container(workload)["volumeMounts"] if item["name"] == volume["name"]
+    ]
+    [item] = volume["secret"]["items"]
+    assert (
+        f"{mount['mountPath']}/{item['path']}" == recommendations_settings(rendered).api_keys_file
+    )
+    assert mount["readOnly"] is True
+    assert volume["secret"]["defaultMode"] == 0o440

@@ -1,0 +1,104 @@
+"""The chart on a real control plane: its API server, its admission, its controllers.
+
+Where the control plane is that of ``../shared/tools/kube``, pods are only marked as running, so a
+rollout shows that the cluster accepts and keeps what the chart asks for, not that the services
+work. In a cluster of ``KUBECONFIG`` nothing is waited for, as the image need not be there.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from tests.chart import CHART, EVERY_VALUE, REQUIRED, Cluster, Manifest, control_plane
+from tests.waiting import eventually
+
+VALUES = yaml.safe_dump(REQUIRED)
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with control_plane(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace of the test's own, which takes no pod that is not *restricted*."""
+    name = f"attune-test-{secrets.token_hex(3)}"
+    metadata = {"name": name, "labels": RESTRICTED}
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    cluster.do(cluster.kubectl, "create", "--filename", "-", stdin=yaml.safe_dump(manifest))
+    yield name
+    cluster.do(cluster.kubectl, "delete", "namespace", name, "--wait=false")
+
+
+def upgrade(cluster: Cluster, namespace: str, *arguments: str, values: str = VALUES) -> None:
+    """Bring the release "attune" to ``values``, and wait until it is rolled out."""
+    wait = ["--wait", "--timeout", "60s"] if cluster.runs else []
+    command = ["upgrade", "--install", "attune", str(CHART), "--namespace", namespace, *wait]
+    cluster.do(cluster.helm, *command, "--values", "-", *arguments, stdin=values)
+
+
+def workloads(cluster: Cluster, namespace: str) -> list[Manifest]:
+    return cluster.get(namespace, "statefulsets,deployments")
+
+
+def images(cluster: Cluster, namespace: str) -> set[str]:
+    return {
+        item["spec"]["template"]["spec"]["containers"][0]["image"]
+        for item in workloads(cluster, namespace)
+    }
+
+
+def test_a_release_through_its_life(cluster: Cluster, namespace: str) -> None:
+    """It is installed, upgraded, rolled back and removed, each time to the end."""
+    upgrade(cluster, namespace)
+    assert images(cluster, namespace) == {"attune:0.1.0"}
+    upgrade(cluster, namespace, "--set", "image.tag=0.2.0")
+    assert images(cluster, namespace) == {"attune:0.2.0"}
+    wait = ["--wait", "--timeout", "60s"] if cluster.runs else []
+    cluster.do(cluster.helm, "rollback", "attune", "1", "--namespace", namespace, *wait)
+    assert images(cluster, namespace) == {"attune:0.1.0"}
+    cluster.do(cluster.helm, "uninstall", "attune", "--namespace", namespace, *wait)
+    kinds = "statefulsets,deployments,services,networkpolicies,poddisruptionbudgets,hpa,secrets"
+    assert cluster.get(namespace, kinds) == []
+
+
+def test_the_autoscaler_and_the_budgets_take_hold(cluster: Cluster, namespace: str) -> None:
+    """Without any metrics there are two servers, named workers, and one of each may be evicted."""
+    upgrade(cluster, namespace)
+    if not cluster.runs:
+        pytest.skip("pods do not become ready in a cluster that may lack the image")
+
+    def budgets() -> dict[str, int]:
+        return {
+            item["metadata"]["name"]: item.get("status", {}).get("disruptionsAllowed", 0)
+            for item in cluster.get(namespace, "poddisruptionbudgets")
+        }
+
+    both = {"attune-profiles": 1, "attune-recommendations": 1}
+    eventually(lambda: budgets() == both, within=60)
+    names = {pod["metadata"]["name"] for pod in cluster.get(namespace, "pods")}
+    assert {"attune-profiles-0", "attune-profiles-1"} < names
+    assert len(names) == 4
+
+
+def test_the_cluster_accepts_every_value(cluster: Cluster, namespace: str) -> None:
+    """With every value changed, the API server and its admission take all objects and pods."""
+    values = {**EVERY_VALUE, "networkPolicy": {**EVERY_VALUE["networkPolicy"], "enabled": True}}
+    upgrade(cluster, namespace, values=yaml.safe_dump(values))
+    replicas = {item["kind"]: item["spec"]["replicas"] for item in workloads(cluster, namespace)}
+    assert replicas["StatefulSet"] == 3
+
+
+def test_a_misspelt_value_changes_nothing(cluster: Cluster, namespace: str) -> None:
+    """An upgrade with a value that is not known is refused, and the release stays as it was."""
+    upgrade(cluster, namespace)
+    with pytest.raises(AssertionError, match="replicaz"):
+        upgrade(cluster, namespace, "--set", "profiles.replicaz=5,image.tag=0.2.0")
+    assert images(cluster, namespace) == {"attune:0.1.0"}
