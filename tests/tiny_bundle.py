@@ -44,7 +44,7 @@ def make_bundle(
     _write_json(folder / "vocabulary.json", list(vectors))
     _write_json(folder / "settings.json", settings)
     _write_json(folder / "report.json", {})
-    np.savez(folder / "golden.npz", **_golden(table.astype(np.float32)))
+    np.savez(folder / "golden.npz", **_golden(table.astype(np.float32)))  # type: ignore[arg-type]  # stubs mix up allow_pickle
     manifest = {
         "schema": 1,
         "version": VERSION,

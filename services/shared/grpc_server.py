@@ -34,7 +34,7 @@ from protovalidate import Validator
 
 from services.shared.errors import AttuneError, BadInput, BadSetting, ScopeMissing
 from services.shared.health import Health
-from services.shared.identity import ApiKeys
+from services.shared.identity import ApiKey, ApiKeys
 
 DOMAIN: Final = "attune"
 """``ErrorInfo.domain`` of every error."""
@@ -110,8 +110,7 @@ class _Wrapped:
         try:
             key = self._keys.verify(_authorization(context))
             key_id = key.key_id
-            if not self._scope or not key.may(self._scope):
-                raise ScopeMissing(f"{self._name} needs the scope {self._scope or '(none given)'}")
+            self._authorize(key)
             self._check(request)
             answer = await self._within_deadline(request, key.shop_id, context)
         except Exception as error:
@@ -119,6 +118,10 @@ class _Wrapped:
         self._answered.inc()
         self._seconds.observe(time.perf_counter() - started)
         return answer
+
+    def _authorize(self, key: ApiKey) -> None:
+        if not self._scope or not key.may(self._scope):
+            raise ScopeMissing(f"{self._name} needs the scope {self._scope or 'that it lacks'}")
 
     def _check(self, request: Message) -> None:
         violations = self._validator.collect_violations(request)
@@ -187,9 +190,8 @@ def _authorization(context: grpc.aio.ServicerContext[Any, Any]) -> str | bytes |
 def _path(field: Any) -> str:
     """A field's path as text, such as ``exclude_product_ids[2]``; "" is the whole request."""
     parts = []
-    for element in field.elements:
-        which = element.WhichOneof("subscript")
-        subscript = f"[{getattr(element, which)}]" if which else ""
+    for element in field.elements if field else ():
+        subscript = f"[{element.subscript.value}]" if element.subscript else ""
         parts.append(element.field_name + subscript)
     return ".".join(parts)
 
