@@ -63,7 +63,8 @@ check-proto: .venv-dev/.ready ## Contracts: style, and nothing that breaks the l
 
 .PHONY: check-dead
 check-dead: .venv-dev/.ready ## Code that nothing uses
-	$(DEV)/vulture
+	@# Fields of structs count as unused where only their names are read; ruff sees to variables.
+	@! $(DEV)/vulture | grep -vE 'unused (variable|attribute)'
 
 .PHONY: check-locks
 check-locks: ## Locks hold neither addresses nor paths of a machine

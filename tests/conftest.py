@@ -12,6 +12,14 @@ import pytest
 from deploy.local.kafka import EmbeddedKafka
 from deploy.local.redis import EmbeddedRedis
 from deploy.local.topics import create_topics
+from tests import skips
+
+pytest_plugins = ["pytester"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In CI a skip needs permission."""
+    skips.register(config)
 
 
 @pytest.fixture(scope="session")

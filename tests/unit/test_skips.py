@@ -1,0 +1,43 @@
+"""The guard that fails a run in CI for a skipped test."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.skips import ALLOWED, patterns
+
+GUARD = """
+import pytest
+from tests.skips import SkipsNeedPermission
+def pytest_configure(config):
+    config.pluginmanager.register(SkipsNeedPermission(["*allowed*"]))
+"""
+SKIPPED = "import pytest\ndef test_{name}():\n    pytest.skip('no reason')\n"
+
+
+def run(pytester: pytest.Pytester, name: str) -> pytest.RunResult:
+    """Run one skipped test under the guard, in a process of its own."""
+    pytester.makeconftest(GUARD)
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
+    pytester.makepyfile(SKIPPED.format(name=name))
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider")
+
+
+def test_skip_that_is_not_listed_fails_the_run(pytester: pytest.Pytester) -> None:
+    """One skip without permission, and the exit status is that of a failure."""
+    result = run(pytester, "forgotten")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*NOT ALLOWED*test_forgotten*"])
+
+
+def test_skip_that_is_listed_passes(pytester: pytest.Pytester) -> None:
+    """A listed skip changes nothing."""
+    assert run(pytester, "allowed").ret == pytest.ExitCode.OK
+
+
+def test_list_is_short_and_says_why() -> None:
+    """Each allowed skip has a reason beside it, and there are few."""
+    text = ALLOWED.read_text()
+    listed = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    assert len(patterns(text)) == len(listed) <= 8
+    assert all(len(line.split(maxsplit=1)) == 2 for line in listed)
