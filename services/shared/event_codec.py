@@ -8,6 +8,7 @@ message and the same checks, those that the proto states.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from attune.events.v1.shopper_event_pb2 import ShopperEvent
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.type.money_pb2 import Money
 
 from services.shared.errors import EventRefused
 from services.shared.event_json import EventJson, message_of
@@ -24,6 +26,11 @@ from services.shared.subject import event_key, subject_of
 
 VALUE_LIMIT: Final = 65_536
 """Bytes; a larger event is refused before it is parsed."""
+
+PRICE_LIMIT: Final = 1_000_000_000
+"""Of a currency's unit, for one piece."""
+
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 CE_TYPE: Final = "attune.events.v1.ShopperEvent"
 
@@ -49,6 +56,7 @@ def decode_event(key: bytes | None, value: bytes | None, headers: Headers) -> Sh
     if told:
         _apply_cloudevents(event, told)
     _check_limits(event)
+    _check_prices(event)
     _check_key(event, key)
     return event
 
@@ -138,6 +146,28 @@ def _check_limits(event: ShopperEvent) -> None:
             for violation in violations[:5]
         )
         raise EventRefused("EVENT_INVALID", said)
+
+
+def _check_prices(event: ShopperEvent) -> None:
+    """The limits of ``OrderLine.unit_price``, see the proto."""
+    action = event.WhichOneof("action")
+    if action not in ("purchase", "cancel"):
+        return
+    for number, line in enumerate(getattr(event, action).lines):
+        if line.HasField("unit_price") and not _is_price(line.unit_price):
+            raise EventRefused(
+                "EVENT_INVALID",
+                f"{action}.lines[{number}].unit_price: must have a currency of three capital "
+                f"letters and be 0 to {PRICE_LIMIT:,}",
+            )
+
+
+def _is_price(money: Money) -> bool:
+    return bool(
+        0 <= money.units <= PRICE_LIMIT
+        and 0 <= money.nanos < 1_000_000_000
+        and _CURRENCY.fullmatch(money.currency_code)
+    )
 
 
 def _path(field: Any) -> str:

@@ -150,6 +150,26 @@ def test_what_breaks_a_limit(more: dict[str, Any], says: str) -> None:
     assert says in sentence
 
 
+@pytest.mark.parametrize(
+    "price",
+    [
+        {"currencyCode": "USD", "units": "9223372036854775807"},  # in millionths beyond 64 bits
+        {"currencyCode": "USD", "units": "-1"},
+        {"currencyCode": "USD", "nanos": -1},
+        {"currencyCode": "USD", "nanos": 1_000_000_000},
+        {"currencyCode": "usd", "units": "1"},
+        {"units": "1"},
+    ],
+)
+@pytest.mark.parametrize("action", ["purchase", "cancel"])
+def test_what_is_no_price(action: str, price: dict[str, Any]) -> None:
+    """A price that is negative, vast or without a currency is refused, by its line."""
+    one = event(1, **{action: {"orderId": "o", "lines": [LINE, {**LINE, "unitPrice": price}]}})
+    code, sentence = refusal(json.dumps(one).encode())
+    assert code == "EVENT_INVALID"
+    assert f"{action}.lines[1].unit_price" in sentence
+
+
 def test_missing_time() -> None:
     """An event that does not say when it happened is refused."""
     one = view(1)
