@@ -1,4 +1,4 @@
-"""Apache Kafka as a child process: one KRaft broker on 127.0.0.1, its data in a folder."""
+"""Apache Kafka as a child process: one KRaft broker, its data in a folder."""
 
 from __future__ import annotations
 
@@ -48,8 +48,11 @@ num.io.threads=4
 class EmbeddedKafka:
     """One broker; :meth:`start` after :meth:`stop` or :meth:`kill` keeps port and data."""
 
-    def __init__(self, folder: Path, *, port: int | None = None, heap: str = "384m") -> None:
+    def __init__(
+        self, folder: Path, *, port: int | None = None, heap: str = "384m", host: str = HOST
+    ) -> None:
         """``folder`` holds data, settings and log; a free port is taken for None."""
+        self._host = host
         self._folder = folder.absolute()
         self._wanted = port
         self._heap = heap
@@ -58,7 +61,7 @@ class EmbeddedKafka:
     @property
     def servers(self) -> str:
         """What clients connect to."""
-        return f"{HOST}:{self._wanted}"
+        return f"{self._host}:{self._wanted}"
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -69,7 +72,7 @@ class EmbeddedKafka:
 
     def start(self, *, within: float = 60.0) -> None:
         """Return once it takes connections. Raises PortTaken or ProcessDied."""
-        port = self._wanted = port_for("Kafka", self._wanted)
+        port = self._wanted = port_for("Kafka", self._wanted, self._host)
         settings = self._write_settings(port)
         if not (self._folder / "logs" / "meta.properties").exists():
             self._format(settings)
@@ -78,7 +81,7 @@ class EmbeddedKafka:
         )
         self._server.start()
         try:
-            self._server.wait_until(lambda: listens(port), within=within)
+            self._server.wait_until(lambda: listens(port, self._host), within=within)
         except StackFailed:
             self._server.kill()
             raise
@@ -114,9 +117,9 @@ class EmbeddedKafka:
         settings.parent.mkdir(parents=True, exist_ok=True)
         settings.write_text(
             PROPERTIES.format(
-                host=HOST,
+                host=self._host,
                 port=port,
-                controller_port=port_for("Kafka's controller", None),
+                controller_port=port_for("Kafka's controller", None, self._host),
                 logs=self._folder / "logs",
             )
         )

@@ -18,8 +18,9 @@ OLDEST = (7, 2)  # the first with WAITAOF
 class EmbeddedRedis:
     """One server; :meth:`start` after :meth:`stop` or :meth:`kill` keeps port and data."""
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *, port: int | None = None, host: str = HOST) -> None:
         """``folder`` holds the append-only file and the log; a free port is taken for None."""
+        self._host = host
         self._folder = folder.absolute()
         self._wanted = port
         self._server: Supervised | None = None
@@ -27,7 +28,7 @@ class EmbeddedRedis:
     @property
     def url(self) -> str:
         """What clients connect to."""
-        return f"redis://{HOST}:{self._wanted}/0"
+        return f"redis://{self._host}:{self._wanted}/0"
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -38,12 +39,12 @@ class EmbeddedRedis:
 
     def start(self, *, within: float = 20.0) -> None:
         """Return once it answers. Raises PortTaken or ProcessDied."""
-        port = self._wanted = port_for("Redis", self._wanted)
+        port = self._wanted = port_for("Redis", self._wanted, self._host)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._server = Supervised("Redis", self._command(port), self._folder / "redis.log")
         self._server.start()
         try:
-            self._server.wait_until(lambda: _answers(port), within=within)
+            self._server.wait_until(lambda: _answers(port, self._host), within=within)
         except StackFailed:
             self._server.kill()
             raise
@@ -60,7 +61,7 @@ class EmbeddedRedis:
 
     def _command(self, port: int) -> list[str]:
         settings = {
-            "bind": HOST,
+            "bind": self._host,
             "port": str(port),
             "dir": str(self._folder),
             "save": "",
@@ -89,10 +90,10 @@ def _version(program: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, host: str) -> bool:
     """Whether it says PONG: not while it still reads its file."""
     try:
-        with socket.create_connection((HOST, port), timeout=1.0) as connection:
+        with socket.create_connection((host, port), timeout=1.0) as connection:
             connection.sendall(b"PING\r\n")
             return connection.recv(16).startswith(b"+PONG")
     except OSError:

@@ -28,8 +28,8 @@ class StackFailed(Exception):
 class PortTaken(StackFailed):
     """Another program listens on a port that was asked for."""
 
-    def __init__(self, name: str, port: int) -> None:
-        super().__init__(f"{name} cannot listen on {HOST}:{port}: the port is in use")
+    def __init__(self, name: str, port: int, host: str) -> None:
+        super().__init__(f"{name} cannot listen on {host}:{port}: the port is in use")
 
 
 class ProcessDied(StackFailed):
@@ -106,19 +106,19 @@ class Supervised:
         return "\n  ".join([f"{self.name} {what}; the end of {self.log}:", *lines])
 
 
-def port_for(name: str, wanted: int | None) -> int:
+def port_for(name: str, wanted: int | None, host: str = HOST) -> int:
     """``wanted`` if it is free, else PortTaken; a free port for None."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, wanted or 0))
+            probe.bind((host, wanted or 0))
         except OSError as error:
-            raise PortTaken(name, wanted or 0) from error
+            raise PortTaken(name, wanted or 0, host) from error
         return int(probe.getsockname()[1])
 
 
-def listens(port: int) -> bool:
+def listens(port: int, host: str = HOST) -> bool:
     """Whether something accepts connections on ``port``."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
-        return probe.connect_ex((HOST, port)) == 0
+        return probe.connect_ex((host, port)) == 0
