@@ -88,7 +88,7 @@ def _fresh(
         for p in products
         if story.turns_to in p.category_path and p.product_id not in own
     }
-    best = [wanted[i] for i in _counted(recent, "product_id", among=wanted.keys())[:3]]
+    best = [wanted[i] for i in _counted(recent, "product_id", among=set(wanted))[:3]]
     return best[0], best[1], best[2]
 
 

@@ -47,10 +47,10 @@ async def replay(
     start = time.monotonic()
     async with Lag(servers) as lag, producer(servers) as sender:
         with narrator.progress("sent", total) as advance:
-            async with _watched(lag) as note:
+            async with _watched(lag) as lag_now:
 
-                def show(done: int, _: str = "") -> None:
-                    advance(done, f"{done / (time.monotonic() - start):,.0f} events/s, {note()}")
+                def show(done: int, note: str = "") -> None:
+                    advance(done, f"{note}{done / (time.monotonic() - start):,.0f} events/s, {lag_now()}")
 
                 sent = await send_all(sender, EVENTS, _records(shop_id, lines, shift), show)
         sent_in = time.monotonic() - start

@@ -23,7 +23,16 @@ from deploy.local.demo.replay import Replayed, load_catalog, replay
 from deploy.local.demo.sending import producer
 from deploy.local.demo.storefront import Storefront
 from deploy.local.services import ROOT
-from deploy.local.stack import EVENT_AGE_LIMIT_SECONDS, SHOP, Addresses, Ports, Stack, forget_data
+from deploy.local.stack import (
+    BUNDLE,
+    EVENT_AGE_LIMIT_SECONDS,
+    SHOP,
+    Addresses,
+    Ports,
+    Stack,
+    forget_data,
+)
+from model_export.evaluate import Evaluation
 
 FIGURES: Final = ROOT / "build/demo.json"
 CALLS: Final = 2000
@@ -39,7 +48,7 @@ class Figures(msgspec.Struct, frozen=True):
     replay: Replayed
     events_per_second: float
     changes: dict[str, list[households.Change]]
-    evaluation: evaluation.Evaluation
+    evaluation: Evaluation
     recommend_ms: latency.Latency
 
 
@@ -79,7 +88,7 @@ def _show(addresses: Addresses, lines: int | None, narrator: Narrator) -> Figure
     try:
         changes = asyncio.run(_households(addresses, sales, products, storefront, narrator))
         narrator.heading("5. How good is the model? Purchases of the held-out last weeks")
-        evaluated = evaluation.evaluate(narrator)
+        evaluated = evaluation.evaluate_bundle(BUNDLE, narrator)
         narrator.heading(f"6. How fast? {CALLS:,} calls of Recommend, one after the other")
         user_ids = newest(sales, lines)["household_id"].unique(maintain_order=True).to_list()
         measured = latency.measure(storefront, user_ids, CALLS, narrator)

@@ -1,0 +1,49 @@
+"""What a stack has left running is stopped, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.local.state import Running, State, read_state, running, stop_recorded, write_state
+
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that would run for a minute."""
+    with subprocess.Popen(SLEEPER) as process:
+        yield process
+        process.kill()
+
+
+def test_recorded_process_is_stopped(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """Stopping ends the process and forgets it; stopping again finds nothing."""
+    write_state(tmp_path, State((running("sleeper", sleeper.pid),)))
+    assert stop_recorded(tmp_path) == ["sleeper"]
+    assert not psutil.pid_exists(sleeper.pid)
+    assert read_state(tmp_path) == State()
+    assert stop_recorded(tmp_path) == []
+
+
+def test_other_process_with_the_same_number_is_left_alone(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    """A number that another process has by now is not stopped."""
+    write_state(tmp_path, State((Running("kafka", sleeper.pid, started_at=1.0),)))
+    assert stop_recorded(tmp_path) == []
+    assert sleeper.poll() is None
+
+
+def test_process_that_is_gone_is_no_error(tmp_path: Path) -> None:
+    """A process that ended by itself is passed over."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        recorded = Running("worker", ended.pid, started_at=1.0)
+    write_state(tmp_path, State((recorded,)))
+    assert stop_recorded(tmp_path) == []
