@@ -33,7 +33,8 @@ down: ## Stop what demo or up left running
 
 .PHONY: test
 test: .venv-dev/.ready build/gen/.ready ## Run every test and show the coverage (ONLY=tests/unit: some)
-	$(DEV)/pytest --cov --cov-report=term $(ONLY)
+	@mkdir -p build/tmp
+	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest --cov --cov-report=term $(ONLY)
 
 .PHONY: check
 check: check-format check-lint check-types check-imports check-proto check-dead check-locks ## Run all checks below

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local.supervised import StackFailed
@@ -49,13 +50,29 @@ def _resolve(coordinate: str) -> list[Path]:
     """The folders that hold the jars of ``coordinate`` and of what it needs."""
     command = [sys.executable, "-m", "jgo", "--resolver", "python", "info", "envdir", coordinate]
     result = subprocess.run(  # noqa: S603 - the command is ours
-        command, capture_output=True, text=True, timeout=600, check=False, stdin=subprocess.DEVNULL
+        command,
+        env=_with_the_machines_certificates(os.environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     lines = result.stdout.split()
     if result.returncode != 0 or not lines:
-        why = "\n  ".join(result.stderr.strip().splitlines()[-5:])
-        raise StackFailed(f"the jars of {coordinate} cannot be had:\n  {why}")
+        why = result.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise StackFailed(f"the jars of {coordinate} cannot be had: {why[0]}")
     return sorted(path for path in Path(lines[-1]).iterdir() if path.is_dir())
+
+
+def _with_the_machines_certificates(environ: Mapping[str, str]) -> dict[str, str]:
+    """``environ``, with the certificates of SSL_CERT_FILE for jgo's client, too.
+
+    That client goes by a variable of its own; a machine behind a proxy may set only the
+    usual one.
+    """
+    usual = environ.get("SSL_CERT_FILE")
+    return {**({"REQUESTS_CA_BUNDLE": usual} if usual else {}), **environ}
 
 
 def _version(program: str) -> int:

@@ -104,6 +104,8 @@ class EmbeddedKafka:
             "-XX:+UseSerialGC",
             "-XX:MaxDirectMemorySize=128m",
             "-XX:+ExitOnOutOfMemoryError",
+            "-XX:-UsePerfData",
+            f"-Djava.io.tmpdir={self._folder}",
             "-Djava.awt.headless=true",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",

@@ -62,6 +62,8 @@ class EmbeddedRedis:
     def _command(self, port: int) -> list[str]:
         settings = {
             "bind": self._host,
+            # The address alone says who may connect; there is no password.
+            "protected-mode": "no",
             "port": str(port),
             "dir": str(self._folder),
             "save": "",

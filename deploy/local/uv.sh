@@ -26,8 +26,8 @@ need_venv() {
         fail "$1 cannot make virtual environments. As root: apt-get install python3-venv"
     fi
     echo "installing Debian's python3-venv" >&2
-    apt-get -qq update >&2
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3-venv >&2
+    apt-get -qq update >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3-venv >/dev/null
 }
 
 new_enough() {

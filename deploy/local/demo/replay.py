@@ -49,8 +49,9 @@ async def replay(
         with narrator.progress("sent", total) as advance:
             async with _watched(lag) as lag_now:
 
-                def show(done: int, note: str = "") -> None:
-                    advance(done, f"{note}{done / (time.monotonic() - start):,.0f} events/s, {lag_now()}")
+                def show(done: int) -> None:
+                    rate = done / (time.monotonic() - start)
+                    advance(done, f"{rate:,.0f} events/s, {lag_now()}")
 
                 sent = await send_all(sender, EVENTS, _records(shop_id, lines, shift), show)
         sent_in = time.monotonic() - start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -33,7 +33,7 @@ def producer(servers: str, *, linger_ms: int = 20) -> AIOKafkaProducer:
 
 
 async def send_all(
-    sender: AIOKafkaProducer, topic: str, records: Iterable[Record], advance: Advance
+    sender: AIOKafkaProducer, topic: str, records: Iterable[Record], advance: Callable[[int], None]
 ) -> int:
     """Send in order; answers how many once all are acknowledged."""
     waiting: list[Awaitable[object]] = []
