@@ -155,6 +155,6 @@ async def test_a_profile_of_another_release_does_not_open_the_circuit() -> None:
     reading = reader(store)
     store.failure = LayoutUnknown("layout 9")
     for _ in range(FAILURES + 2):
-        with pytest.raises(RedisUnavailable, match="release"):
+        with pytest.raises(RedisUnavailable, match="cannot be read"):
             await seen(reading, "ana", "")
     assert len(store.trips) == FAILURES + 2

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
 
 from services.recommendations.adapters.catalog_record import (
@@ -82,17 +82,8 @@ class CatalogFeed:
             wait = min(wait * 2, longest)
 
     async def _follow(self) -> None:
-        consumer = AIOKafkaConsumer(
-            *self._topics,
-            bootstrap_servers=self._servers,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            request_timeout_ms=REQUEST_MS,
-            metadata_max_age_ms=NEW_PARTITIONS_MS,
-        )
-        try:
-            await self._start(consumer)
+        await self._check_topics()
+        async with self._consumer(*self._topics) as consumer:
             partitions = consumer.assignment()
             for partition in partitions & self._positions.keys():
                 consumer.seek(partition, self._positions[partition])
@@ -101,15 +92,24 @@ class CatalogFeed:
                 await self._take(consumer)
                 if not self._caught_up:
                     await self._compare(consumer, ends)
-        finally:
-            await consumer.stop()
 
-    async def _start(self, consumer: AIOKafkaConsumer) -> None:
-        try:
-            await consumer.start()
-        except UnknownTopicOrPartitionError as error:
-            topics = " and ".join(self._topics)
-            raise KafkaUnavailable(f"{self._servers} lacks {topics}; create them") from error
+    def _consumer(self, *topics: str) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            *topics,
+            bootstrap_servers=self._servers,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            request_timeout_ms=REQUEST_MS,
+            metadata_max_age_ms=NEW_PARTITIONS_MS,
+        )
+
+    async def _check_topics(self) -> None:
+        """Ask for what there is: a consumer told of a missing topic would wait without a word."""
+        async with self._consumer() as consumer:
+            missing = sorted(self._topics.keys() - await consumer.topics())
+        if missing:
+            raise KafkaUnavailable(f"{self._servers} lacks {' and '.join(missing)}; create them")
 
     async def _take(self, consumer: AIOKafkaConsumer) -> None:
         batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
@@ -136,15 +136,9 @@ class CatalogFeed:
                 self._apply_one(topic, record)
                 applied += 1
             except RecordRefused as refusal:
-                REFUSED.labels(topic, refusal.code).inc()
-                _log.warning(
-                    "catalog_record_refused",
-                    topic=topic,
-                    partition=record.partition,
-                    offset=record.offset,
-                    code=refusal.code,
-                    message=str(refusal),
-                )
+                _refuse(topic, record, refusal)
+            except Exception as error:  # a mistake of ours must not end every server at once
+                _refuse(topic, record, RecordRefused("UNEXPECTED", repr(error)))
             if time.perf_counter() > until:
                 await asyncio.sleep(0)
                 until = time.perf_counter() + SLICE_SECONDS
@@ -152,19 +146,30 @@ class CatalogFeed:
 
     def _apply_one(self, topic: str, record: Any) -> None:
         shop_id, product_id = _key(record.key)
-        catalog = self._catalogs.for_feeding(shop_id)
+        if record.value is None:
+            catalog = self._catalogs.of(shop_id)
+            remove = catalog.remove_product if topic == "catalog" else catalog.remove_offer
+            remove(product_id)
+            return
+        told = _content_type(record.headers)
         if topic == "catalog":
-            if record.value is None:
-                catalog.remove_product(product_id)
-            else:
-                told = _content_type(record.headers)
-                listing = decode_product(shop_id, product_id, record.value, told)
-                catalog.put_product(product_id, listing)
-        elif record.value is None:
-            catalog.remove_offer(product_id)
+            listing = decode_product(shop_id, product_id, record.value, told)
+            self._catalogs.for_feeding(shop_id).put_product(product_id, listing)
         else:
-            told = _content_type(record.headers)
-            catalog.put_offer(product_id, decode_offer(shop_id, product_id, record.value, told))
+            terms = decode_offer(shop_id, product_id, record.value, told)
+            self._catalogs.for_feeding(shop_id).put_offer(product_id, terms)
+
+
+def _refuse(topic: str, record: Any, refusal: RecordRefused) -> None:
+    REFUSED.labels(topic, refusal.code).inc()
+    _log.warning(
+        "catalog_record_refused",
+        topic=topic,
+        partition=record.partition,
+        offset=record.offset,
+        code=refusal.code,
+        message=str(refusal),
+    )
 
 
 def _key(key: bytes | None) -> tuple[str, str]:

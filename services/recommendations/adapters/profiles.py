@@ -16,7 +16,6 @@ from prometheus_client import Counter, Histogram
 
 from services.shared.errors import RedisUnavailable
 from services.shared.profile import Profile, linked_visitors, merge
-from services.shared.profile_codec import LayoutUnknown
 from services.shared.profile_store import ProfileStore
 from services.shared.subject import subject_of
 
@@ -96,10 +95,10 @@ class ProfileReader:
             self._circuit.failed()
             READ_FAILURES.inc()
             raise RedisUnavailable(str(error) or "Redis did not answer in time") from error
-        except LayoutUnknown as error:
+        except Exception as error:  # of a newer release, of another kind: one shopper's trouble
             READ_FAILURES.inc()
-            _log.error("profile_layout_unknown", message=str(error))
-            raise RedisUnavailable("the profile is of a release this server cannot read") from error
+            _log.error("profile_unreadable", message=f"{type(error).__name__}: {error}")
+            raise RedisUnavailable("the profile cannot be read by this server") from error
         finally:
             READ_SECONDS.observe(self._clock() - started)
         self._circuit.worked()

@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import Counter
 
 from services.recommendations.domain.trending import HOURS, add_hour, leaders
-from services.shared.errors import RedisUnavailable
+from services.shared.errors import AttuneError
 from services.shared.redis_connection import Command, Redis
 from services.shared.subject import trend_partitions_redis_key, trend_redis_key
 
@@ -67,9 +67,10 @@ class Trends:
                 for shop_id in self._shops():
                     await self.read(shop_id, whole=whole or shop_id not in self._buckets)
                 readings += 1
-            except RedisUnavailable as error:
+            except Exception as error:  # trends are an ornament: none may end the server
                 FAILURES.inc()
-                _log.warning("trends_not_read", code=error.code, message=str(error))
+                code = error.code if isinstance(error, AttuneError) else "UNEXPECTED"
+                _log.warning("trends_not_read", code=code, message=str(error))
             await asyncio.sleep(EVERY_SECONDS)
 
     async def read(self, shop_id: str, *, whole: bool) -> None:

@@ -1,0 +1,65 @@
+"""Kafka goes away while the recommendations server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import grpc
+from aiokafka import AIOKafkaProducer
+from attune.recommendations.v1 import recommendation_service_pb2 as pb
+from attune.recommendations.v1 import recommendation_service_pb2_grpc
+
+from deploy.local.kafka import EmbeddedKafka
+from deploy.local.topics import create_topics
+from services.shared.identity import add_key
+from tests.stack import run_server
+from tests.tiny_bundle import make_bundle
+from tests.waiting import eventually
+
+
+def send(kafka: EmbeddedKafka, product_id: str) -> None:
+    """List a product."""
+    value = {"shopId": "demo", "productId": product_id, "merchantId": "m", "title": product_id}
+
+    async def produce() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=kafka.servers) as producer:
+            key = f"demo/{product_id}".encode()
+            await producer.send_and_wait("catalog", json.dumps(value).encode(), key=key)
+
+    asyncio.run(produce())
+
+
+def test_the_catalogue_goes_on_after_kafka_was_killed(
+    tmp_path: Path, own_kafka: EmbeddedKafka, redis_url: str
+) -> None:
+    """Without Kafka the server answers from what it knows; with Kafka back it follows again."""
+    asyncio.run(create_topics(own_kafka.servers))
+    key = add_key(tmp_path / "keys.json", shop_id="demo", scopes=["recommendations.read"])
+    settings = {
+        "KAFKA_SERVERS": own_kafka.servers,
+        "REDIS_URL": redis_url,
+        "BUNDLE": str(make_bundle(tmp_path / "bundle", {"mug": (1.0, 0.0), "cup": (0.0, 1.0)})),
+        "API_KEYS_FILE": str(tmp_path / "keys.json"),
+    }
+    with run_server(settings, tmp_path / "server.log") as service:
+        channel = grpc.insecure_channel(service.address)
+        stub = recommendation_service_pb2_grpc.RecommendationServiceStub(channel)
+
+        def shown() -> set[str]:
+            answer = stub.Recommend(
+                pb.RecommendRequest(user_id="ana"),
+                metadata=(("authorization", f"Bearer {key}"),),
+                timeout=5,
+            )
+            return {product.product_id for product in answer.products}
+
+        send(own_kafka, "mug")
+        eventually(lambda: shown() == {"mug"}, within=10)
+        own_kafka.kill()
+        assert shown() == {"mug"}
+        own_kafka.start()
+        send(own_kafka, "cup")
+        eventually(lambda: shown() == {"mug", "cup"}, within=30)
+        channel.close()

@@ -1,0 +1,85 @@
+"""Trends are kept in memory; Redis being away changes nothing but their freshness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from services.recommendations.adapters.trends import FRESH_HOURS, Trends
+from services.recommendations.domain.trending import HALF_LIFE, HOURS
+from services.shared.errors import RedisUnavailable
+from services.shared.redis_connection import Command, Reply
+from services.shared.subject import trend_partitions_redis_key, trend_redis_key
+
+NOW_HOUR = 500_000
+
+
+class FakeRedis:
+    """Answers the two commands that trends ask, from a dict of buckets."""
+
+    def __init__(self) -> None:
+        self.hashes: dict[str, dict[str, int]] = {}
+        self.asked = 0
+        self.away = False
+
+    def count(self, partition: int, hours_ago: int, **counts: int) -> None:
+        self.hashes[trend_redis_key("s", partition, NOW_HOUR - hours_ago)] = counts
+
+    async def ask(self, commands: Sequence[Command], *, within: float = 5.0) -> list[Reply]:
+        if self.away:
+            raise RedisUnavailable("gone")
+        self.asked += len(commands)
+        return [self._answer(*command) for command in commands]
+
+    def _answer(self, name: object, key: object) -> Reply:
+        if name == "SMEMBERS":
+            assert key == trend_partitions_redis_key("s")
+            return [b"0", b"3"]
+        assert name == "HGETALL"
+        pairs = self.hashes.get(str(key), {}).items()
+        return [part for product, n in pairs for part in (product.encode(), str(n).encode())]
+
+
+def trends_of(redis: FakeRedis) -> Trends:
+    """Trends of shop ``s`` as of the fixed hour."""
+    return Trends(redis, shops=lambda: ("s",), clock=lambda: NOW_HOUR * 3600.0)
+
+
+async def test_counts_of_all_partitions_and_hours_add_up_decayed() -> None:
+    """A product's score is the sum of its buckets, each halved by age."""
+    redis = FakeRedis()
+    redis.count(0, 0, mug=2, cup=1)
+    redis.count(3, 0, mug=1)
+    redis.count(3, HALF_LIFE, cup=8)
+    redis.count(0, HOURS, rake=1_000_000)
+    trends = trends_of(redis)
+    assert trends.of("s") == ()
+    await trends.read("s", whole=True)
+    assert trends.of("s") == (("cup", 5.0), ("mug", 3.0))
+    assert trends.of("other") == ()
+
+
+async def test_only_the_newest_hours_are_read_every_time() -> None:
+    """A quick reading asks for the newest hours only and keeps what it knows of the others."""
+    redis = FakeRedis()
+    redis.count(0, 10, cup=8)
+    trends = trends_of(redis)
+    await trends.read("s", whole=True)
+    redis.count(0, 0, mug=100)
+    redis.asked = 0
+    await trends.read("s", whole=False)
+    assert redis.asked == 1 + 2 * FRESH_HOURS
+    assert [product for product, _ in trends.of("s")] == ["mug", "cup"]
+
+
+async def test_the_last_known_stays_while_redis_is_away() -> None:
+    """A reading that fails takes nothing away."""
+    redis = FakeRedis()
+    redis.count(0, 0, mug=2)
+    trends = trends_of(redis)
+    await trends.read("s", whole=True)
+    redis.away = True
+    with pytest.raises(RedisUnavailable):
+        await trends.read("s", whole=True)
+    assert trends.of("s") == (("mug", 2.0),)
