@@ -18,6 +18,7 @@ from services.shared.errors import RedisUnavailable
 from services.shared.profile import Profile, linked_visitors, merge
 from services.shared.profile_store import ProfileStore
 from services.shared.subject import subject_of
+from services.shared.telemetry import shopper_hash
 
 VISITORS: Final = 5
 """At most so many linked visitors of a user are read, the newest links first."""
@@ -97,7 +98,11 @@ class ProfileReader:
             raise RedisUnavailable(str(error) or "Redis did not answer in time") from error
         except Exception as error:  # of a newer release, of another kind: one shopper's trouble
             READ_FAILURES.inc()
-            _log.error("profile_unreadable", message=f"{type(error).__name__}: {error}")
+            _log.error(
+                "profile_unreadable",
+                shopper=shopper_hash(shop_id, subject_of(user_id, visitor_id)),
+                message=f"{type(error).__name__}: {error}",
+            )
             raise RedisUnavailable("the profile cannot be read by this server") from error
         finally:
             READ_SECONDS.observe(self._clock() - started)
