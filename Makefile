@@ -79,7 +79,7 @@ model: .venv-dev/.ready build/gen/.ready ## Train the committed bundle again (sa
 
 .PHONY: verify-model
 verify-model: .venv-dev/.ready build/gen/.ready ## Check the bundle's sums, golden outputs and report
-	$(DEV)/python -m model_export verify
+	$(DEV)/python -m model_export verify --complete-journey
 
 ##@ Maintain
 

@@ -8,12 +8,9 @@ from typing import Final
 from deploy.local.demo.narration import Narrator
 from model_export.evaluate import Evaluation, Row, evaluate
 from model_export.metrics import Interval
-from model_export.prepare import prepare_by_time
+from model_export.prepare import HOLDOUT_DAYS, VALIDATION_DAYS, prepare_by_time
 from model_export.sources import read_complete_journey
 from services.shared.bundle import load_bundle
-
-HELD_OUT_DAYS: Final = 28
-VALIDATION_DAYS: Final = 14
 
 QUESTIONS: Final = {
     "all": "What will be in the next basket?",
@@ -24,7 +21,7 @@ QUESTIONS: Final = {
 def evaluate_bundle(bundle: Path, narrator: Narrator) -> Evaluation:
     """Rank the held-out baskets with the bundle and its rivals, and print the table."""
     data = prepare_by_time(
-        read_complete_journey(), holdout_days=HELD_OUT_DAYS, validation_days=VALIDATION_DAYS
+        read_complete_journey(), holdout_days=HOLDOUT_DAYS, validation_days=VALIDATION_DAYS
     )
     result = evaluate(data, load_bundle(bundle), progress=lambda step: narrator.say(f"  … {step}"))
     narrator.say(

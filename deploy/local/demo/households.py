@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import msgspec
 import polars as pl
 from aiokafka import AIOKafkaProducer
 from attune.recommendations.v1.recommendation_service_pb2 import RecommendResponse
@@ -49,7 +50,7 @@ class Household(NamedTuple):
     fresh: tuple[CatalogProduct, CatalogProduct, CatalogProduct]
 
 
-class Arrival(NamedTuple):
+class Arrival(msgspec.Struct, frozen=True):
     """A product that was not in the list before."""
 
     place: int
@@ -57,7 +58,7 @@ class Arrival(NamedTuple):
     reason: str
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """What one event did: the milliseconds until the answer differed (None: not in time)."""
 
     event: str
@@ -186,8 +187,8 @@ def _show_change(change: Change, narrator: Narrator) -> None:
         narrator.say(f"  → {change.event}: no other answer within {ANSWER_SECONDS:.0f} s")
         return
     narrator.say(f"  → {change.event}: another answer after {change.milliseconds:.0f} ms")
-    for place, title, reason in change.arrived[:SHOWN]:
-        narrator.say(f"      new at {place}: {title} — {reason}")
+    for new in change.arrived[:SHOWN]:
+        narrator.say(f"      new at {new.place}: {new.title} — {new.reason}")
     if len(change.arrived) > SHOWN:
         narrator.say(f"      and {len(change.arrived) - SHOWN} more")
     if not change.arrived:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from deploy.local.demo.narration import Narrator
 from deploy.local.demo.storefront import Storefront
 
 
-class Latency(NamedTuple):
+class Latency(msgspec.Struct, frozen=True):
     """Milliseconds, as the caller sees them."""
 
     calls: int

@@ -7,8 +7,8 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
+import msgspec
 import polars as pl
 
 from deploy.local.demo.complete_journey import CatalogProduct, baskets
@@ -17,7 +17,7 @@ from deploy.local.demo.records import Record, offer_record, product_record, purc
 from deploy.local.demo.sending import EVENTS, Lag, producer, send_all
 
 
-class Replayed(NamedTuple):
+class Replayed(msgspec.Struct, frozen=True):
     """How a replay went. ``folded_in`` is from the first event sent to lag 0, in seconds."""
 
     events: int

@@ -164,6 +164,7 @@ def _say_where(addresses: Addresses, figures: Figures, narrator: Narrator) -> No
     narrator.heading("Where everything listens")
     for name, address in msgspec.structs.asdict(addresses).items():
         narrator.say(f"  {name.replace('_', ' '):<15} {address}")
+    narrator.say(f"  {'api key':<15} {Path(addresses.api_key_file).read_text()}")
     narrator.say("\nAsk it yourself (the server answers reflection, so grpcurl needs no protos):")
     user_id = next(iter(figures.changes))
     key = Path(addresses.api_key_file)
