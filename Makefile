@@ -27,7 +27,8 @@ up: .venv/.ready build/gen/.ready ## Start Kafka, Redis, the worker and the serv
 
 .PHONY: down
 down: ## Stop what demo or up left running
-	@if [ -x $(RUN)/python ]; then $(RUN)/python -m deploy.local down; else echo "nothing is running"; fi
+	@python=$(firstword $(wildcard $(RUN)/python $(DEV)/python)); \
+		if [ -n "$$python" ]; then $$python -m deploy.local down; else echo "nothing is running"; fi
 
 ##@ Check
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Final
 
@@ -48,13 +49,21 @@ def running(name: str, pid: int) -> Running:
     return Running(name, pid, psutil.Process(pid).create_time())
 
 
+def record_also(folder: Path, recorded: Running) -> None:
+    """Add a process to what ``folder`` says is running; it will be the first to be stopped."""
+    state = read_state(folder)
+    write_state(folder, State((*state.processes, recorded), state.addresses))
+
+
 def stop_recorded(folder: Path, *, within: float = 30.0) -> list[str]:
     """Stop what ``folder`` says is running, last started first; answers the names stopped.
 
-    A process that is gone, or whose number another one has by now, is left alone.
+    A process that is gone, or whose number another one has by now, is left alone; so is the
+    process that calls.
     """
     stopped = []
-    for recorded in reversed(read_state(folder).processes):
+    others = (p for p in read_state(folder).processes if p.pid != os.getpid())
+    for recorded in reversed(tuple(others)):
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(recorded.pid)
             if abs(process.create_time() - recorded.started_at) < 1.0:

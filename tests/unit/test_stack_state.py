@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local.state import Running, State, read_state, running, stop_recorded, write_state
+from deploy.local.state import (
+    Running,
+    State,
+    read_state,
+    record_also,
+    running,
+    stop_recorded,
+    write_state,
+)
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -46,4 +55,12 @@ def test_process_that_is_gone_is_no_error(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         recorded = Running("worker", ended.pid, started_at=1.0)
     write_state(tmp_path, State((recorded,)))
+    assert stop_recorded(tmp_path) == []
+
+
+def test_who_stops_does_not_stop_itself(tmp_path: Path) -> None:
+    """A process that is recorded itself survives stopping the others."""
+    write_state(tmp_path, State())
+    record_also(tmp_path, running("demo", os.getpid()))
+    assert [process.name for process in read_state(tmp_path).processes] == ["demo"]
     assert stop_recorded(tmp_path) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from pathlib import Path
@@ -32,6 +33,7 @@ from deploy.local.stack import (
     Stack,
     forget_data,
 )
+from deploy.local.state import record_also, running
 from model_export.evaluate import Evaluation
 
 FIGURES: Final = ROOT / "build/demo.json"
@@ -59,7 +61,7 @@ def run_demo(folder: Path, ports: Ports, *, lines: int | None, once: bool) -> No
     narrator.say("A demo starts clean: what an earlier one kept in build/stack is removed.")
     forget_data(folder)
     stack = Stack(folder, ports)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `make down` is a Ctrl-C, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end it alike
     try:
         narrator.heading(
             "1. Start Kafka, Redis, the profiles worker and the recommendations server"
@@ -70,11 +72,14 @@ def run_demo(folder: Path, ports: Ports, *, lines: int | None, once: bool) -> No
         FIGURES.write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
         _say_where(addresses, figures, narrator)
         if not once:
+            record_also(folder, running("demo", os.getpid()))  # so that `make down` ends it, too
             narrator.say("\nEverything stays up until Ctrl-C here, or `make down` elsewhere.")
             signal.pause()
     except KeyboardInterrupt:
         narrator.say("\nstopping")
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # stopping has its own deadlines
         stack.stop()
 
 
