@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import signal
 import sys
-import textwrap
 from typing import Any, Final
 
 import faust
-import msgspec
 import structlog
 import uvloop
 
@@ -33,7 +30,7 @@ from services.shared.health import Health, serve_health
 from services.shared.kafka import describe_topics
 from services.shared.profile_store import RedisProfileStore
 from services.shared.redis_connection import RedisConnection
-from services.shared.settings import read_settings
+from services.shared.settings import read_settings, settings_help
 from services.shared.telemetry import configure_logs, serve_metrics
 
 FINISH_SECONDS: Final = 15.0
@@ -186,35 +183,28 @@ async def _unless(ending: asyncio.Event, work: Any) -> Any:
     return await tasks[0]
 
 
-def _help() -> argparse.ArgumentParser:
-    lines = []
-    for field in msgspec.json.schema(Settings)["$defs"]["Settings"]["properties"].items():
-        name, said = field
-        default = f" Default: {said['default']!r}." if "default" in said else " Required."
-        text = said.get("description", "") + default
-        lines.append(f"  {PREFIX}{name.upper()}")
-        lines.append(textwrap.fill(text, 78, initial_indent="      ", subsequent_indent="      "))
-    return argparse.ArgumentParser(
-        prog="python -m services.profiles",
-        description="Folds shopper events from Kafka into profiles in Redis. It takes no "
-        "arguments; everything is told by environment variables:\n\n" + "\n".join(lines),
-        epilog="Topics must exist (embedded stack: python -m deploy.local topics). "
-        "SIGTERM finishes the batch in hand, commits and ends with status 0.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
 def main() -> int:
     """Read settings and run; status 2 for a setting that cannot work."""
-    _help().parse_args()
+    settings_help(
+        Settings,
+        prefix=PREFIX,
+        prog="python -m services.profiles",
+        description="Folds shopper events from Kafka into profiles in Redis.",
+        epilog="Topics must exist (embedded stack: python -m deploy.local topics). "
+        "SIGTERM finishes the batch in hand, commits and ends with status 0.",
+    ).parse_args()
     try:
         settings = read_settings(Settings, prefix=PREFIX, environ=os.environ)
     except BadSetting as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 2
     configure_logs("profiles", settings.log_level)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run(settings))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(run(settings))
+    except BadSetting as error:
+        print(f"{error.code}: {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -20,13 +20,13 @@ COMMIT_SECONDS: Final = 1.0
 PROBE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 5.0
 
-EVENTS = Counter("attune_profiles_events", "Events by what became of them.", ["outcome"])
-FOLD_SECONDS = Histogram("attune_profiles_fold_seconds", "From a batch's arrival to its end.")
+EVENTS = Counter("events", "Events by what became of them.", ["outcome"])
+FOLD_SECONDS = Histogram("fold_seconds", "From a batch's arrival to its end.")
 BATCH_EVENTS = Histogram(
-    "attune_profiles_batch_events", "Events in a batch.", buckets=[1, 4, 16, 64, 256, 1024, 4096]
+    "batch_events", "Events in a batch.", buckets=[1, 4, 16, 64, 256, 1024, 4096]
 )
-LAG_EVENTS = Gauge("attune_profiles_lag_events", "Events not yet done.", ["partition"])
-RETRIES = Counter("attune_profiles_retries", "Batches tried again, by why.", ["code"])
+LAG_EVENTS = Gauge("lag_events", "Events not yet done.", ["partition"])
+RETRIES = Counter("retries", "Batches tried again, by why.", ["code"])
 
 _log = structlog.get_logger()
 

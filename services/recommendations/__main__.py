@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Final
 
 import grpc
-import msgspec
 import structlog
 import uvloop
 from attune.profiles.v1 import profile_service_pb2
@@ -37,13 +36,13 @@ from services.recommendations.domain.catalogs import Catalogs
 from services.recommendations.profile_api import ProfileApi
 from services.recommendations.recommendation_api import RecommendationApi
 from services.recommendations.settings import PREFIX, Settings
-from services.shared.errors import AttuneError, BadSetting
+from services.shared.errors import AttuneError
 from services.shared.grpc_server import Service, start_server
 from services.shared.health import Health
 from services.shared.identity import ApiKeys, read_keys
 from services.shared.profile_store import RedisProfileStore
 from services.shared.redis_connection import RedisPool
-from services.shared.settings import read_settings
+from services.shared.settings import read_settings, settings_help
 from services.shared.telemetry import configure_logs, serve_metrics
 
 GRACE_SECONDS: Final = 10.0
@@ -117,7 +116,7 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
         settings = self._settings
-        metrics_port = _serve_metrics(settings)
+        metrics_port = serve_metrics(settings.metrics_host, settings.metrics_port)
         server, port = await start_server(
             self._services,
             keys=self._keys,
@@ -146,28 +145,16 @@ class Server:
         await server.stop(GRACE_SECONDS)
 
 
-def _serve_metrics(settings: Settings) -> int:
-    try:
-        return serve_metrics(settings.metrics_host, settings.metrics_port)
-    except OSError as error:
-        where = f"{settings.metrics_host}:{settings.metrics_port}"
-        raise BadSetting(f"cannot serve metrics on {where}: {error.strerror}") from error
-
-
-def usage() -> str:
-    """What ``--help`` prints: every setting, whether it is required, its default."""
-    lines = [__doc__ or "", "Settings, from the environment:", ""]
-    for field in msgspec.structs.fields(Settings):
-        default = "required" if field.required else f"default {field.default!r}"
-        lines.append(f"  {PREFIX}{field.name.upper():<22} {default}")
-    return "\n".join(lines)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Returns the exit status: 0 after a stop by signal, 1 if it cannot start."""
-    if arguments:
-        print(usage())
-        return 0 if arguments[0] in {"--help", "-h"} else 2
+def main() -> int:
+    """Returns the exit status: 0 after a stop by signal, 2 if it cannot start."""
+    settings_help(
+        Settings,
+        prefix=PREFIX,
+        prog="python -m services.recommendations",
+        description="Answers Recommend, SimilarProducts and GetProfile over gRPC.",
+        epilog="It is ready when the catalogue has been read to its end. SIGTERM lets calls in "
+        "progress end and ends with status 0.",
+    ).parse_args()
     try:
         settings = read_settings(Settings, prefix=PREFIX, environ=os.environ)
         configure_logs("recommendations", settings.log_level)
@@ -176,9 +163,9 @@ def main(arguments: Sequence[str]) -> int:
         uvloop.run(Server(settings, model, keys).run())
     except AttuneError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
-        return 1
+        return 2
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main())

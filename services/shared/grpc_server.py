@@ -32,8 +32,8 @@ from grpc_status import rpc_status
 from prometheus_client import Counter, Histogram
 from protovalidate import Validator
 
-from services.shared.errors import AttuneError, BadInput, BadSetting, ScopeMissing
-from services.shared.health import Health
+from services.shared.errors import AttuneError, BadInput, ScopeMissing
+from services.shared.health import Health, listen
 from services.shared.identity import ApiKey, ApiKeys
 
 DOMAIN: Final = "attune"
@@ -224,9 +224,6 @@ async def start_server(
     health.add_to(server)
     names = (*(service.descriptor.full_name for service in services), "grpc.health.v1.Health")
     reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
-    try:
-        bound = server.add_insecure_port(f"{host}:{port}")
-    except RuntimeError as error:
-        raise BadSetting(f"cannot listen on {host}:{port}; is the port taken?") from error
+    bound = listen(server, host, port)
     await server.start()
     return server, bound

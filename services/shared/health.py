@@ -14,6 +14,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
+from services.shared.errors import BadSetting
+
 LIVE: Final = "live"
 
 _STATUS: Final = health_pb2.HealthCheckResponse.ServingStatus
@@ -59,10 +61,23 @@ class Health:
 async def serve_health(health: Health, *, host: str, port: int) -> tuple[grpc.aio.Server, int]:
     """Start a server that answers health only; for processes without other gRPC methods.
 
-    Returns the server and its port (a free one for ``port`` 0).
+    Returns the server and its port (a free one for ``port`` 0). Raises BadSetting if the
+    port is taken.
     """
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     health.add_to(server)
-    bound = server.add_insecure_port(f"{host}:{port}")
+    bound = listen(server, host, port)
     await server.start()
     return server, bound
+
+
+def listen(server: grpc.aio.Server, host: str, port: int) -> int:
+    """Have ``server`` listen; answers the port. Raises BadSetting if it is taken.
+
+    The server must be made with ``grpc.so_reuseport`` 0, else a second one would start on a
+    taken port and share its calls.
+    """
+    try:
+        return int(server.add_insecure_port(f"{host}:{port}"))
+    except RuntimeError as error:
+        raise BadSetting(f"cannot listen on {host}:{port}; is the port taken?") from error

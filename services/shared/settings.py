@@ -1,12 +1,15 @@
 """Settings: one frozen object for each service, read once from the environment.
 
-A service declares a frozen ``msgspec.Struct``; each field ``kafka_servers`` is told by the
+A service declares a frozen ``msgspec.Struct`` whose fields say in their ``Meta`` what they
+are; ``--help`` prints that. Each field ``kafka_servers`` is told by the
 variable ``PREFIX_KAFKA_SERVERS``. An unknown name under the prefix, a missing one or a
 value out of range stops the start with one sentence that names the variable.
 """
 
 from __future__ import annotations
 
+import argparse
+import textwrap
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -46,3 +49,23 @@ def _sentence(error: msgspec.ValidationError, prefix: str) -> str:
     what, _, path = str(error).partition(" - at `$.")
     name = prefix + path.rstrip("`").upper() if path else prefix + "*"
     return f"{name}: {what[:1].lower()}{what[1:]}"
+
+
+def settings_help(
+    kind: type[S], *, prefix: str, prog: str, description: str, epilog: str
+) -> argparse.ArgumentParser:
+    """A command line that takes no arguments; its ``--help`` lists every setting of ``kind``."""
+    described = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
+    lines = []
+    for field in msgspec.structs.fields(kind):
+        default = "Required." if field.required else f"Default: {field.default!r}."
+        text = f"{described[field.name].get('description', '')} {default}"
+        lines.append(f"  {prefix}{field.name.upper()}")
+        lines.append(textwrap.fill(text, 78, initial_indent="      ", subsequent_indent="      "))
+    return argparse.ArgumentParser(
+        prog=prog,
+        description=f"{description} It takes no arguments; everything is told by environment "
+        "variables:\n\n" + "\n".join(lines),
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )

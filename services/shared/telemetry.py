@@ -14,6 +14,8 @@ import sys
 import structlog
 from prometheus_client import start_http_server
 
+from services.shared.errors import BadSetting
+
 
 def configure_logs(service: str, level: str = "info") -> None:
     """Write logs of ``service`` to standard error as JSON, also those of libraries."""
@@ -48,8 +50,14 @@ def configure_logs(service: str, level: str = "info") -> None:
 
 
 def serve_metrics(host: str, port: int) -> int:
-    """Serve this process's metrics over HTTP; answers the port (a free one for 0)."""
-    server, _ = start_http_server(port, addr=host)
+    """Serve this process's metrics over HTTP; answers the port (a free one for 0).
+
+    Raises BadSetting if the port is taken.
+    """
+    try:
+        server, _ = start_http_server(port, addr=host)
+    except OSError as error:
+        raise BadSetting(f"cannot serve metrics on {host}:{port}: {error.strerror}") from error
     return int(server.server_port)
 
 

@@ -31,7 +31,7 @@ from tests.worker_kafka import (
     until_committed,
 )
 
-FOLDED = "attune_profiles_events_total"
+FOLDED = "events_total"
 
 
 def told(servers: str, url: str, prefix: str, **more: str) -> dict[str, str]:
@@ -107,7 +107,7 @@ async def test_redis_killed_and_back(
         own_redis.kill()
         eventually(lambda: not is_serving(worker.address), within=10)
         await send(kafka_servers, topic_prefix, shopped[half:])
-        retries = 'attune_profiles_retries_total{code="REDIS_UNAVAILABLE"}'
+        retries = 'retries_total{code="REDIS_UNAVAILABLE"}'
         eventually(lambda: metric(worker.metrics_port, retries) >= 2, within=30)
         before = int(metric(worker.metrics_port, FOLDED))
         assert 0 < before < len(shopped)
@@ -135,7 +135,7 @@ async def test_redis_out_of_memory(
     settings = told(kafka_servers, own_redis.url, topic_prefix)
     with run_worker(settings, tmp_path / "worker.log") as worker:
         await send(kafka_servers, topic_prefix, shopped)
-        retries = 'attune_profiles_retries_total{code="REDIS_UNAVAILABLE"}'
+        retries = 'retries_total{code="REDIS_UNAVAILABLE"}'
         eventually(lambda: metric(worker.metrics_port, retries) >= 2, within=30)
         assert await committed(kafka_servers, topic_prefix) == 0
         await connection.ask([("CONFIG", "SET", "maxmemory", "0")])
@@ -174,7 +174,7 @@ async def test_sigterm_while_redis_is_away(
     with run_worker(settings, tmp_path / "one.log") as worker:
         own_redis.kill()
         await send(kafka_servers, topic_prefix, shopped)
-        eventually(lambda: metric(worker.metrics_port, "attune_profiles_retries"), within=30)
+        eventually(lambda: metric(worker.metrics_port, "retries"), within=30)
         assert worker.stop() == 0
     assert await committed(kafka_servers, topic_prefix) == 0
     own_redis.start()

@@ -66,7 +66,7 @@ async def test_events_become_profiles_and_trends(
             await to.send_and_wait(topic, value, key_of(buys), headers=PROTOBUF)
             await to.send_and_wait(topic, json.dumps(looks).encode(), key_of(looks))
         await until_committed(told["KAFKA_SERVERS"], topic_prefix, 42)
-        accepted = 'attune_profiles_events_total{outcome="accepted"}'
+        accepted = 'events_total{outcome="accepted"}'
         assert metric(worker.metrics_port, accepted) == 42
     assert await profiles_as_the_oracle_says(told["REDIS_URL"], [*some, buys])
     ((seen,),) = [await profiles(told["REDIS_URL"], [(shop_id, "v:v1")])]
@@ -112,7 +112,7 @@ async def test_bad_input_goes_to_dead_letters(
                 await to.send_and_wait(topic, value, key, headers=headers)
             await to.send_and_wait(topic, json.dumps(good[1]).encode(), key)
         await until_committed(told["KAFKA_SERVERS"], topic_prefix, len(wrong) + 2)
-        assert metric(worker.metrics_port, "attune_profiles_events_total") == len(wrong) + 2
+        assert metric(worker.metrics_port, "events_total") == len(wrong) + 2
     assert await profiles_as_the_oracle_says(told["REDIS_URL"], good)
     letters = await records(told["KAFKA_SERVERS"], topic_prefix + "dead-letters")
     assert {letter.key for letter in letters} == {key}
@@ -173,7 +173,7 @@ async def test_two_workers_share_and_hand_over(
 
             async def both_worked() -> bool:
                 return all(
-                    metric(w.metrics_port, "attune_profiles_events_total") for w in (one, two)
+                    metric(w.metrics_port, "events_total") for w in (one, two)
                 )
 
             await eventually_async(both_worked, within=60)
@@ -194,7 +194,7 @@ async def test_sigterm_commits_what_is_done(
         await send(told["KAFKA_SERVERS"], topic_prefix, some)
 
         async def folded() -> bool:
-            return metric(worker.metrics_port, "attune_profiles_events_total") == 20
+            return metric(worker.metrics_port, "events_total") == 20
 
         await eventually_async(folded, within=30)
         assert worker.stop() == 0
