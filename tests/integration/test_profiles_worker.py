@@ -172,9 +172,7 @@ async def test_two_workers_share_and_hand_over(
             await send(servers, topic_prefix, some[1000:2000])
 
             async def both_worked() -> bool:
-                return all(
-                    metric(w.metrics_port, "events_total") for w in (one, two)
-                )
+                return all(metric(w.metrics_port, "events_total") for w in (one, two))
 
             await eventually_async(both_worked, within=60)
             assert one.stop() == 0

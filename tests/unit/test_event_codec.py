@@ -164,7 +164,8 @@ def test_what_breaks_a_limit(more: dict[str, Any], says: str) -> None:
 @pytest.mark.parametrize("action", ["purchase", "cancel"])
 def test_what_is_no_price(action: str, price: dict[str, Any]) -> None:
     """A price that is negative, vast or without a currency is refused, by its line."""
-    one = event(1, **{action: {"orderId": "o", "lines": [LINE, {**LINE, "unitPrice": price}]}})
+    one = event(1)
+    one[action] = {"orderId": "o", "lines": [LINE, {**LINE, "unitPrice": price}]}
     code, sentence = refusal(json.dumps(one).encode())
     assert code == "EVENT_INVALID"
     assert f"{action}.lines[1].unit_price" in sentence
