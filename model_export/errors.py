@@ -1,0 +1,23 @@
+"""What can be wrong with data, checkpoints and bundles that are made here."""
+
+from __future__ import annotations
+
+from services.shared.errors import AttuneError, BadInput
+
+
+class DataRefused(BadInput):
+    """A data file, a prepared folder or a checkpoint cannot be used; says which and why."""
+
+    code = "DATA_REFUSED"
+
+
+class ParityBroken(AttuneError):
+    """The exported graph computes something else than the model it was made of."""
+
+    code = "PARITY_BROKEN"
+
+
+class ReportWrong(AttuneError):
+    """A bundle's report says something else than an evaluation of the bundle."""
+
+    code = "REPORT_WRONG"
