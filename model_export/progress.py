@@ -1,0 +1,44 @@
+"""Shows a person at a terminal how training goes."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Bar:
+    """A progress bar on standard error, and a line for each epoch; a context manager."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._bar = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %  loss {task.fields[loss]:.3f}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task("training", total=1.0, loss=float("nan"))
+
+    def __enter__(self) -> Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def step(self, done: float, loss: float) -> None:
+        """See :class:`model_export.train.Progress`."""
+        self._bar.update(self._task, completed=done, loss=loss)
+
+    def epoch(self, number: int, ndcg: float) -> None:
+        """See :class:`model_export.train.Progress`."""
+        self._bar.console.print(f"epoch {number}: NDCG@10 {ndcg:.4f} on the validation part")
