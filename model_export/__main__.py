@@ -1,0 +1,145 @@
+"""The command line: ``python -m model_export --help``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from model_export import dataset
+from model_export.cli import (
+    BUNDLE,
+    CHECKPOINT,
+    DATA,
+    parser,
+    train_settings,
+)
+from model_export.dataset import Prepared
+from model_export.errors import DataRefused
+from model_export.evaluate import Evaluation, evaluate
+from model_export.prepare import prepare_by_time, prepare_complete_journey, prepare_leave_one_out
+from model_export.settings import TrainSettings
+from model_export.sources import Read, read_complete_journey, read_s3rec, read_table
+from model_export.table import table
+from model_export.verify import verify, verify_report
+from services.shared.bundle import load_bundle
+from services.shared.errors import AttuneError
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; 0, or 2 after a sentence on standard error."""
+    told = parser().parse_args(arguments)
+    commands: Mapping[str, Callable[[argparse.Namespace], None]] = {
+        "prepare": _prepare,
+        "train": _train,
+        "evaluate": _evaluate,
+        "export": _export,
+        "verify": _verify,
+        "all": _all,
+    }
+    try:
+        commands[told.command](told)
+    except (AttuneError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _prepare(told: argparse.Namespace) -> None:
+    data = _prepared(told, told.input)
+    dataset.save(data, told.to)
+    source = data.source
+    print(
+        f"{told.to}: {source.rows_kept:,} of {source.rows_read:,} rows, "
+        f"{len(data.ids.users):,} users, {len(data.ids.items):,} items, split {source.split}"
+    )
+    for reason, rows in source.left_out.items():
+        print(f"  left out {rows:,}: {reason}")
+
+
+def _train(told: argparse.Namespace) -> None:
+    _train_to(dataset.load(told.data), train_settings(told), told.to)
+
+
+def _evaluate(told: argparse.Namespace) -> None:
+    bundle = None if told.no_bundle else load_bundle(told.bundle)
+    folder = told.data if told.data is not None else DATA
+    raw = told.complete_journey or folder.is_file() or told.format == "s3rec"
+    data = _prepared(told, told.data) if raw else dataset.load(folder)
+    found = evaluate(data, bundle, progress=_say)
+    print(msgspec.json.encode(found).decode() if told.json else table(found))
+
+
+def _export(told: argparse.Namespace) -> None:
+    print(table(_export_to(dataset.load(told.data), told.checkpoint, told.to)))
+
+
+def _verify(told: argparse.Namespace) -> None:
+    bundle = verify(told.bundle)
+    print(f"{told.bundle}: {bundle.manifest.version} is whole and computes what it should")
+    if not told.against_data and not told.complete_journey:
+        return
+    data = dataset.load(told.against_data) if told.against_data else prepare_complete_journey()
+    print(table(verify_report(bundle, data, progress=_say)))
+    print("these are the figures of its report")
+
+
+def _all(told: argparse.Namespace) -> None:
+    del told
+    data = prepare_complete_journey()
+    dataset.save(data, DATA)
+    _train_to(data, TrainSettings(), CHECKPOINT)
+    print(table(_export_to(data, CHECKPOINT, BUNDLE)))
+
+
+def _train_to(data: Prepared, settings: TrainSettings, folder: Path) -> None:
+    from model_export import checkpoint
+    from model_export.progress import Bar
+    from model_export.train import train
+
+    with Bar() as bar:
+        model, made = train(data, settings, bar)
+    checkpoint.save(model, made, folder)
+    print(
+        f"{folder}: {len(made.product_ids):,} products, best after epoch {made.epoch}, "
+        f"NDCG@10 {made.validation_ndcg:.4f} on the validation part"
+    )
+
+
+def _export_to(data: Prepared, checkpoint_folder: Path, target: Path) -> Evaluation:
+    from model_export import checkpoint
+    from model_export.export import export
+
+    model, made = checkpoint.load(checkpoint_folder)
+    found = export(data, model, made, target, progress=_say)
+    size = sum(path.stat().st_size for path in target.iterdir())
+    print(f"{target}: {load_bundle(target).manifest.version}, {size / 1e6:.1f} MB")
+    return found
+
+
+def _prepared(told: argparse.Namespace, path: Path | None) -> Prepared:
+    """Read and split the input that the options name."""
+    if told.complete_journey == (path is not None):
+        raise DataRefused("name an input file, or say --complete-journey; not both")
+    if told.format == "s3rec" and path is not None:
+        return prepare_leave_one_out(read_s3rec(path), catalogue_size=told.catalogue_size)
+    read: Read = (
+        read_complete_journey() if path is None else read_table(path, time_unit=told.time_unit)
+    )
+    return prepare_by_time(
+        read,
+        holdout_days=told.holdout_days,
+        validation_days=told.validation_days,
+        catalogue_size=told.catalogue_size,
+    )
+
+
+def _say(step: str) -> None:
+    print(step, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

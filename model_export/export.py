@@ -1,0 +1,130 @@
+"""Makes a bundle of a checkpoint: graph, table, golden outputs, report, manifest.
+
+The same checkpoint and data give the same bytes. What is exported is proven on the way:
+ONNX Runtime must compute what torch does, and the report's figures are those of the
+finished files, read back as a server reads them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model_export import graph
+from model_export.baselines import purchases
+from model_export.checkpoint import Checkpoint
+from model_export.dataset import HELD_OUT, Prepared
+from model_export.errors import DataRefused, ParityBroken
+from model_export.evaluate import Evaluation, Progress, evaluate
+from model_export.golden import golden_inputs
+from model_export.seal import report_bytes, seal
+from model_export.transformer import Transformer
+from services.shared.bundle import (
+    MANIFEST,
+    Encoder,
+    ModelSettings,
+    check_golden,
+    load_bundle,
+    top_products,
+)
+from services.shared.model_input import ACTIONS, GAP_BUCKETS
+
+PARITY: Final = 1e-4
+"""How far ONNX Runtime may be from torch in any component of any golden query."""
+POPULARITY_DAYS: Final = 28
+
+
+def export(
+    data: Prepared,
+    model: Transformer,
+    checkpoint: Checkpoint,
+    target: Path,
+    *,
+    progress: Progress = lambda _: None,
+) -> Evaluation:
+    """Write the bundle to ``target``, replacing one that is there; answers its report.
+
+    Raises DataRefused where the checkpoint is of other data or ``target`` holds something
+    else, ParityBroken where the graph does not compute what the model does.
+    """
+    if checkpoint.data_sha256 != data.source.sha256:
+        raise DataRefused(f"the checkpoint was trained on other data than {data.source.name}")
+    if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
+        raise DataRefused(f"{target} is there and is no bundle; name an empty or new folder")
+    folder = target.with_name(target.name + ".new")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    progress("graph")
+    _write_model(model.eval(), checkpoint, data, folder)
+    progress("parity and golden outputs")
+    _write_golden(model, data, checkpoint, folder)
+    (folder / "report.json").write_bytes(b"{}\n")
+    seal(folder, data, checkpoint, None)
+    bundle = load_bundle(folder)
+    check_golden(bundle, Encoder(bundle))
+    evaluation = evaluate(data, bundle, progress=progress)
+    (folder / "report.json").write_bytes(report_bytes(evaluation))
+    seal(folder, data, checkpoint, evaluation)
+    load_bundle(folder)
+    shutil.rmtree(target, ignore_errors=True)
+    folder.rename(target)
+    return evaluation
+
+
+def _write_model(model: Transformer, checkpoint: Checkpoint, data: Prepared, folder: Path) -> None:
+    """Everything that does not need the finished graph; rounds the model's own table, too."""
+    table = model.items.weight.detach().numpy().astype(np.float16)
+    with torch.no_grad():
+        model.items.weight.copy_(torch.from_numpy(table.astype(np.float32)))
+    np.save(folder / "items.npy", table)
+    (folder / "encoder.onnx").write_bytes(graph.onnx_bytes(model))
+    (folder / "vocabulary.json").write_bytes(msgspec.json.encode(checkpoint.product_ids))
+    bought = purchases(data, before=HELD_OUT, days=POPULARITY_DAYS)
+    codes = np.searchsorted(data.ids.items, checkpoint.product_ids)
+    popularity = np.concatenate([[0], bought[codes]]).astype(np.int32)
+    np.save(folder / "popularity.npy", popularity)
+    settings = ModelSettings(
+        max_length=model.shape.max_length,
+        dimensions=model.shape.dimensions,
+        gap_buckets=GAP_BUCKETS,
+        actions=dict(ACTIONS),
+    )
+    (folder / "settings.json").write_bytes(msgspec.json.encode(settings) + b"\n")
+
+
+def _write_golden(model: Transformer, data: Prepared, checkpoint: Checkpoint, folder: Path) -> None:
+    """Golden inputs with torch's outputs, once ONNX Runtime was held to them."""
+    inputs = golden_inputs(data, checkpoint)
+    items, actions, gaps = (torch.from_numpy(each).long() for each in inputs)
+    last = torch.full((len(items), 1), items.shape[1] - 1)
+    with torch.no_grad():
+        vectors = model.items(items)
+        queries = model(vectors, actions, gaps, last)[:, 0].numpy()
+    found = graph.run(folder / "encoder.onnx", vectors.numpy(), *inputs[1:])
+    check_parity(found, queries)
+    scores = queries @ model.items.weight.detach().numpy().T
+    np.savez_compressed(
+        folder / "golden.npz",
+        items=inputs[0],
+        actions=inputs[1],
+        gaps=inputs[2],
+        queries=queries,
+        top10=top_products(scores),
+    )
+
+
+def check_parity(found: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+    """Raise ParityBroken where a query [G,d] differs by more than :data:`PARITY`."""
+    drift = np.abs(found - expected).max(axis=1)
+    if not (drift <= PARITY).all():
+        worst = int(drift.argmax())
+        raise ParityBroken(
+            f"golden input {worst}: ONNX Runtime differs from torch by {drift[worst]:.2g}, "
+            f"allowed is {PARITY}"
+        )

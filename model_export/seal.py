@@ -1,0 +1,89 @@
+"""Writes what closes a bundle: its report and its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from model_export.checkpoint import Checkpoint
+from model_export.dataset import Prepared
+from model_export.evaluate import Evaluation
+from services.shared import bundle, model_input
+from services.shared.bundle import FILES, MANIFEST, SCHEMA, Manifest, sha256_of
+
+
+def seal(
+    folder: Path, data: Prepared, checkpoint: Checkpoint, evaluation: Evaluation | None
+) -> None:
+    """Write the manifest of the files in ``folder``; their sums name the version."""
+    files = {name: sha256_of(folder / name) for name in FILES}
+    whole = hashlib.sha256("".join(files.values()).encode()).hexdigest()
+    manifest = Manifest(
+        schema=SCHEMA,
+        version=f"{Path(data.source.name).name.split('.')[0]}-{whole[:12]}",
+        created_from=_origin(data, checkpoint),
+        code_revision=code_revision(),
+        seed=checkpoint.settings.seed,
+        metrics=_metrics(evaluation) if evaluation else {},
+        files=files,
+    )
+    (folder / MANIFEST).write_bytes(_pretty(manifest))
+
+
+def report_bytes(evaluation: Evaluation) -> bytes:
+    """The report as JSON for people and programs."""
+    return _pretty(evaluation)
+
+
+def code_revision() -> str:
+    """A short SHA-256 of the source that makes bundles.
+
+    Not the revision of a repository: a copy without one, or a commit that touches other
+    files, makes the same bundle.
+    """
+    ours = sorted(Path(__file__).parent.glob("*.py"))
+    shared = [Path(str(bundle.__file__)), Path(str(model_input.__file__))]
+    texts = [hashlib.sha256(path.read_bytes()).hexdigest() for path in [*ours, *shared]]
+    return hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
+
+
+def _origin(data: Prepared, checkpoint: Checkpoint) -> dict[str, str | int | float]:
+    source, settings = data.source, checkpoint.settings
+    held_out = _time(source.held_out_from) if source.held_out_from else "each user's last"
+    return {
+        "data": source.name,
+        "sha256": source.sha256,
+        "rows": source.rows_kept,
+        "first": _time(source.first_at),
+        "last": _time(source.last_at),
+        "split": source.split,
+        "held_out_from": held_out,
+        "epoch": checkpoint.epoch,
+        "threads": settings.threads,
+        "learning_rate": settings.learning_rate,
+        "negatives": settings.negatives,
+        "layers": settings.layers,
+        "dropout": settings.dropout,
+    }
+
+
+def _metrics(evaluation: Evaluation) -> dict[str, float]:
+    """The model's own figures, such as ``ndcg_at_10_all``."""
+    found: dict[str, float] = {}
+    for row in evaluation.rows:
+        if row.method == "model":
+            found[f"hit_rate_at_10_{row.purchases}"] = row.hit_rate.mean
+            found[f"ndcg_at_10_{row.purchases}"] = row.ndcg.mean
+    return found
+
+
+def _time(microseconds: int) -> str:
+    return datetime.fromtimestamp(microseconds / 1_000_000, tz=UTC).isoformat(timespec="seconds")
+
+
+def _pretty(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
