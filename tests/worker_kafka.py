@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -127,13 +126,6 @@ async def until_committed(servers: str, prefix: str, count: int, *, within: floa
         return await committed(servers, prefix) >= count
 
     await eventually_async(enough, within=within)
-
-
-def metric(port: int, start: str) -> float:
-    """The sum of a worker's metrics whose lines start so."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(start))
 
 
 def now() -> datetime:

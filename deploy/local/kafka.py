@@ -128,10 +128,16 @@ class EmbeddedKafka:
         return settings
 
     def _format(self, settings: Path) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = cluster_id(uuid.uuid4())
         tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)]
         result = subprocess.run(  # noqa: S603 - the command is ours
             [*self._java(), *tool], capture_output=True, text=True, timeout=60, check=False
         )
         if result.returncode != 0:
             raise StackFailed(f"Kafka's storage cannot be formatted: {result.stderr.strip()}")
+
+
+def cluster_id(number: uuid.UUID) -> str:
+    """A UUID as Kafka writes it, in 22 characters; none begins with ``-``, as an option would."""
+    text = base64.urlsafe_b64encode(number.bytes).decode().rstrip("=")
+    return "_" + text[1:] if text.startswith("-") else text

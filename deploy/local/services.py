@@ -12,6 +12,7 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from deploy.local.metrics import metric
 from deploy.local.supervised import HOST, Supervised, port_for
 
 ROOT: Final = Path(__file__).parents[2]
@@ -46,6 +47,10 @@ class EmbeddedService:
     def address(self) -> str:
         """Where it answers gRPC."""
         return f"{HOST}:{self.port}"
+
+    def metric(self, start: str) -> float:
+        """The sum of its metrics whose lines start so; see :func:`deploy.local.metrics.metric`."""
+        return metric(f"{HOST}:{self.metrics_port}", start)
 
     def start(self) -> None:
         """Start it, without waiting."""

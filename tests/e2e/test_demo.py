@@ -2,38 +2,108 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
+import pytest
 
-from deploy.local.demo.run import FIGURES, Figures
+from deploy.local.demo.run import CALLS, FIGURES, Figures
+from deploy.local.stack import BUNDLE
+from model_export.evaluate import Evaluation
+from model_export.verify import TOLERANCE
 
 ROOT = Path(__file__).parents[2]
 STEPS = ("1. Start", "2. Load", "3. Replay", "4. Three real", "5. How good", "6. How fast", "Where")
+METHODS = ("model", "popularity", "item-kNN", "household's own")
 
 
-def test_demo_shows_every_step_and_leaves_nothing_running(tmp_path: Path) -> None:
-    """The demo ends well, each step is told in its turn, and its figures make sense."""
+class Told(NamedTuple):
+    """What a whole run has said and left."""
+
+    said: str
+    figures: Figures
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """One run with a thirtieth of the orders; the other steps are whole."""
+    folder = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "-m", "deploy.local", "demo", "--once", "--lines", "20000"]
-    told = subprocess.run(
-        [*command, "--folder", str(tmp_path)],
+    result = subprocess.run(
+        [*command, "--folder", str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    figures = msgspec.json.decode((folder / FIGURES).read_bytes(), type=Figures)
+    return Told(result.stdout, figures, folder)
+
+
+def test_every_step_is_told_in_its_turn_and_nothing_is_left_running(told: Told) -> None:
+    """Six steps, then where everything listens; the record of processes is empty."""
+    places = [told.said.find(f"\n{step}") for step in STEPS]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert not (told.folder / "state.json").exists()
+
+
+def test_the_whole_catalogue_and_every_order_arrive(told: Told) -> None:
+    """92,331 products; as many events folded as were sent, none refused, lag and speed shown."""
+    assert told.figures.products == 92_331
+    assert told.figures.replay.lines >= 20_000
+    assert told.figures.replay.refused == 0
+    assert re.search(r"sent: [\d,]+ of [\d,]+  [\d,]+ events/s, lag [\d,]+\n", told.said)
+
+
+def test_fresh_events_change_the_answer(told: Told) -> None:
+    """Three households, four kinds of events each; a search brings what was searched for."""
+    assert len(told.figures.changes) == 3
+    for changes in told.figures.changes.values():
+        search, *others = changes
+        assert len(others) == 3
+        assert search.milliseconds is not None
+        assert any("you searched for" in new.reason for new in search.arrived)
+    every = [change for changes in told.figures.changes.values() for change in changes]
+    assert sum(change.milliseconds is not None for change in every) >= 9
+
+
+def test_the_model_stands_beside_its_rivals(told: Told) -> None:
+    """For all purchases and for new ones, over the whole catalogue, as the report has it."""
+    found = told.figures.evaluation
+    report = msgspec.json.decode((BUNDLE / "report.json").read_bytes(), type=Evaluation)
+    assert [(row.method, row.purchases) for row in found.rows] == [
+        (method, purchases) for method in METHODS for purchases in ("all", "new")
+    ]
+    for row, reported in zip(found.rows, report.rows, strict=True):
+        assert row.ndcg.mean == pytest.approx(reported.ndcg.mean, abs=TOLERANCE)
+        assert row.hit_rate.mean == pytest.approx(reported.hit_rate.mean, abs=TOLERANCE)
+    assert all(f"\n{method} " in told.said for method in METHODS)
+
+
+def test_calls_are_timed_and_can_be_repeated(told: Told) -> None:
+    """Two thousand calls, and a line that a reader can paste to make one more."""
+    assert told.figures.recommend_ms.calls == CALLS == 2_000
+    assert 0 < told.figures.recommend_ms.p50 <= told.figures.recommend_ms.p99
+    line = re.search(r"grpcurl -plaintext -H .*RecommendationService/Recommend", told.said)
+    assert line
+    user_id = json.loads(line[0].split("'")[1])["user_id"]
+    assert user_id in told.figures.changes
+    assert re.search(r"api key +attune_demo_\S{30,}", told.said)
+
+
+def test_the_whole_demo_replays_at_least_200_000_lines() -> None:
+    """What `make demo` runs by default."""
+    said = subprocess.run(
+        [sys.executable, "-m", "deploy.local", "demo", "--help"],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=240,
-    )
-    assert told.returncode == 0, told.stdout + told.stderr
-    places = [told.stdout.find(f"\n{step}") for step in STEPS]
-    assert -1 not in places
-    assert places == sorted(places)
-    assert not (tmp_path / "state.json").exists()
-    figures = msgspec.json.decode(FIGURES.read_bytes(), type=Figures)
-    assert figures.products == 92_331
-    assert figures.replay.lines >= 20_000
-    assert 0 < figures.recommend_ms.p50 <= figures.recommend_ms.p99
-    changes = [change for household in figures.changes.values() for change in household]
-    assert len(changes) == 12
-    assert sum(change.milliseconds is not None for change in changes) >= 9
-    assert {row.method for row in figures.evaluation.rows} >= {"model", "popularity", "item-kNN"}
+        timeout=60,
+    ).stdout
+    default = re.search(r"lines\s+\(default:\s+(\d+)\)", said)
+    assert default
+    assert int(default[1]) >= 200_000

@@ -23,7 +23,6 @@ from tests.worker_kafka import (
     appended,
     committed,
     group_of,
-    metric,
     now,
     profiles_as_the_oracle_says,
     send,
@@ -80,7 +79,7 @@ async def test_killed_in_the_middle_of_a_replay(
     settings = told(kafka_servers, redis_url, topic_prefix, INSTANCE_ID="worker-0")
     for life in range(2):
         with run_worker(settings, tmp_path / f"{life}.log") as worker:
-            eventually(lambda: metric(worker.metrics_port, FOLDED), within=30)
+            eventually(lambda: worker.metric(FOLDED), within=30)
             worker.kill()
     assert await committed(kafka_servers, topic_prefix) < len(shopped)
     with run_worker(settings, tmp_path / "last.log"):
@@ -103,17 +102,17 @@ async def test_redis_killed_and_back(
     with run_worker(settings, tmp_path / "worker.log") as worker:
         half = len(shopped) // 2
         await send(kafka_servers, topic_prefix, shopped[:half])
-        eventually(lambda: metric(worker.metrics_port, FOLDED), within=30)
+        eventually(lambda: worker.metric(FOLDED), within=30)
         own_redis.kill()
         eventually(lambda: not is_serving(worker.address), within=10)
         await send(kafka_servers, topic_prefix, shopped[half:])
         retries = 'retries_total{code="REDIS_UNAVAILABLE"}'
-        eventually(lambda: metric(worker.metrics_port, retries) >= 2, within=30)
-        before = int(metric(worker.metrics_port, FOLDED))
+        eventually(lambda: worker.metric(retries) >= 2, within=30)
+        before = int(worker.metric(FOLDED))
         assert 0 < before < len(shopped)
         await until_committed(kafka_servers, topic_prefix, before)
-        tried = metric(worker.metrics_port, retries)
-        eventually(lambda: metric(worker.metrics_port, retries) > tried, within=30)
+        tried = worker.metric(retries)
+        eventually(lambda: worker.metric(retries) > tried, within=30)
         assert await committed(kafka_servers, topic_prefix) == before
         assert worker.process.poll() is None
         own_redis.start()
@@ -136,7 +135,7 @@ async def test_redis_out_of_memory(
     with run_worker(settings, tmp_path / "worker.log") as worker:
         await send(kafka_servers, topic_prefix, shopped)
         retries = 'retries_total{code="REDIS_UNAVAILABLE"}'
-        eventually(lambda: metric(worker.metrics_port, retries) >= 2, within=30)
+        eventually(lambda: worker.metric(retries) >= 2, within=30)
         assert await committed(kafka_servers, topic_prefix) == 0
         await connection.ask([("CONFIG", "SET", "maxmemory", "0")])
         await until_committed(kafka_servers, topic_prefix, len(shopped))
@@ -174,7 +173,7 @@ async def test_sigterm_while_redis_is_away(
     with run_worker(settings, tmp_path / "one.log") as worker:
         own_redis.kill()
         await send(kafka_servers, topic_prefix, shopped)
-        eventually(lambda: metric(worker.metrics_port, "retries"), within=30)
+        eventually(lambda: worker.metric("retries"), within=30)
         assert worker.stop() == 0
     assert await committed(kafka_servers, topic_prefix) == 0
     own_redis.start()

@@ -22,7 +22,6 @@ from tests.worker_kafka import (
     appended,
     committed,
     group_of,
-    metric,
     now,
     producer,
     profiles,
@@ -67,7 +66,7 @@ async def test_events_become_profiles_and_trends(
             await to.send_and_wait(topic, json.dumps(looks).encode(), key_of(looks))
         await until_committed(told["KAFKA_SERVERS"], topic_prefix, 42)
         accepted = 'events_total{outcome="accepted"}'
-        assert metric(worker.metrics_port, accepted) == 42
+        assert worker.metric(accepted) == 42
     assert await profiles_as_the_oracle_says(told["REDIS_URL"], [*some, buys])
     ((seen,),) = [await profiles(told["REDIS_URL"], [(shop_id, "v:v1")])]
     assert [touch.product_id for touch in seen.views] == ["mug"]
@@ -103,19 +102,21 @@ async def test_bad_input_goes_to_dead_letters(
         ("EVENT_KEY_MISMATCH", {**view("x", at=now(), user="bob"), **mine}),
     ]
     wrong += [(code, json.dumps(one).encode(), []) for code, one in limits]
-    key = key_of(good[0])
+    key, vast_key = key_of(good[0]), b"k" * 900_000
+    wrong.append(("EVENT_KEY_MISMATCH", json.dumps(good[0]).encode(), []))
     with run_worker(told, tmp_path / "worker.log") as worker:
         async with producer(told["KAFKA_SERVERS"]) as to:
             topic = topic_prefix + "shopper-events"
-            await to.send_and_wait(topic, json.dumps(good[0]).encode(), key)
-            for _, value, headers in wrong:
+            first = await to.send_and_wait(topic, json.dumps(good[0]).encode(), key)
+            for _, value, headers in wrong[:-1]:
                 await to.send_and_wait(topic, value, key, headers=headers)
+            await to.send_and_wait(topic, wrong[-1][1], vast_key, partition=first.partition)
             await to.send_and_wait(topic, json.dumps(good[1]).encode(), key)
         await until_committed(told["KAFKA_SERVERS"], topic_prefix, len(wrong) + 2)
-        assert metric(worker.metrics_port, "events_total") == len(wrong) + 2
+        assert worker.metric("events_total") == len(wrong) + 2
     assert await profiles_as_the_oracle_says(told["REDIS_URL"], good)
     letters = await records(told["KAFKA_SERVERS"], topic_prefix + "dead-letters")
-    assert {letter.key for letter in letters} == {key}
+    assert {letter.key for letter in letters} == {key, vast_key[:4096]}
     found = sorted(letters, key=lambda letter: int(dict(letter.headers)["attune_offset"]))
     assert len(found) == len(wrong)
     for letter, (code, value, headers) in zip(found, wrong, strict=True):
@@ -172,7 +173,7 @@ async def test_two_workers_share_and_hand_over(
             await send(servers, topic_prefix, some[1000:2000])
 
             async def both_worked() -> bool:
-                return all(metric(w.metrics_port, "events_total") for w in (one, two))
+                return all(w.metric("events_total") for w in (one, two))
 
             await eventually_async(both_worked, within=60)
             assert one.stop() == 0
@@ -192,7 +193,7 @@ async def test_sigterm_commits_what_is_done(
         await send(told["KAFKA_SERVERS"], topic_prefix, some)
 
         async def folded() -> bool:
-            return metric(worker.metrics_port, "events_total") == 20
+            return worker.metric("events_total") == 20
 
         await eventually_async(folded, within=30)
         assert worker.stop() == 0

@@ -8,7 +8,6 @@ import secrets
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
@@ -208,14 +207,6 @@ def bought(*product_ids: str, at: int | None = None) -> Profile:
     return Profile(first_seen=at, last_seen=at, purchases=tuple(lines))
 
 
-def metric(service: EmbeddedService, name: str) -> float:
-    """The value of a metric, with its labels as ``/metrics`` writes them; 0 if absent."""
-    url = f"http://127.0.0.1:{service.metrics_port}/metrics"
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
-
-
 def test_a_known_shopper_gets_a_personal_list_with_reasons(shop: Shop) -> None:
     """What was bought leads to what is like it; each product names a real event."""
     shop.list_products(*VECTORS)
@@ -325,10 +316,10 @@ def test_records_that_break_a_rule_are_counted_and_change_nothing(
     shop.list_products("mug")
     refused = 'catalog_records_refused_total{reason="%s",topic="catalog"}'
     reasons = ("RECORD_NOT_JSON", "RECORD_INVALID", "RECORD_KEY_MISMATCH")
-    before = {reason: metric(running.service, refused % reason) for reason in reasons}
+    before = {reason: running.service.metric(refused % reason) for reason in reasons}
 
     def risen(reason: str) -> bool:
-        return metric(running.service, refused % reason) == before[reason] + 1
+        return running.service.metric(refused % reason) == before[reason] + 1
 
     shop.send("catalog", "mug", b"not json")
     shop.send("catalog", "mug", shop.product("mug", title=""))
@@ -434,9 +425,9 @@ def test_get_profile_merges_user_and_visitor_until_logout(shop: Shop) -> None:
 def test_answers_are_counted_by_source_and_cause(shop: Shop, running: Running) -> None:
     """Falling back is a counted answer."""
     name = 'recommendations_total{fallback_cause="UNKNOWN_SHOPPER",source="POPULAR"}'
-    before = metric(running.service, name)
+    before = running.service.metric(name)
     shop.recommend("nobody")
-    assert metric(running.service, name) == before + 1
+    assert running.service.metric(name) == before + 1
 
 
 def test_without_redis_answers_come_quickly_and_say_so(

@@ -133,3 +133,21 @@ def test_dead_letter_of_a_record_without_value() -> None:
     assert (letter.value, told["attune_value_size"]) == (b"", b"-1")
     assert "big" in told
     assert "more" not in told
+    assert (letter.key, told["attune_key_size"]) == (None, b"-1")
+
+
+def test_dead_letter_of_a_vast_record_fits_into_a_topic() -> None:
+    """Whatever a record carries, its dead letter is far smaller than a topic's 1 MiB."""
+    vast = b"k" * 1_000_000
+    headers = [(f"h{n}", vast) for n in range(3)] + [("", b"")] * 100
+    letter = dead_letter(
+        Origin("t" * 249, "i" * 36, 2**31, 2**63),
+        key=vast,
+        value=vast,
+        headers=headers,
+        code="EVENT_KEY_MISMATCH",
+        reason="ü" * 9_000,
+    )
+    told = sum(len(name.encode()) + len(text) for name, text in letter.headers)
+    assert len(letter.key or b"") + len(letter.value) + told < 200_000
+    assert dict(letter.headers)["attune_key_size"] == b"1000000"

@@ -6,7 +6,7 @@ import pytest
 
 from services.recommendations.domain.search_terms import (
     HALF_LIFE,
-    MICROSECONDS_AN_HOUR,
+    MICROSECONDS_A_MINUTE,
     SearchBonus,
     search_bonus,
 )
@@ -27,12 +27,13 @@ CATALOG = catalog_of(
 
 def search(query: str, *, hours_ago: float = 0.0) -> Search:
     """A search of that age."""
-    return Search(NOW - round(hours_ago * MICROSECONDS_AN_HOUR), f"{query}{hours_ago}", 0, query)
+    at = NOW - round(hours_ago * 60) * MICROSECONDS_A_MINUTE
+    return Search(at, f"{query}{hours_ago}", 0, query)
 
 
-def bonus_of(*searches: Search) -> SearchBonus | None:
+def bonus_of(*searches: Search, now: int = NOW) -> SearchBonus | None:
     """The bonus of all rows for searches, oldest first."""
-    return search_bonus(searches, CATALOG.index, rows=CATALOG.rows, listed=CATALOG.listed, now=NOW)
+    return search_bonus(searches, CATALOG.index, rows=CATALOG.rows, listed=CATALOG.listed, now=now)
 
 
 def lifted(*searches: Search) -> dict[str, float]:
@@ -70,6 +71,18 @@ def test_a_search_fades_by_half_each_half_life() -> None:
     assert lifted(search("oat", hours_ago=HALF_LIFE))["oat"] == pytest.approx(0.5)
     assert lifted(search("oat", hours_ago=2 * HALF_LIFE))["oat"] == pytest.approx(0.25)
     assert lifted(search("oat", hours_ago=30)) == {}
+
+
+def test_a_moment_later_a_search_is_worth_the_same() -> None:
+    """The same call twice within a minute has the same scores."""
+    made = search("oat", hours_ago=1)
+    values = [
+        bonus.values.tolist()
+        for moment in (0, 1, MICROSECONDS_A_MINUTE - 1, MICROSECONDS_A_MINUTE)
+        if (bonus := bonus_of(made, now=NOW + moment))
+    ]
+    assert NOW % MICROSECONDS_A_MINUTE == 0
+    assert values[0] == values[1] == values[2] != values[3]
 
 
 def test_a_search_from_the_future_is_one_made_now() -> None:

@@ -16,6 +16,7 @@ from deploy.local.demo.narration import Narrator
 from deploy.local.demo.records import event_record
 from deploy.local.demo.sending import EVENTS
 from deploy.local.demo.storefront import Storefront
+from deploy.local.stack import SHOP
 
 ANSWER_SECONDS: Final = 5.0
 """How long an event is given to change an answer."""
@@ -115,7 +116,6 @@ def actions(household: Household) -> Iterator[tuple[str, dict[str, object]]]:
 
 async def follow(
     household: Household,
-    shop_id: str,
     storefront: Storefront,
     sender: AIOKafkaProducer,
     narrator: Narrator,
@@ -126,37 +126,39 @@ async def follow(
     purchases = storefront.profile(user_id).purchases
     titles = dict.fromkeys(line.title for line in purchases if line.title)
     narrator.say("  bought last: " + "; ".join(list(titles)[:6]))
-    answer = storefront.recommend(user_id)
-    _show_list(answer, narrator)
+    _show_list(storefront.recommend(user_id), narrator)
     changes = []
     for number, (words, action) in enumerate(actions(household)):
         at = time.time_ns() // 1000
-        record = event_record(shop_id, user_id, f"demo-{at}-{number}", at=at, action=action)
-        changed, after = await _send(record, user_id, answer, storefront, sender)
-        changes.append(Change(words, changed, arrivals(answer, after)))
+        record = event_record(SHOP, user_id, f"demo-{at}-{number}", at=at, action=action)
+        changes.append(await _send(words, record, user_id, storefront, sender))
         _show_change(changes[-1], narrator)
-        answer = after
     return changes
 
 
 async def _send(
+    words: str,
     record: tuple[bytes, bytes],
     user_id: str,
-    before: RecommendResponse,
     storefront: Storefront,
     sender: AIOKafkaProducer,
-) -> tuple[float | None, RecommendResponse]:
-    """Send one event; the milliseconds until the answer differed, and the answer."""
+) -> Change:
+    """Send one event and ask until the answer is another than just before it.
+
+    Between two events the same call has the same answer (decay goes by whole minutes), so
+    what differs differs by the event.
+    """
     key, value = record
+    before = storefront.recommend(user_id)
     start = time.perf_counter()
     await sender.send_and_wait(EVENTS, value, key=key)
     while True:
-        answer = storefront.recommend(user_id)
+        after = storefront.recommend(user_id)
         elapsed = time.perf_counter() - start
-        if fingerprint(answer) != fingerprint(before):
-            return elapsed * 1000, answer
+        if fingerprint(after) != fingerprint(before):
+            return Change(words, elapsed * 1000, arrivals(before, after))
         if elapsed > ANSWER_SECONDS:
-            return None, answer
+            return Change(words, None, [])
 
 
 def fingerprint(answer: RecommendResponse) -> list[tuple[str, float, str]]:

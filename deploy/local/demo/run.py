@@ -23,11 +23,9 @@ from deploy.local.demo.narration import Narrator
 from deploy.local.demo.replay import Replayed, load_catalog, replay
 from deploy.local.demo.sending import producer
 from deploy.local.demo.storefront import Storefront
-from deploy.local.services import ROOT
 from deploy.local.stack import (
     BUNDLE,
     EVENT_AGE_LIMIT_SECONDS,
-    SHOP,
     Addresses,
     Ports,
     Stack,
@@ -36,7 +34,9 @@ from deploy.local.stack import (
 from deploy.local.state import record_also, running
 from model_export.evaluate import Evaluation
 
-FIGURES: Final = ROOT / "build/demo.json"
+FIGURES: Final = "figures.json"
+"""Where in the stack's folder a run leaves its figures."""
+
 CALLS: Final = 2000
 DAY: Final = 24 * 3600
 
@@ -69,8 +69,11 @@ def run_demo(folder: Path, ports: Ports, *, lines: int | None, once: bool) -> No
         addresses = stack.start(lambda what: narrator.say(f"  {what}"))
         narrator.say("  both services are ready (standard gRPC health)")
         figures = _show(addresses, lines, narrator)
-        FIGURES.write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
+        (folder / FIGURES).write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
         _say_where(addresses, figures, narrator)
+        narrator.say(
+            f"\nAll steps took {figures.seconds:.0f} s; figures in {_shown(folder / FIGURES)}."
+        )
         if not once:
             record_also(folder, running("demo", os.getpid()))  # so that `make down` ends it, too
             narrator.say("\nEverything stays up until Ctrl-C here, or `make down` elsewhere.")
@@ -120,8 +123,8 @@ def _load(addresses: Addresses, products: list[CatalogProduct], narrator: Narrat
         f"  of {merchants:,} manufacturers, who serve as merchants; {paused} that nobody can "
         "deliver (fuel, coupons, …) are not for sale"
     )
-    seconds = asyncio.run(load_catalog(addresses.kafka, SHOP, products, narrator))
-    narrator.say(f"  products and offers sent in {seconds:.1f} s")
+    seconds = asyncio.run(load_catalog(addresses, products, narrator))
+    narrator.say(f"  products and offers sent, and taken in by the server, in {seconds:.1f} s")
     return seconds
 
 
@@ -138,9 +141,10 @@ def _replay(addresses: Addresses, sales: Sales, lines: int | None, narrator: Nar
         f"shop takes events up to {EVENT_AGE_LIMIT_SECONDS // DAY} days old"
     )
     narrator.say(f"  {sales.left_out:,} lines of the data have no positive quantity: left out")
-    replayed = asyncio.run(replay(addresses.kafka, SHOP, chosen, shift=shift, narrator=narrator))
+    replayed = asyncio.run(replay(addresses, chosen, shift=shift, narrator=narrator))
     narrator.say(
-        f"  {replayed.events:,} events folded into profiles in {replayed.folded_in:.1f} s: "
+        f"  {replayed.events - replayed.refused:,} events folded into profiles, "
+        f"{replayed.refused:,} refused, in {replayed.folded_in:.1f} s: "
         f"{replayed.events / replayed.folded_in:,.0f} events/s, "
         f"{replayed.lines / replayed.folded_in:,.0f} order lines/s"
     )
@@ -160,7 +164,7 @@ async def _households(
     async with producer(addresses.kafka, linger_ms=0) as sender:
         for household in households.choose(sales, products):
             changes[household.user_id] = await households.follow(
-                household, SHOP, storefront, sender, narrator
+                household, storefront, sender, narrator
             )
     return changes
 
@@ -172,13 +176,14 @@ def _say_where(addresses: Addresses, figures: Figures, narrator: Narrator) -> No
     narrator.say(f"  {'api key':<15} {Path(addresses.api_key_file).read_text()}")
     narrator.say("\nAsk it yourself (the server answers reflection, so grpcurl needs no protos):")
     user_id = next(iter(figures.changes))
-    key = Path(addresses.api_key_file)
-    shown = key.relative_to(Path.cwd()) if key.is_relative_to(Path.cwd()) else key
+    key = _shown(Path(addresses.api_key_file))
     narrator.say(
-        f'  grpcurl -plaintext -H "authorization: Bearer $(cat {shown})" '
+        f'  grpcurl -plaintext -H "authorization: Bearer $(cat {key})" '
         f'-d \'{{"user_id": "{user_id}"}}\' {addresses.grpc} '
         "attune.recommendations.v1.RecommendationService/Recommend"
     )
-    narrator.say(
-        f"\nAll steps took {figures.seconds:.0f} s; figures in {FIGURES.relative_to(ROOT)}."
-    )
+
+
+def _shown(path: Path) -> Path:
+    """As short as it can be typed here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

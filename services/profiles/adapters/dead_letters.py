@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, RecordTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from services.profiles.domain.dead_letter import DeadLetter
 from services.shared.errors import KafkaUnavailable
@@ -19,7 +19,11 @@ class DeadLetters(Protocol):
     """Keeps dead letters for people to look at."""
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
-        """Return once all are kept. Raises KafkaUnavailable; then some may be kept."""
+        """Return once all are kept. Raises KafkaUnavailable; then some may be kept.
+
+        Raises MessageSizeTooLargeError where the topic takes less than a dead letter may
+        hold: trying again is of no use, and the batch must not be committed.
+        """
         ...
 
 
@@ -57,7 +61,7 @@ class KafkaDeadLetters:
                     for letter in letters
                 ]
                 await asyncio.gather(*sent)
-        except RecordTooLargeError:
+        except MessageSizeTooLargeError:
             raise  # never passes by itself: the topic takes less than the worker sends
         except (KafkaError, TimeoutError, OSError) as error:
             await self.close()

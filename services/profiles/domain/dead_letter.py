@@ -10,6 +10,9 @@ VALUE_KEPT: Final = 65_536
 """Bytes of the original value that are kept; the checksum is of all of them."""
 
 REASON_KEPT: Final = 1_000
+KEY_KEPT: Final = 4_096
+"""Bytes of the original key that are kept: a valid one has at most 578."""
+
 HEADERS_KEPT: Final = 65_536
 """Bytes of original headers that are kept; a record's headers have no limit of their own."""
 
@@ -42,7 +45,9 @@ def dead_letter(
 ) -> DeadLetter:
     """The dead letter of a record refused with ``code`` because of ``reason``.
 
-    A record without a value gets an empty one; its ``attune_value_size`` is then -1.
+    A record without a value gets an empty one; its ``attune_value_size`` is then -1. What is
+    kept of key, value and headers stays far below the 1 MiB that a topic takes by default, so
+    no record is too large to become a dead letter.
     """
     told = {
         "attune_topic": origin.topic,
@@ -51,11 +56,17 @@ def dead_letter(
         "attune_offset": str(origin.offset),
         "attune_error_code": code,
         "attune_error_reason": reason[:REASON_KEPT],
-        "attune_value_size": str(-1 if value is None else len(value)),
+        "attune_key_size": _size(key),
+        "attune_value_size": _size(value),
         "attune_value_sha256": hashlib.sha256(value or b"").hexdigest(),
     }
     ours = [(name, text.encode("utf-8", "replace")) for name, text in told.items()]
-    return DeadLetter(key, (value or b"")[:VALUE_KEPT], [*ours, *_kept(headers)])
+    kept_key = None if key is None else key[:KEY_KEPT]
+    return DeadLetter(kept_key, (value or b"")[:VALUE_KEPT], [*ours, *_kept(headers)])
+
+
+def _size(original: bytes | None) -> str:
+    return str(-1 if original is None else len(original))
 
 
 def _kept(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:

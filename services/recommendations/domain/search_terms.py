@@ -30,7 +30,7 @@ WORDS: Final = 16
 LEAST_WEIGHT: Final = 0.05
 """Searches that have decayed below this are not looked at (after about a day)."""
 
-MICROSECONDS_AN_HOUR: Final = 3_600_000_000
+MICROSECONDS_A_MINUTE: Final = 60_000_000
 
 
 class SearchBonus(NamedTuple):
@@ -74,8 +74,9 @@ def search_bonus(
 
 
 def _weight(at: int, now: int) -> float:
-    hours = max(now - at, 0) / MICROSECONDS_AN_HOUR
-    return float(0.5 ** (hours / HALF_LIFE))
+    """Decay goes by whole minutes, so the same call a moment later has the same scores."""
+    minutes = max(now // MICROSECONDS_A_MINUTE - at // MICROSECONDS_A_MINUTE, 0)
+    return float(0.5 ** (minutes / 60 / HALF_LIFE))
 
 
 def _match(
