@@ -27,7 +27,7 @@ from services.profiles.worker import (
 )
 from services.shared.errors import BadSetting, Unavailable
 from services.shared.health import Health, serve_health
-from services.shared.kafka import describe_topics
+from services.shared.kafka import describe_topics, topic_settings
 from services.shared.profile_store import RedisProfileStore
 from services.shared.redis_connection import RedisConnection
 from services.shared.settings import read_settings, settings_help
@@ -35,6 +35,9 @@ from services.shared.telemetry import configure_logs, serve_metrics
 
 FINISH_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 10.0
+
+TIMES: Final = "message.timestamp.type"
+APPEND_TIME: Final = "LogAppendTime"
 
 _log = structlog.get_logger()
 
@@ -55,6 +58,8 @@ async def run(settings: Settings) -> int:
         await asyncio.wait([work, ended], return_when=asyncio.FIRST_COMPLETED)
         await health.not_ready()
         await work
+    except BadSetting:
+        raise
     except Exception:
         _log.exception("stopped_by_an_error", meaning="the batch in hand is not committed")
         return 1
@@ -93,6 +98,11 @@ async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event)
     async def assigned(_: Any, held: Any, **__: Any) -> None:
         _log.info("partitions_assigned", partitions=sorted(tp.partition for tp in held))
         await readiness.has("partitions")
+
+    @app.on_partitions_revoked.connect  # type: ignore[arg-type]  # as above
+    async def revoked(_: Any, taken: Any, **__: Any) -> None:
+        _log.info("partitions_revoked", partitions=sorted(tp.partition for tp in taken))
+        await readiness.lacks("partitions")
 
     try:
         await _serve(app, worker, readiness, RedisConnection(settings.redis_url), ending)
@@ -139,18 +149,27 @@ async def _stop(app: faust.App) -> None:
 
 
 async def _arrive(settings: Settings, connection: RedisConnection) -> str:
-    """Wait until Kafka has our topics and Redis answers; the events topic's id."""
+    """Wait until Kafka has our topics and Redis answers; the events topic's id.
+
+    Raises BadSetting where a producer's clock would decide how old its events are.
+    """
     found: dict[str, str] = {}
 
     async def kafka() -> None:
         names = (settings.events_topic, settings.dead_letters_topic)
         topics = await describe_topics(settings.kafka_servers, names)
         found["id"] = topics[settings.events_topic].topic_id
+        found["times"] = (await topic_settings(settings.kafka_servers, names[0]))[TIMES]
 
     async def redis() -> None:
         await connection.ask([("PING",)])
 
     await insist(kafka, doing="find Kafka and its topics")
+    if found["times"] != APPEND_TIME:
+        raise BadSetting(
+            f"topic {settings.events_topic} has {TIMES}={found['times']}; set {APPEND_TIME}: an "
+            "event's age is judged by the time at which the broker appended it"
+        )
     await insist(redis, doing="find Redis")
     return found["id"]
 

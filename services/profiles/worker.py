@@ -32,7 +32,11 @@ _log = structlog.get_logger()
 
 
 class Readiness:
-    """Ready while partitions are assigned and Redis answers, until the end begins."""
+    """Ready while partitions are assigned and Redis answers, until the end begins.
+
+    Between a rebalance's taking partitions away and its giving new ones it is not. A worker
+    that was given none, because the group has more members than partitions, is ready.
+    """
 
     def __init__(self, health: Health) -> None:
         self._health = health

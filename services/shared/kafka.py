@@ -1,17 +1,20 @@
-"""What a service asks of Kafka before it starts: is it there, and are its topics."""
+"""What a service asks of Kafka before it starts: is it there, are its topics, how are they kept."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
 from services.shared.errors import KafkaUnavailable
 
 DEADLINE_SECONDS: Final = 15.0
+
+T = TypeVar("T")
 
 
 class TopicDescription(NamedTuple):
@@ -23,12 +26,7 @@ class TopicDescription(NamedTuple):
 
 async def describe_topics(servers: str, names: Sequence[str]) -> dict[str, TopicDescription]:
     """The topics of ``names`` by name. Raises KafkaUnavailable, also where one is missing."""
-    try:
-        async with asyncio.timeout(DEADLINE_SECONDS + 1):
-            described = await asyncio.to_thread(_describe, servers, list(names))
-    except (KafkaError, OSError, TimeoutError) as error:
-        said = str(error) or type(error).__name__
-        raise KafkaUnavailable(f"no Kafka broker answers at {servers}: {said}") from error
+    described = await _ask(servers, lambda admin: _describe(admin, list(names)))
     if missing := [name for name in names if name not in described]:
         raise KafkaUnavailable(
             f"Kafka at {servers} has no topic {', '.join(missing)}. Attune creates none by itself: "
@@ -38,7 +36,32 @@ async def describe_topics(servers: str, names: Sequence[str]) -> dict[str, Topic
     return described
 
 
-def _describe(servers: str, names: list[str]) -> dict[str, TopicDescription]:
+async def topic_settings(servers: str, topic: str) -> dict[str, str]:
+    """How the broker keeps a topic, as ``retention.ms`` → ``604800000``; also what is default.
+
+    Raises KafkaUnavailable.
+    """
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+
+    def ask(admin: Any) -> dict[str, str]:
+        found = admin.describe_configs([resource], config_filter="all")
+        (settings,) = (each[topic] for each in found.values())
+        return {name: str(about["value"]) for name, about in settings.items()}
+
+    return await _ask(servers, ask)
+
+
+async def _ask(servers: str, question: Callable[[Any], T]) -> T:
+    """What ``question`` answers of an admin client. Raises KafkaUnavailable."""
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS + 1):
+            return await asyncio.to_thread(_with_admin, servers, question)
+    except (KafkaError, OSError, TimeoutError) as error:
+        said = str(error) or type(error).__name__
+        raise KafkaUnavailable(f"no Kafka broker answers at {servers}: {said}") from error
+
+
+def _with_admin(servers: str, question: Callable[[Any], T]) -> T:
     milliseconds = int(DEADLINE_SECONDS * 1000 / 3)
     admin = KafkaAdminClient(
         bootstrap_servers=servers.split(","),
@@ -46,10 +69,14 @@ def _describe(servers: str, names: list[str]) -> dict[str, TopicDescription]:
         bootstrap_timeout_ms=milliseconds,
     )
     try:
-        return {
-            topic["name"]: TopicDescription(str(topic["topic_id"] or ""), len(topic["partitions"]))
-            for topic in admin.describe_topics(names)
-            if not topic["error_code"]
-        }
+        return question(admin)
     finally:
         admin.close()
+
+
+def _describe(admin: Any, names: list[str]) -> dict[str, TopicDescription]:
+    return {
+        topic["name"]: TopicDescription(str(topic["topic_id"] or ""), len(topic["partitions"]))
+        for topic in admin.describe_topics(names)
+        if not topic["error_code"]
+    }

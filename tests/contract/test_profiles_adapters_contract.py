@@ -14,7 +14,11 @@ from services.profiles.adapters.dead_letters import (
     KafkaDeadLetters,
     MemoryDeadLetters,
 )
-from services.profiles.adapters.durability import RedisDurability
+from services.profiles.adapters.durability import (
+    Durability,
+    MemoryDurability,
+    RedisDurability,
+)
 from services.profiles.adapters.stream import first_from
 from services.profiles.domain.dead_letter import DeadLetter
 from services.shared.errors import KafkaUnavailable, RedisUnavailable
@@ -80,6 +84,19 @@ async def test_first_record_from_an_offset(kafka_servers: str, topic_prefix: str
     (first, *_) = await records(kafka_servers, topic_prefix + "shopper-events")
     tp = TP(first.topic, first.partition)
     assert [await first_from(kafka_servers, tp, offset) for offset in (0, 3)] == [0, 3]
+
+
+@pytest.mark.parametrize("kind", ["memory", "redis"])
+async def test_durability_waits_as_often_as_it_is_asked(kind: str, redis_url: str) -> None:
+    """One mark is good for one round of writes or for none, and for the next one anew."""
+    connection = RedisConnection(redis_url)
+    durability: Durability = MemoryDurability() if kind == "memory" else RedisDurability(connection)
+    for number in range(3):
+        mark = await durability.begin()
+        await connection.ask([("SET", "waited-for", number)])
+        await durability.wait(mark)
+        await durability.wait(mark)
+    await connection.close()
 
 
 async def test_durability_waits_for_the_disk(own_redis: EmbeddedRedis) -> None:

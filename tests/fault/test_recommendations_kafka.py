@@ -12,9 +12,10 @@ from attune.recommendations.v1 import recommendation_service_pb2 as pb
 from attune.recommendations.v1 import recommendation_service_pb2_grpc
 
 from deploy.local.kafka import EmbeddedKafka
+from deploy.local.services import is_serving, recommendations_server
 from deploy.local.topics import create_topics
 from services.shared.identity import add_key
-from tests.stack import run_server
+from tests.stack import run_server, started
 from tests.tiny_bundle import make_bundle
 from tests.waiting import eventually
 
@@ -31,19 +32,41 @@ def send(kafka: EmbeddedKafka, product_id: str) -> None:
     asyncio.run(produce())
 
 
+def test_a_server_that_starts_before_kafka(
+    tmp_path: Path, own_kafka: EmbeddedKafka, redis_url: str
+) -> None:
+    """It says that it is alive and not ready, logs why with a code, and is ready once Kafka is."""
+    asyncio.run(create_topics(own_kafka.servers))
+    own_kafka.stop()
+    with started(
+        recommendations_server(settings(tmp_path, own_kafka, redis_url), tmp_path / "log")
+    ) as service:
+        eventually(lambda: "KAFKA_UNAVAILABLE" in (tmp_path / "log").read_text(), within=30)
+        assert not is_serving(service.address)
+        assert service.process.poll() is None
+        own_kafka.start()
+        service.wait_ready()
+
+
+def settings(folder: Path, kafka: EmbeddedKafka, redis_url: str) -> dict[str, str]:
+    """A server's, with a tiny bundle; its key is in ``folder/key``."""
+    key = add_key(folder / "keys.json", shop_id="demo", scopes=["recommendations.read"])
+    (folder / "key").write_text(key)
+    return {
+        "KAFKA_SERVERS": kafka.servers,
+        "REDIS_URL": redis_url,
+        "BUNDLE": str(make_bundle(folder / "bundle", {"mug": (1.0, 0.0), "cup": (0.0, 1.0)})),
+        "API_KEYS_FILE": str(folder / "keys.json"),
+    }
+
+
 def test_the_catalogue_goes_on_after_kafka_was_killed(
     tmp_path: Path, own_kafka: EmbeddedKafka, redis_url: str
 ) -> None:
     """Without Kafka the server answers from what it knows; with Kafka back it follows again."""
     asyncio.run(create_topics(own_kafka.servers))
-    key = add_key(tmp_path / "keys.json", shop_id="demo", scopes=["recommendations.read"])
-    settings = {
-        "KAFKA_SERVERS": own_kafka.servers,
-        "REDIS_URL": redis_url,
-        "BUNDLE": str(make_bundle(tmp_path / "bundle", {"mug": (1.0, 0.0), "cup": (0.0, 1.0)})),
-        "API_KEYS_FILE": str(tmp_path / "keys.json"),
-    }
-    with run_server(settings, tmp_path / "server.log") as service:
+    with run_server(settings(tmp_path, own_kafka, redis_url), tmp_path / "server.log") as service:
+        key = (tmp_path / "key").read_text()
         channel = grpc.insecure_channel(service.address)
         stub = recommendation_service_pb2_grpc.RecommendationServiceStub(channel)
 

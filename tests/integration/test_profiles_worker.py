@@ -8,15 +8,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError, RecordTooLargeError
 
+from deploy.local.services import profiles_worker
 from services.shared.event_codec import decode_event
 from services.shared.profile import EMPTY
 from services.shared.redis_connection import RedisConnection
 from services.shared.subject import profile_redis_key
 from tests.profile_events import Event, event, key_of, view
 from tests.profile_oracle import trend_counts
-from tests.stack import run_worker
+from tests.stack import run_worker, started
 from tests.waiting import eventually_async
 from tests.worker_kafka import (
     appended,
@@ -198,6 +200,22 @@ async def test_sigterm_commits_what_is_done(
         await eventually_async(folded, within=30)
         assert worker.stop() == 0
     assert await committed(told["KAFKA_SERVERS"], topic_prefix) == 20
+
+
+async def test_a_topic_with_its_producers_times(
+    told: dict[str, str], kafka_servers: str, tmp_path: Path
+) -> None:
+    """Where producers say when their records were appended, a worker does not start."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
+    await admin.start()
+    await admin.create_topics(
+        [NewTopic(f"theirs.{name}", 1, 1) for name in ("shopper-events", "dead-letters")]
+    )
+    await admin.close()
+    with started(profiles_worker({**told, "TOPIC_PREFIX": "theirs."}, tmp_path / "log")) as worker:
+        assert worker.process.wait(60) == 2
+    said = (tmp_path / "log").read_text()
+    assert "BAD_SETTING: topic theirs.shopper-events has message.timestamp.type=CreateTime" in said
 
 
 async def test_a_profile_goes_after_its_retention(

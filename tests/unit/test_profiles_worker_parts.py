@@ -15,8 +15,9 @@ from services.profiles.adapters.durability import MemoryDurability
 from services.profiles.adapters.stream import EventsSkipped, Positions
 from services.profiles.adapters.trends import MemoryTrends
 from services.profiles.batches import Batches
-from services.profiles.worker import Worker, insist
+from services.profiles.worker import Readiness, Worker, insist
 from services.shared.errors import RedisUnavailable
+from services.shared.health import Health
 from services.shared.profile import Profile
 from services.shared.profile_store import MemoryProfileStore
 from tests.profile_events import record, view
@@ -145,6 +146,24 @@ def batches() -> Batches:
         age_limit=timedelta(days=7),
         retention=timedelta(days=90),
     )
+
+
+async def test_readiness_needs_partitions_and_redis() -> None:
+    """Both must be there, in whatever order they come, and neither may go."""
+    health = Health()
+    readiness = Readiness(health)
+    told = []
+    for change, what in (
+        (readiness.has, "redis"),
+        (readiness.has, "partitions"),
+        (readiness.lacks, "partitions"),
+        (readiness.has, "redis"),
+        (readiness.has, "partitions"),
+        (readiness.lacks, "redis"),
+    ):
+        await change(what)
+        told.append(health.is_ready)
+    assert told == [False, True, False, False, True, False]
 
 
 async def test_nothing_is_committed_past_a_bug() -> None:
