@@ -10,18 +10,12 @@ from pathlib import Path
 import msgspec
 
 from model_export import dataset
-from model_export.cli import (
-    BUNDLE,
-    CHECKPOINT,
-    DATA,
-    parser,
-    train_settings,
-)
+from model_export.cli import BUNDLE, CHECKPOINT, DATA, parser
 from model_export.dataset import Prepared
 from model_export.errors import DataRefused
 from model_export.evaluate import Evaluation, evaluate
 from model_export.prepare import prepare_by_time, prepare_complete_journey, prepare_leave_one_out
-from model_export.settings import TrainSettings
+from model_export.settings import TrainSettings, train_settings
 from model_export.sources import Read, read_complete_journey, read_s3rec, read_table
 from model_export.table import table
 from model_export.verify import verify, verify_report
@@ -30,7 +24,7 @@ from services.shared.errors import AttuneError
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; 0, or 2 after a sentence on standard error."""
+    """Run one command; 0, or 2 after a code and a sentence on standard error."""
     told = parser().parse_args(arguments)
     commands: Mapping[str, Callable[[argparse.Namespace], None]] = {
         "prepare": _prepare,
@@ -42,8 +36,11 @@ def main(arguments: Sequence[str]) -> int:
     }
     try:
         commands[told.command](told)
-    except (AttuneError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except AttuneError as error:
+        print(f"{error.code}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"FILE_UNUSABLE: {error}", file=sys.stderr)
         return 2
     return 0
 
@@ -61,14 +58,18 @@ def _prepare(told: argparse.Namespace) -> None:
 
 
 def _train(told: argparse.Namespace) -> None:
-    _train_to(dataset.load(told.data), train_settings(told), told.to)
+    names = [field.name for field in msgspec.structs.fields(TrainSettings)]
+    settings = train_settings({name: getattr(told, name) for name in names})
+    _train_to(dataset.load(told.data), settings, told.to)
 
 
 def _evaluate(told: argparse.Namespace) -> None:
-    bundle = None if told.no_bundle else load_bundle(told.bundle)
     folder = told.data if told.data is not None else DATA
-    raw = told.complete_journey or folder.is_file() or told.format == "s3rec"
+    is_file = told.data is not None and (told.data.is_file() or told.format == "s3rec")
+    raw = told.complete_journey or is_file
     data = _prepared(told, told.data) if raw else dataset.load(folder)
+    named = told.bundle if told.bundle or is_file else BUNDLE
+    bundle = None if told.no_bundle or named is None else load_bundle(named)
     found = evaluate(data, bundle, progress=_say)
     print(msgspec.json.encode(found).decode() if told.json else table(found))
 

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_export.cases import HISTORY, Case, Ranking
-from model_export.dataset import Prepared
+from model_export.dataset import DAY, Prepared
 from model_export.metrics import TOP, best
 from services.shared.model_input import PURCHASE
 
-DAY: Final = 86_400_000_000
 SHRINK: Final = 20.0
 """Chosen on the validation week of the Complete Journey data (0: NDCG .04, 20: .18)."""
 

@@ -55,7 +55,8 @@ hit rate and NDCG at 10 with 95 % intervals, for all products and for those new 
 examples:
   python -m model_export evaluate
   python -m model_export evaluate build/shop --bundle build/shop-bundle --json
-  python -m model_export evaluate Beauty.txt.gz --format s3rec --no-bundle"""
+  python -m model_export evaluate Beauty.txt.gz --format s3rec
+  python -m model_export evaluate Beauty.txt.gz --format s3rec --bundle build/beauty-bundle"""
 
 EXPORTING: Final = """\
 examples:
@@ -86,12 +87,6 @@ def parser() -> argparse.ArgumentParser:
     _verify(_step(steps, "verify", "check a bundle", VERIFYING))
     _step(steps, "all", "make the committed bundle again (needs torch)", "")
     return whole
-
-
-def train_settings(told: argparse.Namespace) -> TrainSettings:
-    """The settings that the options of ``train`` name."""
-    names = [field.name for field in msgspec.structs.fields(TrainSettings)]
-    return TrainSettings(**{name: getattr(told, name) for name in names})
 
 
 def _step(
@@ -149,13 +144,14 @@ def _prepare(step: argparse.ArgumentParser) -> None:
 def _train(step: argparse.ArgumentParser) -> None:
     step.add_argument("data", nargs="?", type=Path, default=DATA, help="a prepared folder")
     _folder(step, "--to", CHECKPOINT, "the checkpoint folder to write")
+    described = msgspec.json.schema(TrainSettings)["$defs"]["TrainSettings"]["properties"]
     for field in msgspec.structs.fields(TrainSettings):
-        kind = float if isinstance(field.default, float) else _positive
         step.add_argument(
             f"--{field.name.replace('_', '-')}",
-            type=kind,
+            type=type(field.default),
+            metavar=type(field.default).__name__.upper(),
             default=field.default,
-            help="default: %(default)s",
+            help=f"{described[field.name]['description']} (default: %(default)s)",
         )
 
 
@@ -164,8 +160,15 @@ def _evaluate(step: argparse.ArgumentParser) -> None:
         "data", nargs="?", type=Path, help=f"a prepared folder (default: {DATA}), or an input file"
     )
     _source(step)
-    _folder(step, "--bundle", BUNDLE, "the bundle to evaluate")
-    step.add_argument("--no-bundle", action="store_true", help="only the baselines")
+    which = step.add_mutually_exclusive_group()
+    which.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="FOLDER",
+        help=f"the bundle to evaluate (default: {BUNDLE} for a prepared folder and for "
+        "--complete-journey; none for another input file)",
+    )
+    which.add_argument("--no-bundle", action="store_true", help="only the baselines")
     step.add_argument("--json", action="store_true", help="print one JSON object")
 
 

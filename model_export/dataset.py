@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from model_export.errors import DataRefused
 
+DAY: Final = 86_400_000_000
+"""In microseconds, as all times here are."""
+
 TRAIN: Final = 0
 VALIDATION: Final = 1
 HELD_OUT: Final = 2

@@ -64,7 +64,8 @@ def evaluate(
 ) -> Evaluation:
     """Rank the held-out baskets with the bundle, if there is one, and with the baselines.
 
-    Raises DataRefused where nothing is held out that has something before it.
+    Raises DataRefused where nothing is held out that has something before it, or where the
+    bundle knows none of the data's products.
     """
     progress("held-out baskets")
     cases = cases_of(data, HELD_OUT)
@@ -97,7 +98,12 @@ def evaluate(
 
 
 def best_window(data: Prepared) -> int | None:
-    """The number of days whose popularity foretells the validation part best (NDCG)."""
+    """The number of days whose popularity foretells the validation part best (NDCG).
+
+    None, all time, where the split is by position and days mean nothing.
+    """
+    if not data.source.held_out_from:
+        return None
     cases = cases_of(data, VALIDATION)
 
     def quality(days: int | None) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from model_export.cases import HISTORY, Case, Ranking
 from model_export.dataset import Prepared
+from model_export.errors import DataRefused
 from model_export.metrics import best
 from services.shared.bundle import Bundle, Encoder
 from services.shared.model_input import ModelInput, encode_known
@@ -19,7 +20,7 @@ class ModelRanker:
     """The model of a bundle; products it has no vector of rank below all others."""
 
     def __init__(self, data: Prepared, bundle: Bundle) -> None:
-        """Raises BundleRefused where the bundle's graph does not load."""
+        """Raises BundleRefused where the graph does not load, DataRefused for other products."""
         self._data = data
         self._encoder = Encoder(bundle)
         self._vectors = np.ascontiguousarray(bundle.item_vectors[1:].T)
@@ -30,6 +31,11 @@ class ModelRanker:
         """[n - 1] for each product of the vocabulary its position in the data, -1 if none."""
         self._index = np.zeros(len(data.ids.items), dtype=np.int64)
         there = self._items >= 0
+        if not there.any():
+            raise DataRefused(
+                f"{bundle.encoder_path.parent} knows none of the products of {data.source.name}: "
+                "name a bundle that was trained on such data, or say --no-bundle"
+            )
         self._index[self._items[there]] = np.flatnonzero(there) + 1
 
     def rank(self, cases: Sequence[Case]) -> Iterator[Ranking]:

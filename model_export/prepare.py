@@ -13,11 +13,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from model_export.dataset import HELD_OUT, TRAIN, VALIDATION, Ids, Prepared, Source
+from model_export.dataset import DAY, HELD_OUT, TRAIN, VALIDATION, Ids, Prepared, Source
 from model_export.errors import DataRefused
 from model_export.sources import Read, read_complete_journey
 
-DAY: Final = 86_400_000_000
 HOLDOUT_DAYS: Final = 28
 VALIDATION_DAYS: Final = 7
 

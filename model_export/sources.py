@@ -14,6 +14,7 @@ from typing import Final
 
 import polars as pl
 
+from model_export.dataset import DAY
 from model_export.errors import DataRefused
 from services.shared.bundle import sha256_of
 from services.shared.model_input import CART, CLICK, PURCHASE, VIEW
@@ -27,7 +28,7 @@ EVENT_TYPES: Final = {
 }
 REQUIRED: Final = ("user_id", "item_id", "timestamp")
 TIME_UNITS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
-STEP: Final = 86_400_000_000
+STEP: Final = DAY
 """What S3-Rec files do not say: we put one day between a user's interactions."""
 
 
@@ -79,7 +80,7 @@ def read_s3rec(path: Path) -> Read:
     """Read the S3-Rec text format: one line a user, ``user item item …`` in time order."""
     rows: list[tuple[str, str, int, int]] = []
     for number, line in enumerate(_text(path).splitlines(), start=1):
-        user, *items = line.split()[:1] + line.split()[1:] if line.strip() else [""]
+        user, *items = line.split() or [""]
         if not user:
             continue
         if len(items) < 3:

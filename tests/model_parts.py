@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from model_export.dataset import Prepared
-from model_export.prepare import DAY, prepare_by_time, prepare_leave_one_out
+from model_export.dataset import DAY, Prepared
+from model_export.prepare import prepare_by_time, prepare_leave_one_out
 from model_export.settings import TrainSettings
 from model_export.sources import Read
 from services.shared.model_input import PURCHASE

@@ -29,13 +29,15 @@ from services.recommendations.domain.similar import similar
 from services.recommendations.messages import CAUSES, SOURCES, ranked_products
 from services.shared.errors import CatalogLoading, ProductUnknown, RedisUnavailable
 from services.shared.grpc_server import Call
+from services.shared.model_input import interactions
 from services.shared.profile import EMPTY, Profile
 
 DEFAULT_LIMIT: Final = 10
 
 ANSWERS = Counter("recommendations_total", "Lists answered.", ["source", "fallback_cause"])
 UNLISTED = Counter(
-    "profile_products_unlisted_total", "Products in profiles that the catalogue does not have."
+    "profile_products_unlisted_total",
+    "Interactions in profiles that were read with products that the catalogue does not have.",
 )
 
 
@@ -100,7 +102,9 @@ class RecommendationApi:
         self, catalog: Catalog, profile: Profile, excluded: set[int], limit: int
     ) -> list[Pick]:
         items = self.model.items
-        reading = self.model.read(profile)
+        did = interactions(profile)
+        UNLISTED.inc(sum(catalog.row(each.product_id) is None for each in did))
+        reading = self.model.read(did)
         bonus = search_bonus(
             profile.searches,
             catalog.index,
@@ -111,7 +115,6 @@ class RecommendationApi:
         if reading is not None:
             history = reading.history
             scores = personal_scores(reading.query, items, catalog, bonus, excluded)
-            UNLISTED.inc(sum(catalog.row(each.product_id) is None for each in history.interactions))
         elif bonus is not None:
             history = History((), items.directions[:0])
             scores = searched_scores(items, catalog, bonus, excluded)

@@ -10,17 +10,24 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
+from typing import Any
 
 import structlog
 from prometheus_client import start_http_server
+from structlog.typing import EventDict
 
 from services.shared.errors import BadSetting
 
 
 def configure_logs(service: str, level: str = "info") -> None:
     """Write logs of ``service`` to standard error as JSON, also those of libraries."""
+
+    def name_service(_: Any, __: str, event: EventDict) -> EventDict:
+        """Here and not as a context variable, which other threads would not see."""
+        return {**event, "service": service}
+
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        name_service,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -46,7 +53,6 @@ def configure_logs(service: str, level: str = "info") -> None:
     root.setLevel(logging.WARNING)
     for ours in ("services", "__main__"):
         logging.getLogger(ours).setLevel(level.upper())
-    structlog.contextvars.bind_contextvars(service=service)
 
 
 def serve_metrics(host: str, port: int) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -35,7 +36,8 @@ SECONDS = 20.0
 class Shop:
     """A shop whose events, catalogue and questions go through real servers."""
 
-    def __init__(self, servers: str, prefix: str, storefront: Storefront) -> None:
+    def __init__(self, servers: str, prefix: str, storefront: Storefront, folder: Path) -> None:
+        self.folder = folder
         self._servers = servers
         self._prefix = prefix
         self.storefront = storefront
@@ -104,11 +106,11 @@ def shop(
         "API_KEYS_FILE": str(folder / "keys.json"),
     }
     with (
-        run_worker({**common, "GROUP": "path"}, folder / "worker.log"),
-        run_server(serving, folder / "server.log") as server,
+        run_worker({**common, "GROUP": "path"}, folder / "profiles.log"),
+        run_server(serving, folder / "recommendations.log") as server,
     ):
         storefront = Storefront(server.address, folder / "key")
-        shop = Shop(kafka_servers, prefix, storefront)
+        shop = Shop(kafka_servers, prefix, storefront, folder)
         for product_id in VECTORS:
             shop.list_product(product_id, product_id.capitalize())
         eventually(lambda: len(shop.shown("nobody")) == len(VECTORS), within=SECONDS)
@@ -186,6 +188,24 @@ def test_removed_product_is_gone(shop: Shop) -> None:
     eventually(lambda: "cup" not in shop.shown("nobody"), within=SECONDS)
     shop.list_product("cup", "Cup")
     eventually(lambda: "cup" in shop.shown("nobody"), within=SECONDS)
+
+
+@pytest.mark.parametrize("service", ["profiles", "recommendations"])
+def test_logs_are_for_machines_and_name_nobody(shop: Shop, service: str) -> None:
+    """Each line is one JSON object that says what, how bad, who and when; no shopper's id."""
+    shop.event("someone-private", view={"productId": "mug"}, search={"query": "two at once"})
+    shop.event("someone-private", view={"productId": "mug"})
+    eventually(
+        lambda: shop.storefront.recommend("someone-private").source == api.SOURCE_PERSONAL,
+        within=SECONDS,
+    )
+    lines = (shop.folder / f"{service}.log").read_text().splitlines()
+    assert lines
+    for line in lines:
+        said = json.loads(line)
+        assert said.keys() >= {"event", "level", "service", "timestamp"}
+        assert said["service"] == service
+        assert "someone-private" not in line
 
 
 def test_what_many_look_at_is_trending(shop: Shop) -> None:

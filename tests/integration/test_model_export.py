@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -246,10 +247,31 @@ def test_evaluate_takes_a_table_or_s3rec_as_it_is(made: Path, tmp_path: Path) ->
     table = run("evaluate", f"{made}/shop.csv", "--holdout-days", "2", "--no-bundle")
     assert "shop.csv, split by time: 120 baskets of 60 users" in table.stdout
     (tmp_path / "few.txt").write_text("ana mug pen cup mug\nben pen mug pen cup\n")
-    arguments = ("evaluate", f"{tmp_path}/few.txt", "--format", "s3rec", "--no-bundle", "--json")
-    found = json.loads(run(*arguments).stdout)
+    few = ("evaluate", f"{tmp_path}/few.txt", "--format", "s3rec")
+    found = json.loads(run(*few, "--json").stdout)
     assert (found["split"], found["cases"], found["catalogue_size"]) == ("leave one out", 2, 3)
     assert {row["method"] for row in found["rows"]} == {"popularity", "item-kNN", "household's own"}
+    assert "popularity of all time" in run(*few).stdout
+    other = run(*few, "--bundle", f"{made}/bundle", status=2).stderr
+    assert "DATA_REFUSED" in other
+    assert "knows none of the products of few.txt" in other
+
+
+def test_s3rec_all_the_way(tmp_path: Path) -> None:
+    """Prepared, trained, exported and evaluated from one line a user."""
+    letters = "abcdefgh"
+    lines = (f"u{n} " + " ".join(letters[(n + i) % 8] for i in range(20)) for n in range(40))
+    (tmp_path / "round.txt").write_text("\n".join(lines) + "\n")
+    source = f"prepare {tmp_path}/round.txt --format s3rec --to {tmp_path}/data"
+    assert main(source.split()) == 0
+    assert main(f"train {tmp_path}/data --to {tmp_path}/checkpoint {TRAINING}".split()) == 0
+    to = f"--checkpoint {tmp_path}/checkpoint --to {tmp_path}/bundle"
+    assert main(f"export {tmp_path}/data {to}".split()) == 0
+    told = ("--format", "s3rec", "--bundle", f"{tmp_path}/bundle", "--json")
+    found = msgspec.json.decode(
+        run("evaluate", f"{tmp_path}/round.txt", *told).stdout, type=Evaluation
+    )
+    assert figures(found, "model") > 0.9 > 0.7 > figures(found, "popularity")
 
 
 def test_prepare_says_what_became_of_the_rows(tmp_path: Path) -> None:
@@ -269,14 +291,16 @@ def test_prepare_says_what_became_of_the_rows(tmp_path: Path) -> None:
         (("prepare", "no.csv"), "no.csv is not a file"),
         (("train", "nowhere"), "prepare"),
         (("export", "nowhere"), "prepare"),
-        (("verify", "nowhere"), "is no model bundle"),
+        (("verify", "nowhere"), "BUNDLE_REFUSED: nowhere/manifest.json is missing"),
+        (("train", "nowhere", "--heads", "3"), "BAD_SETTING: 3 heads cannot share 64 dimensions"),
+        (("train", "nowhere", "--dropout", "2"), "BAD_SETTING: --dropout: Expected `float` < 1"),
         (("evaluate", "no.txt", "--format", "s3rec", "--no-bundle"), "no.txt cannot be read"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(arguments: tuple[str, ...], says: str) -> None:
     """Status 2 and a sentence on standard error; never a traceback."""
     result = run(*arguments, status=2)
-    assert result.stderr.startswith("error: ")
+    assert re.match("[A-Z_]+: ", result.stderr)
     assert says in result.stderr
     assert "Traceback" not in result.stderr
 

@@ -430,6 +430,18 @@ def test_answers_are_counted_by_source_and_cause(shop: Shop, running: Running) -
     assert running.service.metric(name) == before + 1
 
 
+def test_an_interaction_with_an_unknown_product_is_counted(shop: Shop, running: Running) -> None:
+    """It changes no answer, and whoever looks at the metrics sees that ids do not fit."""
+    shop.list_products(*VECTORS)
+    name = "profile_products_unlisted_total"
+    before = running.service.metric(name)
+    shop.know("u:ana", bought("no-such-product", "mug"))
+    shop.know("u:bo", bought("no-such-product", "nor-this"))
+    assert shop.recommend("ana").source == pb.SOURCE_PERSONAL
+    assert shop.recommend("bo").fallback_cause == pb.FALLBACK_CAUSE_EMPTY_PROFILE
+    assert running.service.metric(name) == before + 3
+
+
 def test_without_redis_answers_come_quickly_and_say_so(
     tmp_path: Path, kafka_servers: str, topic_prefix: str, own_redis: EmbeddedRedis
 ) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from model_export import dataset
 from model_export.cases import cases_of
-from model_export.dataset import HELD_OUT, TRAIN, VALIDATION, Prepared
+from model_export.dataset import DAY, HELD_OUT, TRAIN, VALIDATION, Prepared
 from model_export.errors import DataRefused
-from model_export.prepare import DAY, prepare_by_time
+from model_export.prepare import prepare_by_time
 from services.shared.model_input import VIEW
 from tests.model_parts import Row, by_time, leave_one_out, read
 

@@ -35,6 +35,20 @@ def test_skip_that_is_listed_passes(pytester: pytest.Pytester) -> None:
     assert run(pytester, "allowed").ret == pytest.ExitCode.OK
 
 
+@pytest.mark.parametrize(("ci", "status"), [("true", 1), ("", 0)])
+def test_the_guard_stands_where_ci_says_so(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: str, status: int
+) -> None:
+    """Our own conftest's hook fails the run if CI is set, and only then; `.ci/run` sets it."""
+    monkeypatch.setenv("CI", ci)
+    pytester.makeconftest("from tests.skips import register as pytest_configure")
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
+    pytester.makepyfile(SKIPPED.format(name="forgotten"))
+    assert pytester.runpytest_inprocess("-p", "no:cacheprovider").ret == status
+    run = (ALLOWED.parents[1] / ".ci/run").read_text()
+    assert run.index("export CI=true\n") < run.index("make check\nmake test\n")
+
+
 def test_list_is_short_and_says_why() -> None:
     """Each allowed skip has a reason beside it, and there are few."""
     text = ALLOWED.read_text()

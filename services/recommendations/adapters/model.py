@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +12,11 @@ from numpy.typing import NDArray
 from services.recommendations.domain.personal import ItemVectors
 from services.recommendations.domain.reasons import History
 from services.shared.bundle import Bundle, Encoder, check_golden, load_bundle
-from services.shared.model_input import Vocabulary, encode, interactions
-from services.shared.profile import Profile
+from services.shared.model_input import Interaction, Vocabulary, encode
 
 
 class Reading(NamedTuple):
-    """What the model makes of a profile."""
+    """What the model makes of a shopper's interactions."""
 
     query: NDArray[np.float32]
     """[d]; the score of product i is query · vectors[i]."""
@@ -35,9 +35,9 @@ class Model:
         self.version = bundle.manifest.version
         self.items = _item_vectors(bundle)
 
-    def read(self, profile: Profile) -> Reading | None:
-        """The query of a profile, and the events it follows from; None if it knows none."""
-        known = [each for each in interactions(profile) if each.product_id in self.vocabulary]
+    def read(self, did: Sequence[Interaction]) -> Reading | None:
+        """The query of what a shopper did, oldest first; None if it knows none of the products."""
+        known = [each for each in did if each.product_id in self.vocabulary]
         if not known:
             return None
         known = known[-self._max_length :]

@@ -9,7 +9,7 @@ import pytest
 from services.recommendations.adapters.trends import FRESH_HOURS, Trends
 from services.recommendations.domain.trending import HALF_LIFE, HOURS
 from services.shared.errors import RedisUnavailable
-from services.shared.redis_connection import Command, Reply
+from services.shared.redis_connection import Command, Redis, RedisConnection, Reply
 from services.shared.subject import trend_partitions_redis_key, trend_redis_key
 
 NOW_HOUR = 500_000
@@ -26,6 +26,14 @@ class FakeRedis:
     def count(self, partition: int, hours_ago: int, **counts: int) -> None:
         self.hashes[trend_redis_key("s", partition, NOW_HOUR - hours_ago)] = counts
 
+    async def copy_to(self, redis: RedisConnection) -> None:
+        """Put the same into a real one."""
+        partitions = trend_partitions_redis_key("s")
+        await redis.ask([("DEL", partitions), ("SADD", partitions, 0, 3)])
+        for key, counts in self.hashes.items():
+            pairs = [part for pair in counts.items() for part in pair]
+            await redis.ask([("DEL", key), ("HSET", key, *pairs)])
+
     async def ask(self, commands: Sequence[Command], *, within: float = 5.0) -> list[Reply]:
         if self.away:
             raise RedisUnavailable("gone")
@@ -41,23 +49,28 @@ class FakeRedis:
         return [part for product, n in pairs for part in (product.encode(), str(n).encode())]
 
 
-def trends_of(redis: FakeRedis) -> Trends:
+def trends_of(redis: Redis) -> Trends:
     """Trends of shop ``s`` as of the fixed hour."""
     return Trends(redis, shops=lambda: ("s",), clock=lambda: NOW_HOUR * 3600.0)
 
 
-async def test_counts_of_all_partitions_and_hours_add_up_decayed() -> None:
-    """A product's score is the sum of its buckets, each halved by age."""
-    redis = FakeRedis()
-    redis.count(0, 0, mug=2, cup=1)
-    redis.count(3, 0, mug=1)
-    redis.count(3, HALF_LIFE, cup=8)
-    redis.count(0, HOURS, rake=1_000_000)
-    trends = trends_of(redis)
+@pytest.mark.parametrize("kind", ["memory", "redis"])
+async def test_counts_of_all_partitions_and_hours_add_up_decayed(kind: str, redis_url: str) -> None:
+    """A product's score is the sum of its buckets, each halved by age; a real Redis says so too."""
+    fake = FakeRedis()
+    fake.count(0, 0, mug=2, cup=1)
+    fake.count(3, 0, mug=1)
+    fake.count(3, HALF_LIFE, cup=8)
+    fake.count(0, HOURS, rake=1_000_000)
+    real = RedisConnection(redis_url)
+    if kind == "redis":
+        await fake.copy_to(real)
+    trends = trends_of(fake if kind == "memory" else real)
     assert trends.of("s") == ()
     await trends.read("s", whole=True)
     assert trends.of("s") == (("cup", 5.0), ("mug", 3.0))
     assert trends.of("other") == ()
+    await real.close()
 
 
 async def test_only_the_newest_hours_are_read_every_time() -> None:
