@@ -7,11 +7,15 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from deploy.local.stack import FOLDER, Ports, Stack
 from deploy.local.state import read_state, stop_recorded
 from deploy.local.supervised import StackFailed
 from deploy.local.topics import create_topics
+
+INTERRUPTED: Final = 130
+"""The exit status by convention of what was stopped by Ctrl-C."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,13 +56,9 @@ def _topics(told: argparse.Namespace) -> int:
 def _demo(told: argparse.Namespace) -> int:
     from deploy.local.demo.run import run_demo  # its libraries take a second to load
 
-    run_demo(
-        told.folder,
-        Ports(told.kafka_port, told.redis_port, told.grpc_port),
-        lines=told.lines,
-        once=told.once,
-    )
-    return 0
+    ports = Ports(told.kafka_port, told.redis_port, told.grpc_port)
+    is_done = run_demo(told.folder, ports, lines=told.lines, once=told.once)
+    return 0 if is_done else INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,9 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grpc
+import psutil
 import pytest
 
+from deploy.local.demo.storefront import Storefront
+from deploy.local.services import is_serving
+from deploy.local.state import read_state
 from deploy.local.supervised import HOST
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +55,40 @@ def test_down_twice_is_no_error(tmp_path: Path) -> None:
     for _ in range(2):
         result = local("down", "--folder", str(tmp_path))
         assert (result.returncode, result.stdout) == (0, "nothing is running\n")
+
+
+def test_up_says_where_everything_is_and_down_ends_it(tmp_path: Path) -> None:
+    """What is printed answers; a second `up` starts nothing; after `down` nothing is left."""
+    told = local("up", "--folder", str(tmp_path))
+    try:
+        assert told.returncode == 0, told.stderr
+        listed = dict(re.findall(r"^ +([a-z ]+?)  (\S+)$", told.stdout, re.MULTILINE))
+        assert is_serving(listed["grpc"])
+        assert is_serving(listed["worker health"])
+        storefront = Storefront(listed["grpc"], Path(listed["api key file"]))
+        with pytest.raises(grpc.RpcError) as caught:
+            storefront.profile("nobody")
+        assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+        storefront.close()
+        assert listed["api key"].startswith("attune_demo_")
+        assert "make down" in local("up", "--folder", str(tmp_path)).stderr
+        pids = [each.pid for each in read_state(tmp_path).processes]
+    finally:
+        ended = local("down", "--folder", str(tmp_path))
+    assert ended.stdout.startswith("stopped recommendations server, profiles worker, Redis, Kafka")
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_demo_told_to_stop_leaves_nothing_and_says_so(tmp_path: Path) -> None:
+    """SIGTERM in its first step: all that was started is ended, and the status tells."""
+    command = [sys.executable, "-m", "deploy.local", "demo", "--once", "--folder", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as demo:
+        eventually(lambda: read_state(tmp_path).processes, within=30)
+        demo.terminate()
+        said, _ = demo.communicate(timeout=60)
+    assert demo.returncode == 130
+    assert said.endswith("stopping\n")
+    assert local("down", "--folder", str(tmp_path)).stdout == "nothing is running\n"
 
 
 def test_up_names_a_port_in_use(tmp_path: Path) -> None:

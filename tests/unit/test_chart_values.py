@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,6 +48,16 @@ def table() -> list[tuple[str, Any, str]]:
 
 def schema() -> dict[str, Any]:
     return dict(json.loads((CHART / "values.schema.json").read_text()))
+
+
+def test_one_version_everywhere() -> None:
+    """Package, chart and changelog speak of the same release."""
+    root = CHART.parents[2]
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    changelog = (root / "CHANGELOG.md").read_text()
+    assert chart["appVersion"] == version
+    assert re.findall(r"^## (\S+)", changelog, re.MULTILINE)[0] == version
 
 
 def test_the_table_names_what_the_schema_allows() -> None:

@@ -54,13 +54,17 @@ class Figures(msgspec.Struct, frozen=True):
     recommend_ms: latency.Latency
 
 
-def run_demo(folder: Path, ports: Ports, *, lines: int | None, once: bool) -> None:
-    """Run every step; then stop everything, or stay up until Ctrl-C. Raises StackFailed."""
+def run_demo(folder: Path, ports: Ports, *, lines: int | None, once: bool) -> bool:
+    """Run every step; then stop everything, or stay up until Ctrl-C. Raises StackFailed.
+
+    False where it was told to stop before the last step.
+    """
     narrator = Narrator()
     narrator.say("Attune: from a shopper's event to a recommendation, on this machine.")
     narrator.say("A demo starts clean: what an earlier one kept in build/stack is removed.")
     forget_data(folder)
     stack = Stack(folder, ports)
+    is_done = False
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end it alike
     try:
         narrator.heading(
@@ -74,6 +78,7 @@ def run_demo(folder: Path, ports: Ports, *, lines: int | None, once: bool) -> No
         narrator.say(
             f"\nAll steps took {figures.seconds:.0f} s; figures in {_shown(folder / FIGURES)}."
         )
+        is_done = True
         if not once:
             record_also(folder, running("demo", os.getpid()))  # so that `make down` ends it, too
             narrator.say("\nEverything stays up until Ctrl-C here, or `make down` elsewhere.")
@@ -84,6 +89,7 @@ def run_demo(folder: Path, ports: Ports, *, lines: int | None, once: bool) -> No
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # stopping has its own deadlines
         stack.stop()
+    return is_done
 
 
 def _show(addresses: Addresses, lines: int | None, narrator: Narrator) -> Figures:
