@@ -79,10 +79,10 @@ class EmbeddedKafka:
         self._server = Supervised(
             "Kafka", [*self._java(), "kafka.Kafka", str(settings)], self._folder / "kafka.log"
         )
-        self._server.start()
         try:
+            self._server.start()
             self._server.wait_until(lambda: listens(port, self._host), within=within)
-        except StackFailed:
+        except BaseException:  # also Ctrl-C: what nobody waits for any more must not stay
             self._server.kill()
             raise
 

@@ -42,10 +42,10 @@ class EmbeddedRedis:
         port = self._wanted = port_for("Redis", self._wanted, self._host)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._server = Supervised("Redis", self._command(port), self._folder / "redis.log")
-        self._server.start()
         try:
+            self._server.start()
             self._server.wait_until(lambda: _answers(port, self._host), within=within)
-        except StackFailed:
+        except BaseException:  # also Ctrl-C: what nobody waits for any more must not stay
             self._server.kill()
             raise
 

@@ -47,7 +47,7 @@ class Addresses(msgspec.Struct, frozen=True):
     api_key_file: str
 
 
-class Stoppable(Protocol):
+class Startable(Protocol):
     """What every server of the stack is."""
 
     @property
@@ -55,8 +55,12 @@ class Stoppable(Protocol):
         """Its process."""
         ...
 
+    def start(self) -> None:
+        """Start it."""
+        ...
+
     def stop(self) -> object:
-        """End it within a deadline."""
+        """End it within a deadline; nothing to do where it was not started."""
         ...
 
 
@@ -66,7 +70,7 @@ class Stack:
     def __init__(self, folder: Path, ports: Ports) -> None:
         self._folder = folder.absolute()
         self._ports = ports
-        self._servers: list[tuple[str, Stoppable]] = []
+        self._servers: list[tuple[str, Startable]] = []
 
     def start(self, say: Callable[[str], None]) -> Addresses:
         """Return once both services are ready. Raises StackFailed, with all stopped again."""
@@ -88,14 +92,12 @@ class Stack:
         kafka = EmbeddedKafka(
             self._folder / "kafka", port=port_or("Kafka", self._ports.kafka, 19092)
         )
-        kafka.start()
-        self._note("Kafka", kafka)
+        self._bring_up("Kafka", kafka)
         say("Redis")
         redis = EmbeddedRedis(
             self._folder / "redis", port=port_or("Redis", self._ports.redis, 16379)
         )
-        redis.start()
-        self._note("Redis", redis)
+        self._bring_up("Redis", redis)
         say("topics")
         asyncio.run(create_topics(kafka.servers))
         keys, key_file = self._make_key()
@@ -143,8 +145,7 @@ class Stack:
         settings: Mapping[str, str],
     ) -> EmbeddedService:
         service = make(settings, self._folder / f"{name.replace(' ', '-')}.log")
-        service.start()
-        self._note(name, service)
+        self._bring_up(name, service)
         return service
 
     def _make_key(self) -> tuple[Path, Path]:
@@ -156,8 +157,9 @@ class Stack:
         key_file.write_text(add_key(keys, shop_id=SHOP, scopes=SCOPES))
         return keys, key_file
 
-    def _note(self, name: str, server: Stoppable) -> None:
-        self._servers.append((name, server))
+    def _bring_up(self, name: str, server: Startable) -> None:
+        self._servers.append((name, server))  # first, so that Ctrl-C in its start ends it, too
+        server.start()
         self._record({})
 
     def _record(self, addresses: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import subprocess
@@ -89,6 +90,17 @@ def test_a_demo_told_to_stop_leaves_nothing_and_says_so(tmp_path: Path) -> None:
     assert demo.returncode == 130
     assert said.endswith("stopping\n")
     assert local("down", "--folder", str(tmp_path)).stdout == "nothing is running\n"
+    assert running_in(tmp_path) == []
+
+
+def running_in(folder: Path) -> list[str]:
+    """The names of processes that run in a folder below ``folder``, recorded or not."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(folder):
+                found.append(process.name())
+    return found
 
 
 def test_up_names_a_port_in_use(tmp_path: Path) -> None:
