@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from typing import Any, Final
 
 import faust
@@ -28,13 +29,20 @@ from services.profiles.worker import (
 from services.shared.errors import BadSetting, Unavailable
 from services.shared.health import Health, serve_health
 from services.shared.kafka import describe_topics, topic_settings
+from services.shared.kafka_records import accept_any_header_name
 from services.shared.profile_store import RedisProfileStore
 from services.shared.redis_connection import RedisConnection
 from services.shared.settings import read_settings, settings_help
 from services.shared.telemetry import configure_logs, serve_metrics
 
 FINISH_SECONDS: Final = 15.0
+COMMIT_DEADLINE_SECONDS: Final = 5.0
 STOP_SECONDS: Final = 10.0
+LEAVE_SECONDS: Final = 2.0
+"""After Faust did not stop: for what is left to be closed and logged."""
+
+UNCLEAN: Final = 1
+"""The exit status then; nothing is lost, but somebody may want to know."""
 
 TIMES: Final = "message.timestamp.type"
 APPEND_TIME: Final = "LogAppendTime"
@@ -52,11 +60,12 @@ async def run(settings: Settings) -> int:
     server, port = await serve_health(health, host=settings.health_host, port=settings.health_port)
     metrics_port = serve_metrics(settings.metrics_host, settings.metrics_port)
     _log.info("started", health_port=port, metrics_port=metrics_port)
-    work = asyncio.create_task(_work(settings, Readiness(health), ending))
+    readiness = Readiness(health)
+    work = asyncio.create_task(_work(settings, readiness, ending))
     ended = asyncio.create_task(ending.wait())
     try:
         await asyncio.wait([work, ended], return_when=asyncio.FIRST_COMPLETED)
-        await health.not_ready()
+        await readiness.end()
         await work
     except BadSetting:
         raise
@@ -102,6 +111,7 @@ async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event)
     @app.on_partitions_revoked.connect  # type: ignore[arg-type]  # as above
     async def revoked(_: Any, taken: Any, **__: Any) -> None:
         _log.info("partitions_revoked", partitions=sorted(tp.partition for tp in taken))
+        worker.forget(taken)
         await readiness.lacks("partitions")
 
     try:
@@ -119,33 +129,56 @@ async def _serve(
     ending: asyncio.Event,
 ) -> None:
     """Run Faust until ``ending`` or a failure; then finish the batch in hand and commit."""
-    await app.start()
-    side = [
-        asyncio.create_task(_commit_always(app, worker)),
-        asyncio.create_task(_watch_redis(probe, readiness)),
-        asyncio.create_task(app.wait(worker.failed)),
-    ]
-    end = asyncio.create_task(ending.wait())
+    tasks: list[asyncio.Task[Any]] = []
     try:
-        done, _ = await asyncio.wait([*side, end], return_when=asyncio.FIRST_COMPLETED)
+        await app.start()
+        tasks = [
+            asyncio.create_task(ending.wait()),
+            asyncio.create_task(_commit_always(app, worker)),
+            asyncio.create_task(_watch_redis(probe, readiness)),
+            asyncio.create_task(fail_with(app, worker)),
+        ]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not await worker.finish(within=FINISH_SECONDS):
             _log.warning("batch_given_up", meaning="it is not committed and will be read again")
-        for task in done - {end}:
+        for task in done:
             await task
-        await worker.commit(consumer_of(app))
+        if worker.failed.done():  # in that last batch
+            worker.failed.result()
+        await _commit_last(app, worker)
     finally:
-        for task in [*side, end]:
+        for task in tasks:
             task.cancel()
         await probe.close()
         await _stop(app)
 
 
+async def fail_with(app: Any, worker: Worker) -> None:
+    """Wait for a failure of the worker's or of Faust itself, and raise it.
+
+    ``app.wait`` ends without a word where Faust has crashed or stopped by itself.
+    """
+    await app.wait(worker.failed)
+    raise app.crash_reason or RuntimeError("Faust has stopped by itself")
+
+
+async def _commit_last(app: faust.App, worker: Worker) -> None:
+    """Commit what is done; what Kafka does not take in time is read and folded again."""
+    try:
+        async with asyncio.timeout(COMMIT_DEADLINE_SECONDS):
+            await worker.commit(consumer_of(app))
+    except TimeoutError:
+        _log.warning("not_committed", meaning="Kafka did not answer; events are read again")
+
+
 async def _stop(app: faust.App) -> None:
+    """Let Faust stop; where it cannot, its threads must not keep the process from ending."""
     try:
         async with asyncio.timeout(STOP_SECONDS):
             await app.stop()
     except TimeoutError:
         _log.warning("faust_did_not_stop", within_seconds=STOP_SECONDS)
+        threading.Timer(LEAVE_SECONDS, os._exit, [UNCLEAN]).start()
 
 
 async def _arrive(settings: Settings, connection: RedisConnection) -> str:
@@ -218,6 +251,7 @@ def main() -> int:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 2
     configure_logs("profiles", settings.log_level)
+    accept_any_header_name()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(run(settings))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -21,12 +22,12 @@ PROBE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 5.0
 
 EVENTS = Counter("events", "Events by what became of them.", ["outcome"])
-FOLD_SECONDS = Histogram("fold_seconds", "From a batch's arrival to its end.")
+FOLD_SECONDS = Histogram("fold_seconds", "From a batch's turn to its end, tries included.")
 BATCH_EVENTS = Histogram(
     "batch_events", "Events in a batch.", buckets=[1, 4, 16, 64, 256, 1024, 4096]
 )
 LAG_EVENTS = Gauge("lag_events", "Events not yet done.", ["partition"])
-RETRIES = Counter("retries", "Batches tried again, by why.", ["code"])
+RETRIES = Counter("retries", "What was tried again, also at start, by why.", ["code"])
 
 _log = structlog.get_logger()
 
@@ -51,6 +52,11 @@ class Readiness:
         """``what`` is not there now."""
         self._waiting_for.add(what)
         await self._tell()
+
+    async def end(self) -> None:
+        """From now on it is not ready, whatever is there."""
+        self._waiting_for.add("end")
+        await self._health.not_ready()
 
     async def _tell(self) -> None:
         if self._waiting_for and self._health.is_ready:
@@ -107,6 +113,7 @@ class Worker:
                 except Unavailable as error:
                     _log.warning("batch_given_up", code=error.code, reason=str(error))
                 except Exception as error:
+                    _log.error("batch_failed", partition=tp.partition, offset=records[0].offset)
                     self._ending = True
                     self.failed.set_exception(error)
         if self._ending:
@@ -126,22 +133,30 @@ class Worker:
         offsets = self._positions.to_commit(consumer.app.consumer_generation_id)
         if offsets and await consumer.commit_offsets(offsets):
             self._positions.committed(offsets)
-        for tp in consumer.assignment():
-            done, end = self._positions.done_to(tp), consumer.highwater(tp)
-            if done is not None and end is not None:
+        for tp, end in consumer.ends():
+            done = self._positions.done_to(tp)
+            if done is not None:
                 LAG_EVENTS.labels(tp.partition).set(max(end - done, 0))
+
+    def forget(self, taken: Iterable[TP]) -> None:
+        """These partitions are another worker's now, and so is what they lag behind."""
+        for tp in taken:
+            with contextlib.suppress(KeyError):
+                LAG_EVENTS.remove(tp.partition)
 
     async def _handle(self, tp: TP, generation: int, records: Sequence[Any]) -> None:
         with FOLD_SECONDS.time():
-            await self._positions.check(tp, generation, records[0].offset)
-            judged = self._batches.judge(tp.partition, records)
-            await insist(
-                lambda: self._batches.keep(judged),
-                doing="keep a batch",
-                giving_up=lambda: self._ending,
+            await self._insist(
+                lambda: self._positions.check(tp, generation, records[0].offset),
+                doing="compare positions with Kafka",
             )
+            judged = self._batches.judge(tp.partition, records)
+            await self._insist(lambda: self._batches.keep(judged), doing="keep a batch")
             self._positions.done(tp, judged.end)
         _count(judged, len(records))
+
+    async def _insist(self, attempt: Callable[[], Awaitable[None]], *, doing: str) -> None:
+        await insist(attempt, doing=doing, giving_up=lambda: self._ending)
 
 
 def _count(judged: Judged, size: int) -> None:

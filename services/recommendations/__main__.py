@@ -40,6 +40,7 @@ from services.shared.errors import AttuneError
 from services.shared.grpc_server import Service, start_server
 from services.shared.health import Health
 from services.shared.identity import ApiKeys, read_keys
+from services.shared.kafka_records import accept_any_header_name
 from services.shared.profile_store import RedisProfileStore
 from services.shared.redis_connection import RedisPool
 from services.shared.settings import read_settings, settings_help
@@ -158,6 +159,7 @@ def main() -> int:
     try:
         settings = read_settings(Settings, prefix=PREFIX, environ=os.environ)
         configure_logs("recommendations", settings.log_level)
+        accept_any_header_name()
         keys = read_keys(Path(settings.api_keys_file))
         model = load_model(Path(settings.bundle))
         uvloop.run(Server(settings, model, keys).run())

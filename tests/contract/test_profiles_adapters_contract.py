@@ -127,6 +127,22 @@ async def test_durability_of_a_connection_that_broke(own_redis: EmbeddedRedis) -
     await connection.close()
 
 
+async def test_durability_of_a_replica_is_asked_for_again(own_redis: EmbeddedRedis) -> None:
+    """A server that is a replica just now may be the primary in a moment: that is no never."""
+    connection = RedisConnection(own_redis.url)
+    durability = RedisDurability(connection)
+    await connection.ask([("REPLICAOF", "127.0.0.1", 1)])
+    for _ in range(2):
+        with pytest.raises(RedisUnavailable, match="replica"):
+            await durability.begin()
+    await connection.ask([("REPLICAOF", "NO", "ONE")])
+    mark = await durability.begin()
+    await connection.close()
+    with pytest.raises(RedisUnavailable, match="broke"):
+        await durability.wait(mark)  # so it does wait
+    await connection.close()
+
+
 async def test_durability_where_redis_cannot_tell(
     own_redis: EmbeddedRedis, capsys: pytest.CaptureFixture[str]
 ) -> None:

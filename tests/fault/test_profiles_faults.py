@@ -31,6 +31,8 @@ from tests.worker_kafka import (
 )
 
 FOLDED = "events_total"
+GRACE_SECONDS = 60
+"""What the chart gives a worker to end."""
 
 
 def told(servers: str, url: str, prefix: str, **more: str) -> dict[str, str]:
@@ -180,6 +182,20 @@ async def test_sigterm_while_redis_is_away(
     with run_worker(settings, tmp_path / "two.log"):
         await until_committed(kafka_servers, topic_prefix, len(shopped))
     await as_the_oracle_says(own_redis.url, shopped)
+
+
+async def test_sigterm_while_kafka_is_away(
+    own_kafka: EmbeddedKafka, redis_url: str, shop_id: str, tmp_path: Path
+) -> None:
+    """What Kafka cannot be told is left for the next time: the worker ends within its grace."""
+    await create_topics(own_kafka.servers)
+    some = shopping(shop_id, 100)
+    with run_worker(told(own_kafka.servers, redis_url, ""), tmp_path / "worker.log") as worker:
+        await send(own_kafka.servers, "", some)
+        eventually(lambda: worker.metric(FOLDED) == len(some), within=30)
+        own_kafka.kill()
+        worker.process.terminate()
+        assert worker.process.wait(GRACE_SECONDS) in (0, 1)
 
 
 async def test_nothing_there_at_start(

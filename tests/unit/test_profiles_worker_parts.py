@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import mode
 import pytest
 from faust.types import TP
 
+from services.profiles.__main__ import fail_with
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.durability import MemoryDurability
 from services.profiles.adapters.stream import EventsSkipped, Positions
 from services.profiles.adapters.trends import MemoryTrends
 from services.profiles.batches import Batches
-from services.profiles.worker import Readiness, Worker, insist
+from services.profiles.worker import LAG_EVENTS, Readiness, Worker, insist
 from services.shared.errors import RedisUnavailable
 from services.shared.health import Health
 from services.shared.profile import Profile
@@ -91,10 +93,14 @@ async def test_a_new_generation_begins_at_the_commit() -> None:
     at = Positions(kafka.start_of, kafka.first_from)
     await at.check(TP0, 1, 10)
     at.done(TP0, 15)
+    at.committed({TP0: 15})
+    await at.check(TP0, 2, 10)
+    at.done(TP0, 15)
+    assert at.to_commit(2) == {TP0: 15}  # although an earlier generation has committed it
     kafka.start = 100
-    await at.check(TP0, 2, 100)
+    await at.check(TP0, 3, 100)
     with pytest.raises(EventsSkipped):
-        await at.check(TP0, 3, 101)
+        await at.check(TP0, 4, 101)
 
 
 async def test_insist_until_it_works() -> None:
@@ -164,6 +170,43 @@ async def test_readiness_needs_partitions_and_redis() -> None:
         await change(what)
         told.append(health.is_ready)
     assert told == [False, True, False, False, True, False]
+
+
+async def test_once_ending_a_worker_is_not_ready_again() -> None:
+    """Redis that answers while the last batch is finished brings no new work."""
+    health = Health()
+    readiness = Readiness(health)
+    await readiness.has("partitions")
+    await readiness.has("redis")
+    await readiness.end()
+    await readiness.has("redis")
+    assert not health.is_ready
+
+
+async def test_faust_that_crashes_is_a_failure() -> None:
+    """Waiting on Faust ends without a word when it crashes; the worker must not call it a stop."""
+
+    class Crashed(mode.Service):
+        async def on_start(self) -> None:
+            self.add_future(self._fail())
+
+        async def _fail(self) -> None:
+            raise OSError("the fetcher is dead")
+
+    app, worker = Crashed(), Worker(batches(), positions(0))
+    await app.start()
+    with pytest.raises(OSError, match="the fetcher is dead"):
+        await fail_with(app, worker)
+    await app.stop()
+
+
+async def test_the_lag_of_partitions_taken_away_is_not_told() -> None:
+    """A sum over workers counts each partition once."""
+    worker = Worker(batches(), positions(0))
+    LAG_EVENTS.labels(0).set(7)
+    worker.forget([TP0, TP1])
+    lags = [sample for family in LAG_EVENTS.collect() for sample in family.samples]
+    assert not [sample for sample in lags if sample.labels["partition"] in ("0", "1")]
 
 
 async def test_nothing_is_committed_past_a_bug() -> None:

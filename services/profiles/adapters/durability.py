@@ -13,6 +13,10 @@ from services.shared.redis_connection import RedisConnection
 WAIT_MILLISECONDS: Final = 5_000
 """With ``appendfsync everysec`` Redis needs up to a second."""
 
+CANNOT: Final = ("unknown command", "waitaof cannot be used when numlocal is set but appendonly")
+"""How Redis says that it never will: older than 7.2, or without an append-only file. Anything
+else, such as that it is a replica just now, may be otherwise after a failover."""
+
 _log = structlog.get_logger()
 
 
@@ -48,12 +52,15 @@ class RedisDurability:
     def __init__(self, connection: RedisConnection) -> None:
         """``connection`` is the one that writes, as WAITAOF speaks of no other."""
         self._connection = connection
-        self._waits: bool | None = None
+        self._waits = False
+        self._asked_of = 0
+        """Which connection: another may lead to another server, with other settings."""
 
     async def begin(self) -> int:
         """See :class:`Durability`; the mark is which connection it is."""
-        if self._waits is None:
+        if not self._asked_of or self._asked_of != self._connection.opened:
             self._waits = await self._can_wait()
+            self._asked_of = self._connection.opened
         return self._connection.opened
 
     async def wait(self, mark: int) -> None:
@@ -72,6 +79,8 @@ class RedisDurability:
         try:
             await self._connection.ask([("WAITAOF", 1, 0, 1)])
         except ResponseError as error:
+            if not str(error).lower().startswith(CANNOT):
+                raise RedisUnavailable(f"Redis: WAITAOF: {error}") from error
             _log.warning(
                 "redis_cannot_confirm_writes",
                 reason=str(error),

@@ -13,20 +13,23 @@ they change.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import faust
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.serializers.codecs import Codec
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
 from services.profiles.settings import Settings
+from services.shared.errors import KafkaUnavailable
 
 FETCH_BYTES: Final = 1024 * 1024
-"""Of one partition at once; with BATCH_EVENTS it bounds a batch, and so a worker's memory."""
+"""Of one partition at once, as they come over the wire: compressed ones may hold far more."""
 
 BATCH_EVENTS: Final = 2_000
 WAITING_BATCHES: Final = 8
@@ -54,12 +57,30 @@ class BatchConsumer(Consumer):
         return message
 
     async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit the next offset to read of each partition; False if it was taken away."""
+        """Commit the next offset to read of each partition; False if it failed.
+
+        Faust leaves out partitions that were taken away meanwhile.
+        """
         return bool(await self._commit(dict(offsets)))
 
+    def ends(self) -> Iterator[tuple[TP, int]]:
+        """The partitions held now, each with the offset after its last event, where known."""
+        for tp in self.assignment():
+            # It is another thread that they belong to, and may be taken away from just now.
+            with contextlib.suppress(AssertionError, IllegalStateError):
+                end = self.highwater(tp)
+                if end is not None:
+                    yield tp, end
+
     async def start_of(self, tp: TP) -> int:
-        """Where reading a partition begins: its committed offset, else its earliest."""
-        return int(await self._thread.call_thread(self._start_of, tp))
+        """Where reading a partition begins: its committed offset, else its earliest.
+
+        Raises KafkaUnavailable.
+        """
+        try:
+            return int(await self._thread.call_thread(self._start_of, tp))
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise KafkaUnavailable(f"{tp}: no committed offset: {error!r}") from error
 
     async def _start_of(self, tp: TP) -> int:
         consumer: AIOKafkaConsumer = self._thread._ensure_consumer()
@@ -103,10 +124,14 @@ class Positions:
         self._committed: dict[TP, int] = {}
 
     async def check(self, tp: TP, generation: int, first: int) -> None:
-        """Raise EventsSkipped if events are missing before a batch that begins at ``first``."""
+        """Raise EventsSkipped if events are missing before a batch that begins at ``first``.
+
+        Raises KafkaUnavailable if Kafka cannot be asked; then nothing is said.
+        """
         known = self._next.get(tp)
         if known is None or known[0] != generation:
             known = self._next[tp] = (generation, await self._start_of(tp))
+            self._committed.pop(tp, None)  # what another worker left there is not ours to know
         if first > known[1]:
             there = await self._first_from(tp, known[1])
             if there < first:
@@ -172,19 +197,24 @@ def make_app(settings: Settings) -> faust.App:
 
 
 async def first_from(servers: str, tp: TP, offset: int) -> int:
-    """The offset of the first record at or after ``offset``, asked of Kafka directly."""
+    """The offset of the first record at or after ``offset``, asked of Kafka directly.
+
+    Raises KafkaUnavailable.
+    """
     consumer = AIOKafkaConsumer(
         bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False
     )
     partition = TopicPartition(tp.topic, tp.partition)
-    async with asyncio.timeout(PROBE_SECONDS):
-        await consumer.start()
-        try:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            await consumer.start()
             consumer.assign([partition])
             consumer.seek(partition, offset)
             record: ConsumerRecord[Any, Any] = await consumer.getone()
-        finally:
-            await consumer.stop()
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise KafkaUnavailable(f"{tp}: no record from {offset} on: {error!r}") from error
+    finally:
+        await consumer.stop()
     return int(record.offset)
 
 
