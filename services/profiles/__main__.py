@@ -56,7 +56,7 @@ async def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     health = Health()
-    await health.not_ready()
+    health.not_ready()
     server, port = await serve_health(health, host=settings.health_host, port=settings.health_port)
     metrics_port = serve_metrics(settings.metrics_host, settings.metrics_port)
     _log.info("started", health_port=port, metrics_port=metrics_port)
@@ -65,7 +65,7 @@ async def run(settings: Settings) -> int:
     ended = asyncio.create_task(ending.wait())
     try:
         await asyncio.wait([work, ended], return_when=asyncio.FIRST_COMPLETED)
-        await readiness.end()
+        readiness.end()
         await work
     except BadSetting:
         raise
@@ -106,13 +106,13 @@ async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event)
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]  # its type asks for a `signal: object` beside
     async def assigned(_: Any, held: Any, **__: Any) -> None:
         _log.info("partitions_assigned", partitions=sorted(tp.partition for tp in held))
-        await readiness.has("partitions")
+        readiness.has("partitions")
 
     @app.on_partitions_revoked.connect  # type: ignore[arg-type]  # as above
     async def revoked(_: Any, taken: Any, **__: Any) -> None:
         _log.info("partitions_revoked", partitions=sorted(tp.partition for tp in taken))
         worker.forget(taken)
-        await readiness.lacks("partitions")
+        readiness.lacks("partitions")
 
     try:
         await _serve(app, worker, readiness, RedisConnection(settings.redis_url), ending)
@@ -218,9 +218,9 @@ async def _watch_redis(probe: RedisConnection, readiness: Readiness) -> None:
     while True:
         try:
             await probe.ask([("PING",)], within=PROBE_SECONDS)
-            await readiness.has("redis")
+            readiness.has("redis")
         except Unavailable:
-            await readiness.lacks("redis")
+            readiness.lacks("redis")
         await asyncio.sleep(PROBE_SECONDS)
 
 

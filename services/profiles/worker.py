@@ -43,28 +43,28 @@ class Readiness:
         self._health = health
         self._waiting_for = {"partitions", "redis"}
 
-    async def has(self, what: str) -> None:
+    def has(self, what: str) -> None:
         """``what`` is there now."""
         self._waiting_for.discard(what)
-        await self._tell()
+        self._tell()
 
-    async def lacks(self, what: str) -> None:
+    def lacks(self, what: str) -> None:
         """``what`` is not there now."""
         self._waiting_for.add(what)
-        await self._tell()
+        self._tell()
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """From now on it is not ready, whatever is there."""
         self._waiting_for.add("end")
-        await self._health.not_ready()
+        self._health.not_ready()
 
-    async def _tell(self) -> None:
+    def _tell(self) -> None:
         if self._waiting_for and self._health.is_ready:
             _log.warning("not_ready", waiting_for=sorted(self._waiting_for))
-            await self._health.not_ready()
+            self._health.not_ready()
         elif not self._waiting_for and not self._health.is_ready:
             _log.info("ready")
-            await self._health.ready()
+            self._health.ready()
 
 
 async def insist(

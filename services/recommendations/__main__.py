@@ -108,7 +108,7 @@ class Server:
         self._loaded = True
         gc.collect()
         gc.freeze()  # the catalogue stays: let no later collection walk over it
-        await self._health.ready()
+        self._health.ready()
         _log.info("ready", products=self._catalogs.listed)
 
     async def run(self) -> None:
@@ -141,7 +141,7 @@ class Server:
 
     async def _drain(self, server: grpc.aio.Server) -> None:
         """Say NOT_SERVING, take calls a little longer, let those in progress end."""
-        await self._health.not_ready()
+        self._health.not_ready()
         await asyncio.sleep(self._settings.drain_ms / 1000)
         await server.stop(GRACE_SECONDS)
 

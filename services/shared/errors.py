@@ -9,9 +9,10 @@
     ├── AccessRefused               who calls is not known, or may not
     ├── BadSetting                  the process was told something it cannot work with
     ├── BundleRefused               a model bundle is damaged or of another schema
-    └── Unavailable                 an outside system does not answer; retriable
+    └── Unavailable                 what is needed does not answer now; retriable
         ├── RedisUnavailable, KafkaUnavailable
-        └── CatalogLoading
+        ├── CatalogLoading
+        └── TooManyCalls
 
 ``code`` is a constant that callers may compare; the message is for people and says what,
 where and what to do. ``services.shared.grpc_server`` maps a whole tree to statuses once.
@@ -118,3 +119,10 @@ class CatalogLoading(Unavailable):
     """The catalogue has not been read to its end yet."""
 
     code = "CATALOG_LOADING"
+
+
+class TooManyCalls(Unavailable):
+    """The server has as many calls in hand as it takes."""
+
+    code = "TOO_MANY_CALLS"
+    grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED

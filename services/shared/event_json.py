@@ -1,8 +1,9 @@
 """The canonical JSON of a ``ShopperEvent``, for the fast path of ``event_codec``.
 
 These types accept less than Protobuf's JSON mapping and never more: camelCase names, no
-unknown ones, no nulls, whole numbers as numbers. They state no limits, those are the
-proto's. A test holds the messages made here equal to those of ``json_format``.
+unknown ones, no nulls, whole numbers as numbers, no key twice (``event_codec`` sees to that).
+They state no limits, those are the proto's. A test holds the messages made here equal to
+those of ``json_format``.
 """
 
 from __future__ import annotations

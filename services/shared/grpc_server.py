@@ -10,7 +10,7 @@ done anything, half of what all of the following costs. The wrapper, for every c
 3. calls the method with the shop of the key, within a deadline;
 4. maps :mod:`services.shared.errors` to ``google.rpc.Status`` with ``ErrorInfo``,
    ``BadRequest`` and ``RetryInfo``; anything unexpected is INTERNAL, said in the log only;
-5. counts and times it, and logs one line if it failed.
+5. counts and times it, however it ended, and logs one line if it failed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
 import grpc
 import structlog
@@ -32,7 +32,7 @@ from grpc_status import rpc_status
 from prometheus_client import Counter, Histogram
 from protovalidate import Validator
 
-from services.shared.errors import AttuneError, BadInput, ScopeMissing
+from services.shared.errors import AttuneError, BadInput, ScopeMissing, TooManyCalls
 from services.shared.health import Health, listen
 from services.shared.identity import ApiKey, ApiKeys
 
@@ -46,13 +46,15 @@ RETRY_DELAY_MS: Final = 200
 """``RetryInfo`` of retriable errors."""
 
 CALLS_AT_ONCE: Final = 1_000
-"""Beyond these, calls are refused with RESOURCE_EXHAUSTED instead of queued."""
+"""Beyond these, calls are refused with RESOURCE_EXHAUSTED instead of queued. Health and
+reflection do not count: a server that is busy is still alive."""
 
 OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.so_reuseport", 0),  # else a second server on a taken port starts, and shares it
     ("grpc.max_receive_message_length", 1 << 20),
     ("grpc.max_send_message_length", 4 << 20),
     ("grpc.max_metadata_size", 16 << 10),
+    ("grpc.max_concurrent_streams", 1_000),  # of one connection
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -82,6 +84,23 @@ class Call(NamedTuple):
 Method = Callable[[Any, Call], Awaitable[Message]]
 
 
+class CallsInHand:
+    """How many calls a server is answering; a context manager around each."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._now = 0
+
+    def __enter__(self) -> None:
+        """Raises TooManyCalls."""
+        if self._now >= self._most:
+            raise TooManyCalls(f"{self._most} calls are in hand already; try again")
+        self._now += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._now -= 1
+
+
 class Service(NamedTuple):
     """One service of the contracts, and what answers its methods, by their names."""
 
@@ -92,32 +111,46 @@ class Service(NamedTuple):
 class _Wrapped:
     """One method behind identity, limits, error mapping and counting."""
 
-    def __init__(self, descriptor: MethodDescriptor, method: Method, keys: ApiKeys) -> None:
+    def __init__(
+        self, descriptor: MethodDescriptor, method: Method, keys: ApiKeys, in_hand: CallsInHand
+    ) -> None:
         options = descriptor.GetOptions()
         self._scope: str = options.Extensions[access_pb2.required_scope]
         self._name = f"{descriptor.containing_service.full_name}/{descriptor.name}"
         self._method = method
         self._keys = keys
+        self._in_hand = in_hand
         self._validator = Validator()
         self._seconds = CALL_SECONDS.labels(self._name)
-        self._answered = CALLS.labels(self._name, grpc.StatusCode.OK.name)
 
     async def __call__(
         self, request: Message, context: grpc.aio.ServicerContext[Any, Any]
     ) -> Message:
         started = time.perf_counter()
-        key_id = ""
+        code, key_id = grpc.StatusCode.CANCELLED, ""  # unless it comes to an end of its own
         try:
-            key = self._keys.verify(_authorization(context))
-            key_id = key.key_id
-            self._authorize(key)
-            self._check(request)
-            answer = await self._within_deadline(request, key.shop_id, context)
+            with self._in_hand:
+                key = self._keys.verify(_authorization(context))
+                key_id = key.key_id
+                self._authorize(key)
+                self._check(request)
+                answer = await self._within_deadline(request, key.shop_id, context)
+            code = grpc.StatusCode.OK
+            return answer
         except Exception as error:
-            await self._fail(error, context, key_id)
-        self._answered.inc()
-        self._seconds.observe(time.perf_counter() - started)
-        return answer
+            status, code = status_of(error)
+            self._log(error, code, key_id)
+            await context.abort_with_status(rpc_status.to_status(status))  # type: ignore[attr-defined]  # the stubs lack it
+            raise AssertionError("abort_with_status raises") from error
+        finally:
+            self._count(code, context.time_remaining(), time.perf_counter() - started)
+
+    def _count(self, code: grpc.StatusCode, left: float | None, seconds: float) -> None:
+        """Count and time a call, however it ended; gRPC cancels it at its caller's deadline."""
+        if code is grpc.StatusCode.CANCELLED and left is not None and left <= 0:
+            code = grpc.StatusCode.DEADLINE_EXCEEDED
+        CALLS.labels(self._name, code.name).inc()
+        self._seconds.observe(seconds)
 
     def _authorize(self, key: ApiKey) -> None:
         if not self._scope or not key.may(self._scope):
@@ -138,11 +171,7 @@ class _Wrapped:
         async with asyncio.timeout(DEFAULT_DEADLINE):
             return await self._method(request, Call(shop_id, DEFAULT_DEADLINE))
 
-    async def _fail(
-        self, error: Exception, context: grpc.aio.ServicerContext[Any, Any], key_id: str
-    ) -> NoReturn:
-        status, code = status_of(error)
-        CALLS.labels(self._name, code.name).inc()
+    def _log(self, error: Exception, code: grpc.StatusCode, key_id: str) -> None:
         expected = isinstance(error, AttuneError | TimeoutError)
         _log.warning(
             "call_failed",
@@ -153,8 +182,6 @@ class _Wrapped:
             message=str(error) if expected else "",
             exc_info=None if expected else error,
         )
-        await context.abort_with_status(rpc_status.to_status(status))  # type: ignore[attr-defined]  # the stubs lack it
-        raise AssertionError("abort_with_status raises")
 
 
 def status_of(error: Exception) -> tuple[status_pb2.Status, grpc.StatusCode]:
@@ -196,11 +223,13 @@ def _path(field: Any) -> str:
     return ".".join(parts)
 
 
-def _handler(service: Service, keys: ApiKeys) -> grpc.GenericRpcHandler[Any, Any]:
+def _handler(
+    service: Service, keys: ApiKeys, in_hand: CallsInHand
+) -> grpc.GenericRpcHandler[Any, Any]:
     """Handlers for all methods of a service. Raises KeyError if one is not answered."""
     handlers = {
         method.name: grpc.unary_unary_rpc_method_handler(
-            _Wrapped(method, service.methods[method.name], keys).__call__,
+            _Wrapped(method, service.methods[method.name], keys, in_hand).__call__,
             request_deserializer=message_factory.GetMessageClass(method.input_type).FromString,
             response_serializer=message_factory.GetMessageClass(
                 method.output_type
@@ -219,8 +248,9 @@ async def start_server(
     Returns the server and its port (a free one for ``port`` 0). Raises BadSetting if the
     port is taken. To end: ``await server.stop(grace)``, which lets calls finish.
     """
-    server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=CALLS_AT_ONCE)
-    server.add_generic_rpc_handlers(tuple(_handler(service, keys) for service in services))
+    server = grpc.aio.server(options=OPTIONS)
+    in_hand = CallsInHand(CALLS_AT_ONCE)
+    server.add_generic_rpc_handlers(tuple(_handler(service, keys, in_hand) for service in services))
     health.add_to(server)
     names = (*(service.descriptor.full_name for service in services), "grpc.health.v1.Health")
     reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)

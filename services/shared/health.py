@@ -4,29 +4,75 @@ The empty name ``""`` is the whole process; it is NOT_SERVING until :meth:`Healt
 again from :meth:`Health.not_ready` on, so an orchestrator sends work to ready processes only.
 The name ``"live"`` is SERVING as long as the process answers at all, ready or not: what to ask
 before starting a process anew, as an outage of Kafka or Redis is not helped by that.
+
+The library's own servicer calls a process ready from its first moment, takes any number of
+watchers, and lets one that does not read hold up every change; hence ours.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1._async import HealthServicer
 
 from services.shared.errors import BadSetting
 
 LIVE: Final = "live"
 
+WATCHERS: Final = 64
+"""Streams of ``Watch`` at once. They never end by themselves and need no key."""
+
 _STATUS: Final = health_pb2.HealthCheckResponse.ServingStatus
 
 
-class _Servicer(HealthServicer):  # type: ignore[misc]  # the library is not typed
-    """The library's own calls a process ready from its first moment; here nobody has said so."""
+class _Servicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the library is not typed
+    """Answers the health protocol from a dict of states."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._server_status = {"": _STATUS.NOT_SERVING, LIVE: _STATUS.SERVING}
+        self._states = {"": _STATUS.NOT_SERVING, LIVE: _STATUS.SERVING}
+        self._changed = asyncio.Event()
+        self._watchers = 0
+
+    def set(self, name: str, status: int) -> None:
+        """Change a state, and tell those who watch."""
+        self._states[name] = status
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def Check(  # noqa: N802 - the protocol's name
+        self, request: Any, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> Any:
+        """The state now; NOT_FOUND for a name that is not known."""
+        status = self._states.get(request.service)
+        if status is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"no service {request.service!r} here")
+        return health_pb2.HealthCheckResponse(status=status)
+
+    async def Watch(  # noqa: N802 - the protocol's name
+        self, request: Any, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> None:
+        """The state now and after each change; RESOURCE_EXHAUSTED beyond :data:`WATCHERS`."""
+        if self._watchers >= WATCHERS:
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{WATCHERS} watch already; ask Check instead"
+            )
+        self._watchers += 1
+        try:
+            await self._tell(request.service, context)
+        finally:
+            self._watchers -= 1
+
+    async def _tell(self, name: str, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        told = None
+        while True:
+            changed = self._changed  # before the look: what changes during the write counts
+            status = self._states.get(name, _STATUS.SERVICE_UNKNOWN)
+            if status != told:
+                await context.write(health_pb2.HealthCheckResponse(status=status))
+                told = status
+            await changed.wait()
 
 
 class Health:
@@ -45,17 +91,17 @@ class Health:
         """Whether the process was last said to be ready."""
         return self._ready
 
-    async def ready(self) -> None:
+    def ready(self) -> None:
         """From now on the process takes work."""
-        await self._set(ready=True)
+        self._set(ready=True)
 
-    async def not_ready(self) -> None:
+    def not_ready(self) -> None:
         """From now on it does not: still starting, cut off, or shutting down."""
-        await self._set(ready=False)
+        self._set(ready=False)
 
-    async def _set(self, *, ready: bool) -> None:
+    def _set(self, *, ready: bool) -> None:
         self._ready = ready
-        await self._servicer.set("", _STATUS.SERVING if ready else _STATUS.NOT_SERVING)
+        self._servicer.set("", _STATUS.SERVING if ready else _STATUS.NOT_SERVING)
 
 
 async def serve_health(health: Health, *, host: str, port: int) -> tuple[grpc.aio.Server, int]:

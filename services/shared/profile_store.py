@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol, cast
+from typing import Final, Protocol, TypeVar, cast
 
 from services.shared import profile_codec
 from services.shared.profile import EMPTY, Profile
 from services.shared.redis_connection import Command, Redis
 from services.shared.subject import profile_redis_key
+
+AT_ONCE: Final = 256
+"""Profiles in one round trip. A full one has up to a megabyte, and a round trip a deadline."""
 
 COMPARE_AND_SET: Final = """
 if redis.call('GETRANGE', KEYS[1], 1, 8) ~= ARGV[1] then return 0 end
@@ -25,6 +28,8 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """
 """KEYS: the profile. ARGV: the revision it must have ('' for none), value, milliseconds."""
+
+T = TypeVar("T")
 
 _SHA: Final = hashlib.sha1(COMPARE_AND_SET.encode(), usedforsecurity=False).hexdigest()
 
@@ -45,15 +50,16 @@ class ProfileStore(Protocol):
     async def read(self, subjects: Sequence[tuple[str, str]]) -> list[tuple[Profile, int]]:
         """The profile and its revision for each (shop_id, subject); missing: (EMPTY, 0).
 
-        One round trip. Raises RedisUnavailable, and LayoutUnknown for a profile that a
-        newer release has written.
+        One round trip for each :data:`AT_ONCE`. Raises RedisUnavailable, and LayoutUnknown
+        for a profile that a newer release has written.
         """
         ...
 
     async def write(self, writes: Sequence[ProfileWrite], *, retention: timedelta) -> list[bool]:
         """Keep each profile for ``retention``; False where someone else wrote first.
 
-        One round trip. Raises RedisUnavailable; then some may have been written.
+        One round trip for each :data:`AT_ONCE`. Raises RedisUnavailable; then some may have
+        been written.
         """
         ...
 
@@ -97,22 +103,28 @@ class RedisProfileStore:
 
     async def read(self, subjects: Sequence[tuple[str, str]]) -> list[tuple[Profile, int]]:
         """See :class:`ProfileStore`."""
-        if not subjects:
-            return []
-        commands: list[Command] = [("GET", profile_redis_key(*subject)) for subject in subjects]
-        values = cast("list[bytes | None]", await self._redis.ask(commands))
-        return [(EMPTY, 0) if value is None else profile_codec.decode(value) for value in values]
+        found: list[tuple[Profile, int]] = []
+        for some in _slices(subjects):
+            commands: list[Command] = [("GET", profile_redis_key(*subject)) for subject in some]
+            values = cast("list[bytes | None]", await self._redis.ask(commands))
+            found += [(EMPTY, 0) if each is None else profile_codec.decode(each) for each in values]
+        return found
 
     async def write(self, writes: Sequence[ProfileWrite], *, retention: timedelta) -> list[bool]:
         """See :class:`ProfileStore`."""
-        if not writes:
-            return []
         keep = retention // timedelta(milliseconds=1)
-        # Loading the script along costs microseconds and needs no second round trip after
-        # Redis was restarted and has forgotten it.
-        commands: list[Command] = [("SCRIPT", "LOAD", COMPARE_AND_SET)]
-        commands.extend(_compare_and_set(write, keep) for write in writes)
-        return [reply == 1 for reply in (await self._redis.ask(commands))[1:]]
+        done: list[bool] = []
+        for some in _slices(writes):
+            # Loading the script along costs microseconds and needs no second round trip after
+            # Redis was restarted and has forgotten it.
+            commands: list[Command] = [("SCRIPT", "LOAD", COMPARE_AND_SET)]
+            commands.extend(_compare_and_set(write, keep) for write in some)
+            done += [reply == 1 for reply in (await self._redis.ask(commands))[1:]]
+        return done
+
+
+def _slices(many: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (many[start : start + AT_ONCE] for start in range(0, len(many), AT_ONCE))
 
 
 def _compare_and_set(write: ProfileWrite, keep_milliseconds: int) -> Command:

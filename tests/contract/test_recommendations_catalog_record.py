@@ -155,6 +155,16 @@ def test_single_changes_are_judged_alike() -> None:
                 assert verdict(read, value) == oracle(value), value
 
 
+@pytest.mark.parametrize(("read", "start"), [(decode_product, PRODUCT), (decode_offer, OFFER)])
+def test_a_record_too_large_is_refused_unread(read: Any, start: dict[str, Any]) -> None:
+    """Also where the fast way could read it: space counts."""
+    value = json.dumps(start).encode()
+    read("demo", "p1", value + b" " * (VALUE_LIMIT - len(value)))
+    with pytest.raises(RecordRefused) as caught:
+        read("demo", "p1", value + b" " * (VALUE_LIMIT - len(value) + 1))
+    assert caught.value.code == "RECORD_TOO_LARGE"
+
+
 def test_binary_records_are_read_as_well() -> None:
     """Binary Protobuf says the same as JSON, and is checked by the same limits."""
     product = json_format.Parse(json.dumps(PRODUCT), catalog_pb2.Product())

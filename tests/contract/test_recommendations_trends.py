@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from services.recommendations.adapters.trends import FRESH_HOURS, Trends
+from services.recommendations.adapters.trends import FRESH_HOURS, PRODUCTS_KEPT, Trends
 from services.recommendations.domain.trending import HALF_LIFE, HOURS
 from services.shared.errors import RedisUnavailable
 from services.shared.redis_connection import Command, Redis, RedisConnection, Reply
 from services.shared.subject import trend_partitions_redis_key, trend_redis_key
+from tests.waiting import eventually_async
 
 NOW_HOUR = 500_000
 
@@ -84,6 +86,54 @@ async def test_only_the_newest_hours_are_read_every_time() -> None:
     await trends.read("s", whole=False)
     assert redis.asked == 1 + 2 * FRESH_HOURS
     assert [product for product, _ in trends.of("s")] == ["mug", "cup"]
+
+
+async def test_an_hour_that_ends_becomes_an_older_one() -> None:
+    """Its counts are neither lost nor counted twice when the clock goes on."""
+    redis, now = FakeRedis(), [NOW_HOUR]
+    trends = Trends(redis, shops=lambda: ("s",), clock=lambda: now[0] * 3600.0)
+    redis.count(0, 0, mug=4)
+    for hours in range(4):
+        now[0] = NOW_HOUR + hours
+        for _ in range(2):
+            await trends.read("s", whole=False)
+        ((product, score),) = trends.of("s")
+        assert product == "mug"
+        assert score == pytest.approx(4 * 0.5 ** (hours / HALF_LIFE))
+
+
+async def test_products_of_older_hours_are_bounded() -> None:
+    """A shop that names a new product each time fills neither this server's memory nor its list."""
+    redis = FakeRedis()
+    for hours_ago in range(FRESH_HOURS, FRESH_HOURS + 4):
+        redis.count(0, hours_ago, **{f"p{hours_ago}-{n}": 1 for n in range(2_000)})
+    redis.count(0, 9, mug=50)
+    trends = trends_of(redis)
+    await trends.read("s", whole=True)
+    assert len(trends._older["s"].scores) == PRODUCTS_KEPT
+    assert trends.of("s")[0][0] == "mug"
+
+
+async def test_a_shop_that_cannot_be_read_does_not_keep_others_waiting() -> None:
+    """One broken count is one shop's trouble."""
+
+    class Half(FakeRedis):
+        async def ask(self, commands: Sequence[Command], *, within: float = 5.0) -> list[Reply]:
+            if any("bad" in str(command[1]) for command in commands):
+                return [[b"x"]] * len(commands)
+            return await super().ask(commands, within=within)
+
+    redis = Half()
+    redis.count(0, 0, mug=2)
+    trends = Trends(redis, shops=lambda: ("bad", "s"), clock=lambda: NOW_HOUR * 3600.0)
+    running = asyncio.create_task(trends.run())
+
+    async def read() -> bool:
+        return bool(trends.of("s"))
+
+    await eventually_async(read, within=5)
+    assert not running.done()
+    running.cancel()
 
 
 async def test_the_last_known_stays_while_redis_is_away() -> None:

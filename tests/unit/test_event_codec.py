@@ -85,6 +85,34 @@ def test_mutated_json_gets_the_verdict_of_json_format(one: Event, data: st.DataO
             raise
 
 
+@pytest.mark.parametrize(
+    "twice",
+    [
+        ('"eventId": "e1"', '"eventId": "e2", "eventId": "e1"'),
+        ('"productId": "mug"', '"productId": "cup", "productId": "mug"'),
+        ('"productId": "mug"', '"productId" : "cup", "productId": "mug"'),
+        ('"eventId": "e1"', '"eventId": "e2", "event\\u0049d": "e1"'),
+        ('"userId": "ana"', '"userId": "bo", "userId": "ana", "sessionId": "\\u0022:"'),
+        ('"view"', '"view": {"productId": "cup"}, "view"'),
+    ],
+)
+def test_a_name_that_stands_twice(twice: tuple[str, str]) -> None:
+    """Which of the two is meant nobody knows: refused, as by Protobuf's own parser."""
+    text = json.dumps(view(1))
+    assert twice[0] in text
+    text = text.replace(*twice)
+    with pytest.raises(json_format.ParseError):
+        json_format.Parse(text, ShopperEvent())
+    assert refusal(text.encode())[0] == "EVENT_NOT_JSON"
+
+
+@pytest.mark.parametrize("query", ['a":b', "a\\b", "“:”", 'x" : y', ":"])
+def test_texts_that_look_like_keys(query: str) -> None:
+    """A shopper may type what looks like JSON."""
+    one = event(1, search={"query": query, "filters": {'k":': '":'}})
+    assert decode(one) == json_format.Parse(json.dumps(one), ShopperEvent())
+
+
 def test_protobuf_and_json_say_the_same() -> None:
     """The same event in both forms is the same message; proto names work in JSON too."""
     one = event(1, purchase={"orderId": "o", "lines": [LINE]})

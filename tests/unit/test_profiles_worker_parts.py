@@ -154,7 +154,7 @@ def batches() -> Batches:
     )
 
 
-async def test_readiness_needs_partitions_and_redis() -> None:
+def test_readiness_needs_partitions_and_redis() -> None:
     """Both must be there, in whatever order they come, and neither may go."""
     health = Health()
     readiness = Readiness(health)
@@ -167,19 +167,19 @@ async def test_readiness_needs_partitions_and_redis() -> None:
         (readiness.has, "partitions"),
         (readiness.lacks, "redis"),
     ):
-        await change(what)
+        change(what)
         told.append(health.is_ready)
     assert told == [False, True, False, False, True, False]
 
 
-async def test_once_ending_a_worker_is_not_ready_again() -> None:
+def test_once_ending_a_worker_is_not_ready_again() -> None:
     """Redis that answers while the last batch is finished brings no new work."""
     health = Health()
     readiness = Readiness(health)
-    await readiness.has("partitions")
-    await readiness.has("redis")
-    await readiness.end()
-    await readiness.has("redis")
+    readiness.has("partitions")
+    readiness.has("redis")
+    readiness.end()
+    readiness.has("redis")
     assert not health.is_ready
 
 

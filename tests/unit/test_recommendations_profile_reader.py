@@ -129,6 +129,18 @@ async def test_a_late_answer_is_given_up_in_time() -> None:
         await asyncio.wait_for(reader(store).read("s", "a", "", seconds_left=0.02), 5)
 
 
+async def test_a_caller_in_a_hurry_does_not_speak_for_others() -> None:
+    """Calls whose own deadline was too short say nothing about Redis: it is asked again."""
+    store = Watched()
+    reading = reader(store, deadline=1.0)
+    store.hangs = True
+    for left in (0.002, 0.001, 0.0, -1.0) * 2:
+        with pytest.raises(RedisUnavailable):
+            await reading.read("s", "ana", "", seconds_left=left)
+    store.hangs = False
+    assert await seen(reading, "bo", "") == set()
+
+
 async def test_a_redis_that_is_away_is_left_alone_and_tried_again() -> None:
     """After a few failures calls fail at once; after the pause one tries, and all go on."""
     store, clock = Watched(), Clock()

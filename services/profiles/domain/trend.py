@@ -3,8 +3,10 @@
 Three things keep them right. A *fence* for each shop and partition, the offset up to which
 events are counted, holds a batch that comes again to nothing. A subject counts once for each
 product and hour, judged by the profile before the batch, so an event that a producer sent
-twice, or ten views of one page, are one. And only events count that reached the broker
-within a week, as no one asks for older hours.
+twice, or ten views of one page, are one, as long as the profile still knows the first: of
+more than a hundred views within the hours in question the oldest are forgotten, and one of
+them sent again counts again; of an order's lines the hundred that a profile keeps count. And
+only events count that reached the broker within a week, as no one asks for older hours.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ the two equal on thousands of mutated records.
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Annotated, Final, Literal, TypeVar
 
@@ -21,6 +20,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.recommendations.domain.catalog import Listing, Price, Terms
 from services.shared.errors import BadInput
+from services.shared.json_keys import each_key_once
 
 VALUE_LIMIT: Final = 1_048_576
 """Bytes; a larger record is refused unread."""
@@ -42,10 +42,6 @@ _Attributes = Annotated[
     ],
     Meta(max_length=64),
 ]
-
-# A key with space before its colon, or a key that stands twice: msgspec would take the
-# last, Protobuf refuses. Counting `":` finds the second, if there are none of the first.
-_SPACED_KEY: Final = re.compile(rb'"[ \t\r\n]+:')
 
 M = TypeVar("M", catalog_pb2.Product, catalog_pb2.Offer)
 
@@ -103,6 +99,7 @@ def decode_product(
     shop_id: str, product_id: str, value: bytes, content_type: str = JSON
 ) -> Listing:
     """What a ``catalog`` record says of the product its key names. Raises RecordRefused."""
+    _check_size(value)
     if content_type == JSON:
         fast = _fast_product(value)
         if fast and (fast.shop_id, fast.product_id) == (shop_id, product_id):
@@ -119,6 +116,7 @@ def decode_product(
 
 def decode_offer(shop_id: str, product_id: str, value: bytes, content_type: str = JSON) -> Terms:
     """What an ``offers`` record says of the product its key names. Raises RecordRefused."""
+    _check_size(value)
     if content_type == JSON:
         fast = _fast_offer(value)
         if fast and (fast.shop_id, fast.product_id) == (shop_id, product_id):
@@ -130,6 +128,11 @@ def decode_offer(shop_id: str, product_id: str, value: bytes, content_type: str 
     in_stock = not offer.HasField("stock") or offer.stock > 0
     active = offer.status == catalog_pb2.OFFER_STATUS_ACTIVE
     return Terms(price if offer.HasField("price") else None, available=active and in_stock)
+
+
+def _check_size(value: bytes) -> None:
+    if len(value) > VALUE_LIMIT:
+        raise RecordRefused("RECORD_TOO_LARGE", f"{len(value)} bytes, at most {VALUE_LIMIT}")
 
 
 def _price(money: _MoneyJson | UnsetType) -> Price | None:
@@ -146,7 +149,7 @@ def _fast_product(value: bytes) -> _ProductJson | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
         return None
     keys = _keys(product) + (len(product.attributes) if product.attributes else 0)
-    return product if _each_key_once(value, keys) else None
+    return product if each_key_once(value, keys) else None
 
 
 def _fast_offer(value: bytes) -> _OfferJson | None:
@@ -155,7 +158,7 @@ def _fast_offer(value: bytes) -> _OfferJson | None:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     keys = _keys(offer) + (0 if isinstance(offer.price, UnsetType) else _keys(offer.price))
-    return offer if _each_key_once(value, keys) else None
+    return offer if each_key_once(value, keys) else None
 
 
 def _keys(record: Struct) -> int:
@@ -163,14 +166,8 @@ def _keys(record: Struct) -> int:
     return sum(getattr(record, name) is not UNSET for name in fields)
 
 
-def _each_key_once(value: bytes, keys: int) -> bool:
-    return value.count(b'":') == keys and not _SPACED_KEY.search(value)
-
-
 def _checked(message: M, shop_id: str, product_id: str, value: bytes, content_type: str) -> M:
     """Read and check by Protobuf's own rules. Raises RecordRefused."""
-    if len(value) > VALUE_LIMIT:
-        raise RecordRefused("RECORD_TOO_LARGE", f"{len(value)} bytes, at most {VALUE_LIMIT}")
     _parse(message, value, content_type)
     for violation in _violations(message):
         path = violation.proto.field

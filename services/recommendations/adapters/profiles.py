@@ -34,9 +34,15 @@ READ_SECONDS = Histogram(
     "How long reading a profile took, also in vain.",
     buckets=(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
 )
-READ_FAILURES = Counter("profile_read_failures_total", "Profiles that could not be read.")
+READ_FAILURES = Counter(
+    "profile_read_failures_total", "Profiles that could not be read, or were not even asked for."
+)
 
 _log = structlog.get_logger()
+
+
+class CircuitOpen(RedisUnavailable):
+    """Redis was not even asked."""
 
 
 class Circuit:
@@ -49,12 +55,12 @@ class Circuit:
         self._open_until = 0.0
 
     def check(self) -> None:
-        """Raise RedisUnavailable while Redis is left alone; let one call through after that."""
+        """Raise CircuitOpen while Redis is left alone; let one call through after that."""
         if self._failures < FAILURES:
             return
         now = self._clock()
         if now < self._open_until:
-            raise RedisUnavailable("Redis did not answer a moment ago")
+            raise CircuitOpen("Redis did not answer a moment ago")
         self._open_until = now + PAUSE_SECONDS
 
     def failed(self) -> None:
@@ -87,13 +93,19 @@ class ProfileReader:
         Takes at most the deadline, and at most half of the caller's, as the answer needs
         the rest. Raises RedisUnavailable.
         """
-        self._circuit.check()
         started = self._clock()
+        within = min(self._deadline, seconds_left / 2)
         try:
-            async with asyncio.timeout(min(self._deadline, seconds_left / 2)):
+            self._circuit.check()
+            async with asyncio.timeout(within):
                 profile = await self._merged(shop_id, user_id, visitor_id)
+        except CircuitOpen:
+            READ_FAILURES.inc()
+            raise
         except (RedisUnavailable, TimeoutError) as error:
-            self._circuit.failed()
+            # A caller in a hurry says nothing about Redis, and must not speak for the others.
+            if isinstance(error, RedisUnavailable) or within == self._deadline:
+                self._circuit.failed()
             READ_FAILURES.inc()
             raise RedisUnavailable(str(error) or "Redis did not answer in time") from error
         except Exception as error:  # of a newer release, of another kind: one shopper's trouble

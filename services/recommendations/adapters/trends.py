@@ -1,20 +1,20 @@
 """Redis' trend counts, read now and then into memory.
 
-Answers never wait for this: they take the last list there is, also while Redis is away.
-The newest hours are read every few seconds; older ones, which only late events change,
-every few minutes.
+Answers never wait for this: they take the last list there is, also while Redis is away. The
+newest hours are read every few seconds. What older hours came to, which only late events
+change, is one number for each product, read anew every few minutes and when an hour ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, cast
 
 import structlog
 from prometheus_client import Counter
 
-from services.recommendations.domain.trending import HOURS, add_hour, leaders
+from services.recommendations.domain.trending import HOURS, add_hour, best, leaders
 from services.shared.errors import AttuneError
 from services.shared.redis_connection import Command, Redis
 from services.shared.subject import trend_partitions_redis_key, trend_redis_key
@@ -28,17 +28,27 @@ FRESH_HOURS: Final = 2
 WHOLE_EVERY: Final = 60
 """Each so many readings, all hours are read: about every three minutes."""
 
-KEYS_AT_ONCE: Final = 32
+KEYS_AT_ONCE: Final = 8
 """Hashes in one round trip, so that neither side is held up for long."""
+
+PRODUCTS_KEPT: Final = 5_000
+"""Of older hours, for each shop: ten times the trending list. It bounds memory, also where a
+shop's events name products that do not exist."""
 
 DEADLINE_SECONDS: Final = 5.0
 
-FAILURES = Counter("trend_read_failures_total", "Readings of trends that Redis did not answer.")
+FAILURES = Counter("trend_read_failures_total", "Readings of a shop's trends that failed.")
 
 _log = structlog.get_logger()
 
 Leaders = tuple[tuple[str, float], ...]
-Buckets = dict[tuple[int, int], dict[str, int]]
+
+
+class Older(NamedTuple):
+    """What the hours before ``since`` came to, as worth at that hour."""
+
+    since: int
+    scores: Mapping[str, float]
 
 
 class Trends:
@@ -51,7 +61,7 @@ class Trends:
         self._redis = redis
         self._shops = shops
         self._clock = clock
-        self._buckets: dict[str, Buckets] = {}
+        self._older: dict[str, Older] = {}
         self._leaders: dict[str, Leaders] = {}
 
     def of(self, shop_id: str) -> Leaders:
@@ -59,52 +69,64 @@ class Trends:
         return self._leaders.get(shop_id, ())
 
     async def run(self) -> None:
-        """Keep reading until cancelled."""
+        """Keep reading until cancelled; one shop's trouble is not another's."""
         readings = 0
         while True:
-            whole = readings % WHOLE_EVERY == 0
-            try:
-                for shop_id in self._shops():
-                    await self.read(shop_id, whole=whole or shop_id not in self._buckets)
-                readings += 1
-            except Exception as error:  # trends are an ornament: none may end the server
-                FAILURES.inc()
-                code = error.code if isinstance(error, AttuneError) else "UNEXPECTED"
-                _log.warning("trends_not_read", code=code, message=str(error))
+            for shop_id in self._shops():
+                await self._try(shop_id, whole=readings % WHOLE_EVERY == 0)
+            readings += 1
             await asyncio.sleep(EVERY_SECONDS)
+
+    async def _try(self, shop_id: str, *, whole: bool) -> None:
+        try:
+            await self.read(shop_id, whole=whole)
+        except Exception as error:  # trends are an ornament: none may end the server
+            FAILURES.inc()
+            code = error.code if isinstance(error, AttuneError) else "UNEXPECTED"
+            _log.warning("trends_not_read", shop_id=shop_id, code=code, message=str(error))
 
     async def read(self, shop_id: str, *, whole: bool) -> None:
         """Read one shop's newest hours, or all. Raises RedisUnavailable; then nothing changes."""
         now = int(self._clock() // 3600)
-        hours = range(now - (HOURS if whole else FRESH_HOURS) + 1, now + 1)
+        since = now - FRESH_HOURS + 1
         partitions = await self._partitions(shop_id)
-        wanted = [(partition, hour) for partition in partitions for hour in hours]
-        old = {} if whole else self._buckets.get(shop_id, {})
-        buckets = {key: counts for key, counts in old.items() if key[1] > now - HOURS}
+        older = self._older.get(shop_id)
+        if whole or older is None or older.since != since:
+            hours = range(now - HOURS + 1, since)
+            scores = await self._scores(shop_id, partitions, hours, {}, now=now)
+            older = Older(since, dict(best(scores, PRODUCTS_KEPT)))
+        fresh = range(since, now + 1)
+        scores = await self._scores(shop_id, partitions, fresh, older.scores, now=now)
+        self._older[shop_id] = older
+        self._leaders[shop_id] = leaders(scores)
+
+    async def _scores(
+        self,
+        shop_id: str,
+        partitions: Sequence[int],
+        hours: Iterable[int],
+        onto: Mapping[str, float],
+        *,
+        now: int,
+    ) -> dict[str, float]:
+        """``onto`` and the counts of these hours, each worth what its age leaves of it."""
+        scores = dict(onto)
+        wanted = [(hour, partition) for hour in hours for partition in partitions]
         for start in range(0, len(wanted), KEYS_AT_ONCE):
             part = wanted[start : start + KEYS_AT_ONCE]
-            buckets.update(zip(part, await self._hashes(shop_id, part), strict=True))
-        scores: dict[str, float] = {}
-        for (_, hour), counts in sorted(buckets.items()):
-            add_hour(scores, counts, age=now - hour)
-            await asyncio.sleep(0)  # a shop's busy hours must not hold up calls
-        self._buckets[shop_id] = {key: counts for key, counts in buckets.items() if counts}
-        self._leaders[shop_id] = leaders(scores)
+            commands: list[Command] = [
+                ("HGETALL", trend_redis_key(shop_id, partition, hour)) for hour, partition in part
+            ]
+            replies = await self._redis.ask(commands, within=DEADLINE_SECONDS)
+            for (hour, _), reply in zip(part, replies, strict=True):
+                add_hour(scores, _counts(reply), age=now - hour)
+                await asyncio.sleep(0)  # a shop's busy hour must not hold up calls
+        return scores
 
     async def _partitions(self, shop_id: str) -> list[int]:
         command: Command = ("SMEMBERS", trend_partitions_redis_key(shop_id))
         (found,) = await self._redis.ask([command], within=DEADLINE_SECONDS)
         return sorted(int(member) for member in cast("Sequence[bytes]", found))
-
-    async def _hashes(
-        self, shop_id: str, buckets: Sequence[tuple[int, int]]
-    ) -> list[dict[str, int]]:
-        commands: list[Command] = [
-            ("HGETALL", trend_redis_key(shop_id, partition, hour)) for partition, hour in buckets
-        ]
-        return [
-            _counts(reply) for reply in await self._redis.ask(commands, within=DEADLINE_SECONDS)
-        ]
 
 
 def _counts(reply: object) -> dict[str, int]:

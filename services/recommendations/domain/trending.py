@@ -35,4 +35,9 @@ def add_hour(scores: dict[str, float], counts: Mapping[str, int], *, age: int) -
 
 def leaders(scores: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
     """The :data:`LENGTH` products with the highest scores, ties by product id."""
-    return tuple(heapq.nsmallest(LENGTH, scores.items(), key=lambda each: (-each[1], each[0])))
+    return tuple(best(scores, LENGTH))
+
+
+def best(scores: Mapping[str, float], count: int) -> list[tuple[str, float]]:
+    """The ``count`` products with the highest scores, best first, ties by product id."""
+    return heapq.nsmallest(count, scores.items(), key=lambda each: (-each[1], each[0]))
