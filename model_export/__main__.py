@@ -14,7 +14,13 @@ from model_export.cli import BUNDLE, CHECKPOINT, DATA, parser
 from model_export.dataset import Prepared
 from model_export.errors import DataRefused
 from model_export.evaluate import Evaluation, evaluate
-from model_export.prepare import prepare_by_time, prepare_complete_journey, prepare_leave_one_out
+from model_export.prepare import (
+    HOLDOUT_DAYS,
+    VALIDATION_DAYS,
+    prepare_by_time,
+    prepare_complete_journey,
+    prepare_leave_one_out,
+)
 from model_export.settings import TrainSettings, train_settings
 from model_export.sources import Read, read_complete_journey, read_s3rec, read_table
 from model_export.table import table
@@ -67,6 +73,8 @@ def _evaluate(told: argparse.Namespace) -> None:
     folder = told.data if told.data is not None else DATA
     is_file = told.data is not None and (told.data.is_file() or told.format == "s3rec")
     raw = told.complete_journey or is_file
+    if not raw and (told.holdout_days or told.validation_days):
+        raise DataRefused(f"{folder} is split already; prepare it again for other days")
     data = _prepared(told, told.data) if raw else dataset.load(folder)
     named = told.bundle if told.bundle or is_file else BUNDLE
     bundle = None if told.no_bundle or named is None else load_bundle(named)
@@ -132,8 +140,8 @@ def _prepared(told: argparse.Namespace, path: Path | None) -> Prepared:
     )
     return prepare_by_time(
         read,
-        holdout_days=told.holdout_days,
-        validation_days=told.validation_days,
+        holdout_days=told.holdout_days or HOLDOUT_DAYS,
+        validation_days=told.validation_days or VALIDATION_DAYS,
         catalogue_size=told.catalogue_size,
     )
 

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import torch
 
+from model_export.dataset import Source
 from model_export.errors import DataRefused
 from model_export.settings import Architecture, TrainSettings
 from model_export.transformer import Transformer
@@ -25,7 +26,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     architecture: Architecture
     settings: TrainSettings
-    data_sha256: str
+    data: Source
+    """What it was trained on, and how that was split."""
     epoch: int
     """The best on the validation part, counted from 1."""
     validation_ndcg: float

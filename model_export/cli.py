@@ -119,14 +119,12 @@ def _source(step: argparse.ArgumentParser) -> None:
     step.add_argument(
         "--holdout-days",
         type=_positive,
-        default=HOLDOUT_DAYS,
-        help="the last days are held out to evaluate (default: %(default)s)",
+        help=f"the last days are held out to evaluate (default: {HOLDOUT_DAYS})",
     )
     step.add_argument(
         "--validation-days",
         type=_positive,
-        default=VALIDATION_DAYS,
-        help="the days before them decide when to stop training (default: %(default)s)",
+        help=f"the days before them decide when to stop training (default: {VALIDATION_DAYS})",
     )
     step.add_argument(
         "--catalogue-size",

@@ -53,15 +53,31 @@ def export(
     Raises DataRefused where the checkpoint is of other data or ``target`` holds something
     else, ParityBroken where the graph does not compute what the model does.
     """
-    if checkpoint.data_sha256 != data.source.sha256:
-        raise DataRefused(f"the checkpoint was trained on other data than {data.source.name}")
+    if checkpoint.data != data.source:
+        raise DataRefused(
+            f"the checkpoint was trained on other data than {data.source.name}, or on the same "
+            "split otherwise: its report would foretell what it was trained on"
+        )
     if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
         raise DataRefused(f"{target} is there and is no bundle; name an empty or new folder")
     folder = target.with_name(target.name + ".new")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    try:
+        evaluation = _make(model.eval(), checkpoint, data, folder, progress)
+        shutil.rmtree(target, ignore_errors=True)
+        folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # what failed half-way is no use to anybody
+    return evaluation
+
+
+def _make(
+    model: Transformer, checkpoint: Checkpoint, data: Prepared, folder: Path, progress: Progress
+) -> Evaluation:
+    """Fill ``folder`` and prove what is in it."""
     progress("graph")
-    _write_model(model.eval(), checkpoint, data, folder)
+    _write_model(model, checkpoint, data, folder)
     progress("parity and golden outputs")
     _write_golden(model, data, checkpoint, folder)
     (folder / "report.json").write_bytes(b"{}\n")
@@ -72,8 +88,6 @@ def export(
     (folder / "report.json").write_bytes(report_bytes(evaluation))
     seal(folder, data, checkpoint, evaluation)
     load_bundle(folder)
-    shutil.rmtree(target, ignore_errors=True)
-    folder.rename(target)
     return evaluation
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
@@ -11,17 +12,15 @@ class Bar:
     """A progress bar on standard error, and a line for each epoch; a context manager."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-
         self._bar = Progress(
             TextColumn("training"),
             BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %  loss {task.fields[loss]:.3f}"),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[loss]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
-        self._task = self._bar.add_task("training", total=1.0, loss=float("nan"))
+        self._task = self._bar.add_task("training", total=1.0, loss="")
 
     def __enter__(self) -> Bar:
         self._bar.start()
@@ -33,11 +32,13 @@ class Bar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is None:
+            self._bar.update(self._task, completed=1.0)
         self._bar.stop()
 
     def step(self, done: float, loss: float) -> None:
         """See :class:`model_export.train.Progress`."""
-        self._bar.update(self._task, completed=done, loss=loss)
+        self._bar.update(self._task, completed=done, loss=f"loss {loss:.3f}")
 
     def epoch(self, number: int, ndcg: float) -> None:
         """See :class:`model_export.train.Progress`."""

@@ -52,7 +52,8 @@ def code_revision() -> str:
 
 
 def _origin(data: Prepared, checkpoint: Checkpoint) -> dict[str, str | int | float]:
-    source, settings = data.source, checkpoint.settings
+    source = data.source
+    settings: dict[str, int | float] = msgspec.structs.asdict(checkpoint.settings)
     held_out = _time(source.held_out_from) if source.held_out_from else "each user's last"
     return {
         "data": source.name,
@@ -62,12 +63,8 @@ def _origin(data: Prepared, checkpoint: Checkpoint) -> dict[str, str | int | flo
         "last": _time(source.last_at),
         "split": source.split,
         "held_out_from": held_out,
-        "epoch": checkpoint.epoch,
-        "threads": settings.threads,
-        "learning_rate": settings.learning_rate,
-        "negatives": settings.negatives,
-        "layers": settings.layers,
-        "dropout": settings.dropout,
+        "best_epoch": checkpoint.epoch,
+        **{f"train.{name}": value for name, value in settings.items()},
     }
 
 

@@ -1,9 +1,10 @@
 """Training examples: windows of histories, and at each basket's end the basket that follows.
 
 The objective is the shifted sequence, shifted by baskets: from everything up to one
-moment, foretell what is bought at the next. (Lines of one order share a moment; foretelling
-one from the other would teach the order in which a till prints them.) Where every
-interaction has a moment of its own, this is the usual next-item objective.
+moment, foretell what is turned to at the next, whether seen, put into the cart or bought.
+(Lines of one order share a moment; foretelling one from the other would teach the order in
+which a till prints them.) Where every interaction has a moment of its own, this is the usual
+next-item objective.
 """
 
 from __future__ import annotations

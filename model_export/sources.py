@@ -28,6 +28,9 @@ EVENT_TYPES: Final = {
 }
 REQUIRED: Final = ("user_id", "item_id", "timestamp")
 TIME_UNITS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
+ISO_DATE: Final = r"^\d{4}-\d{2}-\d{2}"
+"""01/02/2026 is in January for some and in February for others."""
+
 STEP: Final = DAY
 """What S3-Rec files do not say: we put one day between a user's interactions."""
 
@@ -144,7 +147,7 @@ def _text(path: Path) -> str:
 
 
 def _microseconds(path: Path, column: pl.Series, time_unit: str) -> pl.Series:
-    if column.dtype.is_temporal():
+    if column.dtype in (pl.Date, pl.Datetime):
         return column.cast(pl.Datetime("us")).dt.epoch("us")
     if column.dtype.is_integer():
         return column.cast(pl.Int64) * TIME_UNITS[time_unit]
@@ -153,7 +156,9 @@ def _microseconds(path: Path, column: pl.Series, time_unit: str) -> pl.Series:
             f"{path}: timestamp is {column.dtype}; text, a date or an integer will do"
         )
     text = column.str.strip_suffix(" UTC")
-    parsed = text.str.to_datetime(strict=False, time_unit="us", time_zone="UTC")
+    parsed = text.set(~text.str.contains(ISO_DATE), None).str.to_datetime(
+        strict=False, time_unit="us", time_zone="UTC"
+    )
     bad = column.filter(parsed.is_null() & column.is_not_null() & (column != ""))
     if len(bad):
         raise DataRefused(

@@ -135,7 +135,7 @@ def train(
     checkpoint = Checkpoint(
         architecture=best.shape,
         settings=settings,
-        data_sha256=data.source.sha256,
+        data=data.source,
         epoch=best_epoch,
         validation_ndcg=round(best_ndcg, 6),
         product_ids=[data.ids.items[code] for code in known.tolist()],

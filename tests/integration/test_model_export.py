@@ -217,6 +217,42 @@ def test_export_replaces_a_bundle_and_nothing_else(made: Path, tmp_path: Path) -
         export(by_time(rounds()), *checkpoint.load(made / "checkpoint"), tmp_path / "new")
 
 
+def test_export_of_another_split_of_the_same_data(made: Path, tmp_path: Path) -> None:
+    """Days that the model was trained on must not be foretold in its report."""
+    source = f"prepare {made}/shop.csv --to {tmp_path}/data --holdout-days 6 --validation-days 2"
+    assert main(source.split()) == 0
+    to = f"--checkpoint {made}/checkpoint --to {tmp_path}/bundle"
+    assert main(f"export {tmp_path}/data {to}".split()) == 2
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_an_export_that_fails_leaves_nothing(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a bundle nor half of one; what was there before stays."""
+    shutil.copytree(made / "bundle", tmp_path / "bundle")
+    before = sums(tmp_path / "bundle")
+
+    def broken(*_: object) -> None:
+        raise ParityBroken("made up")
+
+    monkeypatch.setattr("model_export.export.check_parity", broken)
+    data = dataset.load(made / "data")
+    with pytest.raises(ParityBroken):
+        export(data, *checkpoint.load(made / "checkpoint"), tmp_path / "bundle")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    assert sums(tmp_path / "bundle") == before
+
+
+def test_the_manifest_says_how_to_make_the_model_again(made: Path) -> None:
+    """Every setting of the training is in it."""
+    origin = load_bundle(made / "bundle").manifest.created_from
+    for field in msgspec.structs.fields(QUICK):
+        assert f"train.{field.name}" in origin
+    assert origin["train.epochs"] == 12
+    assert origin["split"] == "by time"
+
+
 def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
     """A missing one says how to make it, a damaged one that it cannot be used."""
     with pytest.raises(DataRefused, match="make it with 'python -m model_export train'"):
@@ -292,6 +328,7 @@ def test_prepare_says_what_became_of_the_rows(tmp_path: Path) -> None:
         (("train", "nowhere"), "prepare"),
         (("export", "nowhere"), "prepare"),
         (("verify", "nowhere"), "BUNDLE_REFUSED: nowhere/manifest.json is missing"),
+        (("evaluate", "nowhere", "--holdout-days", "3"), "nowhere is split already"),
         (("train", "nowhere", "--heads", "3"), "BAD_SETTING: 3 heads cannot share 64 dimensions"),
         (("train", "nowhere", "--dropout", "2"), "BAD_SETTING: --dropout: Expected `float` < 1"),
         (("evaluate", "no.txt", "--format", "s3rec", "--no-bundle"), "no.txt cannot be read"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from datetime import time
 from pathlib import Path
 
 import polars as pl
@@ -84,6 +85,10 @@ def test_rows_without_an_id_or_a_time_are_left_out_and_counted(tmp_path: Path) -
         ("user_id,item_id,timestamp\n", "none of its 0 rows has a user"),
         ("user_id,item_id,timestamp\nana,mug,1.5\n", "timestamp is Float64"),
         ("user_id,item_id,timestamp\nana,mug,noon\n", "1 of 1 timestamps cannot be read"),
+        (
+            "user_id,item_id,timestamp\nana,mug,2026-02-01\nana,mug,01/02/2026\n",
+            "1 of 2 timestamps cannot be read, such as '01/02/2026'",
+        ),
         ("user_id,item_id,timestamp,event_type\nana,mug,1,stare\n", "such as 'stare'; known are"),
         ("", "cannot be read"),
     ],
@@ -95,6 +100,14 @@ def test_a_table_that_cannot_be_used(tmp_path: Path, text: str, says: str) -> No
         read_table(path, time_unit="s")
     assert str(caught.value).startswith(str(path))
     assert says in str(caught.value)
+
+
+def test_a_time_of_day_is_no_moment(tmp_path: Path) -> None:
+    """A column that lacks the day is refused, not guessed at."""
+    table = pl.DataFrame({"user_id": ["ana"], "item_id": ["mug"], "timestamp": [time(12)]})
+    table.write_parquet(tmp_path / "it.parquet")
+    with pytest.raises(DataRefused, match="timestamp is Time; text, a date or an integer"):
+        read_table(tmp_path / "it.parquet", time_unit="s")
 
 
 @pytest.mark.parametrize(("name", "says"), [("no.csv", "not a file"), ("it.xlsx", "must end in")])
