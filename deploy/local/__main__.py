@@ -14,6 +14,9 @@ from deploy.local.state import read_state, stop_recorded
 from deploy.local.supervised import StackFailed
 from deploy.local.topics import create_topics
 
+LEAST_LINES: Final = 10_000
+"""A demo of fewer order lines would not have a household for each of its stories."""
+
 INTERRUPTED: Final = 130
 """The exit status by convention of what was stopped by Ctrl-C."""
 
@@ -61,6 +64,12 @@ def _demo(told: argparse.Namespace) -> int:
     return 0 if is_done else INTERRUPTED
 
 
+def _lines(text: str) -> int:
+    if not text.isdecimal() or int(text) < LEAST_LINES:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from {LEAST_LINES:,} on")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.local",
@@ -81,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--once", action="store_true", help="stop everything at the end")
     demo.add_argument(
         "--lines",
-        type=int,
+        type=_lines,
         default=600_000,
         help="replay the newest orders, with about so many lines (default: %(default)s)",
     )

@@ -58,11 +58,11 @@ def _resolve(coordinate: str) -> list[Path]:
         timeout=600,
         check=False,
     )
-    lines = result.stdout.split()
+    lines = result.stdout.splitlines()
     if result.returncode != 0 or not lines:
         why = result.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise StackFailed(f"the jars of {coordinate} cannot be had: {why[0]}")
-    return sorted(path for path in Path(lines[-1]).iterdir() if path.is_dir())
+    return sorted(path for path in Path(lines[-1].strip()).iterdir() if path.is_dir())
 
 
 def _with_the_machines_certificates(environ: Mapping[str, str]) -> dict[str, str]:

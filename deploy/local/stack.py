@@ -15,12 +15,18 @@ from deploy.local.kafka import EmbeddedKafka
 from deploy.local.redis import EmbeddedRedis
 from deploy.local.services import ROOT, EmbeddedService, profiles_worker, recommendations_server
 from deploy.local.state import State, running, stop_recorded, write_state
-from deploy.local.supervised import HOST, PortTaken, port_for
+from deploy.local.supervised import HOST, PortTaken, StackFailed, port_for
 from deploy.local.topics import create_topics
 from services.shared.identity import add_key
 
 FOLDER: Final = ROOT / "build/stack"
 BUNDLE: Final = ROOT / "deploy/local/model"
+KEPT: Final = ("kafka", "redis", "profiles-worker.log", "recommendations-server.log")
+"""What a stack keeps in its folder from one start to the next."""
+
+MARK: Final = ".attune-stack"
+"""The file that says that a folder is a stack's."""
+
 SHOP: Final = "demo"
 SCOPES: Final = ("recommendations.read", "profiles.read")
 EVENT_AGE_LIMIT_SECONDS: Final = 366 * 24 * 3600
@@ -75,6 +81,8 @@ class Stack:
     def start(self, say: Callable[[str], None]) -> Addresses:
         """Return once both services are ready. Raises StackFailed, with all stopped again."""
         stop_recorded(self._folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / MARK).write_text("Made by python -m deploy.local, which may remove it.\n")
         try:
             return self._start(say)
         except BaseException:
@@ -168,12 +176,16 @@ class Stack:
 
 
 def forget_data(folder: Path) -> None:
-    """Stop a stack of ``folder`` that still runs, and remove what it has kept."""
+    """Stop a stack of ``folder`` that still runs, and remove what it has kept.
+
+    Raises StackFailed where ``folder`` has data that no stack of ours has put there.
+    """
     stop_recorded(folder)
-    for name in ("kafka", "redis"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for log in folder.glob("*.log"):
-        log.unlink()
+    kept = [folder / name for name in KEPT if (folder / name).exists()]
+    if kept and not (folder / MARK).exists():
+        raise StackFailed(f"{kept[0]} is not a stack's: name another --folder, or move it away")
+    for path in kept:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def port_or(name: str, wanted: int | None, usual: int) -> int:

@@ -14,7 +14,7 @@ import structlog
 import uvloop
 
 from services.profiles.adapters.dead_letters import KafkaDeadLetters
-from services.profiles.adapters.durability import RedisDurability
+from services.profiles.adapters.durability import Durability, RedisDurability
 from services.profiles.adapters.stream import Positions, attach, consumer_of, first_from, make_app
 from services.profiles.adapters.trends import RedisTrends
 from services.profiles.batches import Batches
@@ -82,7 +82,8 @@ async def run(settings: Settings) -> int:
 async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event) -> None:
     """Wait for Kafka and Redis, then let Faust feed the worker until ``ending``."""
     connection = RedisConnection(settings.redis_url)
-    topic_id = await _unless(ending, _arrive(settings, connection))
+    durability = RedisDurability(connection)
+    topic_id = await _unless(ending, _arrive(settings, durability))
     if topic_id is None:
         return
     dead_letters = KafkaDeadLetters(settings.kafka_servers, settings.dead_letters_topic)
@@ -92,7 +93,7 @@ async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event)
         store=RedisProfileStore(connection),
         trends=RedisTrends(connection, topic_id=topic_id),
         dead_letters=dead_letters,
-        durability=RedisDurability(connection),
+        durability=durability,
         age_limit=settings.event_age_limit,
         retention=settings.profile_retention,
     )
@@ -181,7 +182,7 @@ async def _stop(app: faust.App) -> None:
         threading.Timer(LEAVE_SECONDS, os._exit, [UNCLEAN]).start()
 
 
-async def _arrive(settings: Settings, connection: RedisConnection) -> str:
+async def _arrive(settings: Settings, durability: Durability) -> str:
     """Wait until Kafka has our topics and Redis answers; the events topic's id.
 
     Raises BadSetting where a producer's clock would decide how old its events are.
@@ -195,7 +196,7 @@ async def _arrive(settings: Settings, connection: RedisConnection) -> str:
         found["times"] = (await topic_settings(settings.kafka_servers, names[0]))[TIMES]
 
     async def redis() -> None:
-        await connection.ask([("PING",)])
+        await durability.begin()  # says at once where writes cannot be confirmed
 
     await insist(kafka, doing="find Kafka and its topics")
     if found["times"] != APPEND_TIME:

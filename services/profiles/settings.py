@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
+from services.shared.settings import KafkaServers, LogLevel, Port, RedisUrl, TopicPrefix
+
 PREFIX: Final = "ATTUNE_PROFILES_"
 
-Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[int, Meta(ge=60, le=100 * 365 * 24 * 3600)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The worker's settings; the text beside each is what ``--help`` shows."""
 
-    kafka_servers: Annotated[
-        str, Meta(min_length=1, description="Kafka brokers, such as kafka-1:9092,kafka-2:9092.")
-    ]
-    redis_url: Annotated[
-        str,
-        Meta(
-            pattern="^(rediss?|unix)://",
-            description="Redis, such as redis://host:6379/0; rediss:// for TLS.",
-        ),
-    ]
-    topic_prefix: Annotated[
-        str, Meta(max_length=100, description="Stands before the name of every topic.")
-    ] = ""
+    kafka_servers: KafkaServers
+    redis_url: RedisUrl
+    topic_prefix: TopicPrefix = ""
     group: Annotated[
         str, Meta(min_length=1, description="Consumer group; workers of one group share the work.")
     ] = "attune-profiles"
@@ -50,9 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     profile_retention_seconds: Annotated[
         Seconds, Meta(description="A profile goes this long after its shopper's last event.")
     ] = 7_776_000
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="The least level to log.")
-    ] = "info"
+    log_level: LogLevel = "info"
 
     @property
     def event_age_limit(self) -> timedelta:

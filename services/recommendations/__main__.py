@@ -27,6 +27,7 @@ import structlog
 import uvloop
 from attune.profiles.v1 import profile_service_pb2
 from attune.recommendations.v1 import recommendation_service_pb2
+from prometheus_client import Info
 
 from services.recommendations.adapters.catalog_feed import CatalogFeed
 from services.recommendations.adapters.model import Model, load_model
@@ -51,6 +52,8 @@ GRACE_SECONDS: Final = 10.0
 
 REDIS_CONNECTIONS: Final = 16
 
+MODEL = Info("model", "The bundle that answers.")
+
 _log = structlog.get_logger()
 
 
@@ -71,6 +74,8 @@ class Server:
             when_caught_up=self._caught_up,
         )
         self._services = self._join(model)
+        self._version = model.version
+        MODEL.info({"version": model.version})
         self._loaded = False
 
     def _join(self, model: Model) -> Sequence[Service]:
@@ -109,7 +114,7 @@ class Server:
         gc.collect()
         gc.freeze()  # the catalogue stays: let no later collection walk over it
         self._health.ready()
-        _log.info("ready", products=self._catalogs.listed)
+        _log.info("ready", products=self._catalogs.listed, model_version=self._version)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raises BadSetting for a taken port."""

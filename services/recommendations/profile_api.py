@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
+from typing import Final
 
 from attune.profiles.v1 import profile_service_pb2 as pb
 from google.type.money_pb2 import Money
@@ -15,6 +17,9 @@ from services.recommendations.messages import timestamp
 from services.shared.errors import ShopperUnknown
 from services.shared.grpc_server import Call
 from services.shared.profile import EMPTY, Cart, Profile, Purchase, Rating, Touch, bought
+
+SHOWN: Final = 500
+"""Products of impressions in an answer: fifty impressions may hold ten thousand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +60,18 @@ def profile_message(profile: Profile, catalog: Catalog) -> pb.Profile:
         clicks=products(profile.clicks),
         ratings=products(profile.ratings),
         not_interested=products(profile.not_interested),
-        impressions=products(
-            Touch(shown.at, shown.event_id, line, product_id)
-            for shown in profile.impressions
-            for line, product_id in reversed(tuple(enumerate(shown.product_ids)))
-        ),
+        impressions=products(_shown(profile)),
     )
+
+
+def _shown(profile: Profile) -> list[Touch]:
+    """The products of the newest impressions, at most :data:`SHOWN`, oldest first."""
+    touches = (
+        Touch(shown.at, shown.event_id, line, product_id)
+        for shown in reversed(profile.impressions)
+        for line, product_id in enumerate(shown.product_ids)
+    )
+    return list(islice(touches, SHOWN))[::-1]
 
 
 def _product(entry: Touch | Cart | Purchase | Rating, catalog: Catalog) -> pb.ProfileProduct:

@@ -236,7 +236,10 @@ def _check_sum(path: Path, expected: str) -> None:
         raise BundleRefused(f"{path} is missing, but the manifest names it")
     if path.stat().st_size > FILE_LIMIT:
         raise BundleRefused(f"{path} is larger than {FILE_LIMIT} bytes")
-    found = sha256_of(path)
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise BundleRefused(f"{path} cannot be read: {error.strerror}") from error
     if found != expected:
         raise BundleRefused(f"{path} has SHA-256 {found}, the manifest says {expected}")
 
@@ -244,7 +247,7 @@ def _check_sum(path: Path, expected: str) -> None:
 def _json(path: Path, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
         raise BundleRefused(f"{path}: {error}") from error
 
 

@@ -58,7 +58,7 @@ async def _ask(servers: str, question: Callable[[Any], T]) -> T:
             return await asyncio.to_thread(_with_admin, servers, question)
     except (KafkaError, OSError, TimeoutError) as error:
         said = str(error) or type(error).__name__
-        raise KafkaUnavailable(f"no Kafka broker answers at {servers}: {said}") from error
+        raise KafkaUnavailable(f"Kafka at {servers} does not answer: {said}") from error
 
 
 def _with_admin(servers: str, question: Callable[[Any], T]) -> T:

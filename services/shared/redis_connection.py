@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from services.shared.errors import RedisUnavailable
+from services.shared.errors import BadSetting, RedisUnavailable
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
 Reply: TypeAlias = object
@@ -47,16 +47,28 @@ class RedisConnection:
     """One connection, opened when first asked and again after an error. One ask at a time."""
 
     def __init__(self, url: str) -> None:
-        """``url`` as in ``redis://[[user]:password@]host:port/db``, ``rediss://`` for TLS."""
-        pool = ConnectionPool.from_url(
-            url,
-            socket_connect_timeout=DEADLINE_SECONDS,
-            socket_timeout=None,  # an ask has one deadline for all its replies
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]  # untyped in redis-py
+        """``url`` as in ``redis://[[user]:password@]host:port/db``, ``rediss://`` for TLS.
+
+        Raises BadSetting for one that redis-py cannot read; it is not repeated, as it may
+        hold a password.
+        """
+        try:
+            pool = ConnectionPool.from_url(
+                url,
+                socket_connect_timeout=DEADLINE_SECONDS,
+                socket_timeout=None,  # an ask has one deadline for all its replies
+                retry=Retry(NoBackoff(), 0),
+            )
+            self._connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]  # untyped in redis-py
+        except (ValueError, TypeError) as error:
+            raise BadSetting(f"the URL of Redis cannot be read: {error}") from error
         self._turn = asyncio.Lock()
         self._opened = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened and not closed since; the other side may be gone all the same."""
+        return bool(self._connection.is_connected)
 
     @property
     def opened(self) -> int:
@@ -106,7 +118,11 @@ class RedisConnection:
 
 
 class RedisPool:
-    """At most ``size`` connections, for callers that ask side by side."""
+    """At most ``size`` connections, for callers that ask side by side.
+
+    Only for what may be asked twice: where a connection turns out to be gone, as all are
+    after a restart of Redis, the same is asked again on a new one.
+    """
 
     def __init__(self, url: str, *, size: int = 4) -> None:
         self._free: asyncio.LifoQueue[RedisConnection] = asyncio.LifoQueue()
@@ -125,8 +141,13 @@ class RedisPool:
         except TimeoutError as error:
             raise RedisUnavailable(f"Redis: no free connection in {within} s") from error
         try:
-            waited = asyncio.get_running_loop().time() - begun
-            return await connection.ask(commands, within=max(within - waited, 0.001))
+            was_open = connection.is_open
+            try:
+                return await connection.ask(commands, within=_left(begun, within))
+            except RedisUnavailable:
+                if not was_open or connection.is_open:
+                    raise
+                return await connection.ask(commands, within=_left(begun, within))
         finally:
             self._free.put_nowait(connection)
 
@@ -134,6 +155,11 @@ class RedisPool:
         """Wait until all connections are free, and close them."""
         for _ in range(self._size):
             await (await self._free.get()).close()
+
+
+def _left(begun: float, within: float) -> float:
+    """What is left of ``within`` seconds since ``begun``, at least a moment."""
+    return max(within - (asyncio.get_running_loop().time() - begun), 0.001)
 
 
 def _meaning(error: RedisError) -> Exception:

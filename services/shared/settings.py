@@ -11,13 +11,37 @@ from __future__ import annotations
 import argparse
 import textwrap
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from services.shared.errors import BadSetting
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+KafkaServers = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\s,]+:[0-9]{1,5}(,[^\s,]+:[0-9]{1,5})*\Z",
+        description="Kafka brokers, such as kafka-1:9092,kafka-2:9092.",
+    ),
+]
+RedisUrl = Annotated[
+    str,
+    Meta(
+        pattern="^(rediss?|unix)://",
+        description="Redis, such as redis://host:6379/0; rediss:// for TLS.",
+    ),
+]
+TopicPrefix = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z0-9._-]{0,100}\Z", description="Stands before the name of every topic."),
+]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"], Meta(description="The least level to log.")
+]
 
 
 def read_settings(kind: type[S], *, prefix: str, environ: Mapping[str, str]) -> S:

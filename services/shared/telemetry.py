@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import sys
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, Final
 
 import structlog
 from prometheus_client import start_http_server
 from structlog.typing import EventDict
 
 from services.shared.errors import BadSetting
+
+OURS: Final = ("services", "__main__")
+"""What our own loggers' names start with."""
+
+REPEAT_SECONDS: Final = 10.0
+TEXTS_KEPT: Final = 1_000
 
 
 def configure_logs(service: str, level: str = "info") -> None:
@@ -48,11 +57,37 @@ def configure_logs(service: str, level: str = "info") -> None:
             ],
         )
     )
+    handler.addFilter(OnceInAWhile())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    for ours in ("services", "__main__"):
+    for ours in OURS:
         logging.getLogger(ours).setLevel(level.upper())
+
+
+class OnceInAWhile(logging.Filter):
+    """Lets a library say the same thing once in ten seconds, however often it happens.
+
+    With Kafka away its client repeats itself forty times a second, and what we say ourselves
+    drowns in it. What is the same: logger, level and text before its values are put in.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said: dict[tuple[str, int, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to let it through; ours always."""
+        if record.name.startswith(OURS):
+            return True
+        key, now = (record.name, record.levelno, str(record.msg)), self._clock()
+        if now - self._said.get(key, -math.inf) < REPEAT_SECONDS:
+            return False
+        if len(self._said) >= TEXTS_KEPT:
+            self._said.clear()
+        self._said[key] = now
+        return True
 
 
 def serve_metrics(host: str, port: int) -> int:

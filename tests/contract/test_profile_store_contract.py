@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.redis import EmbeddedRedis
 from services.profiles.adapters.trends import MemoryTrends, RedisTrends, Trends, TrendWrite
-from services.shared.errors import RedisUnavailable
+from services.shared.errors import BadSetting, RedisUnavailable
 from services.shared.profile import EMPTY, Profile, Touch
 from services.shared.profile_codec import LayoutUnknown
 from services.shared.profile_store import (
@@ -160,6 +160,27 @@ async def test_redis_that_does_not_answer_in_time(own_redis: EmbeddedRedis) -> N
         await connection.ask([("BLPOP", "nothing", 30)], within=0.2)
     assert await connection.ask([("PING",)]) == [b"PONG"]
     await connection.close()
+
+
+async def test_a_pool_after_redis_was_started_anew(own_redis: EmbeddedRedis) -> None:
+    """Its connections are all gone; nobody who asks has to notice."""
+    pool = RedisPool(own_redis.url, size=3)
+    await asyncio.gather(*(pool.ask([("BLPOP", "nothing", "0.1")]) for _ in range(3)))
+    own_redis.kill()
+    with pytest.raises(RedisUnavailable):
+        await pool.ask([("PING",)])
+    own_redis.start()
+    for _ in range(3):
+        assert await pool.ask([("PING",)]) == [b"PONG"]
+    await pool.close()
+
+
+@pytest.mark.parametrize("url", ["redis://h:notaport/0", "redis://h?no_such=1"])
+def test_a_url_that_cannot_be_read(url: str) -> None:
+    """It is a setting that cannot work, and its password is not repeated."""
+    with pytest.raises(BadSetting, match="the URL of Redis cannot be read") as caught:
+        RedisConnection(url.replace("//", "//:secret@"))
+    assert "secret" not in str(caught.value)
 
 
 async def test_pool_waits_no_longer_than_told(redis_url: str) -> None:

@@ -250,6 +250,9 @@ async def test_a_profile_that_cannot_be_read(
     [
         ({"REDIS_URL": "redis://x"}, "ATTUNE_PROFILES_KAFKA_SERVERS is missing"),
         ({"REDIS_URL": "http://x", "KAFKA_SERVERS": "x:1"}, "ATTUNE_PROFILES_REDIS_URL"),
+        ({"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1,"}, "ATTUNE_PROFILES_KAFKA_SERVERS"),
+        ({"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1, y:2"}, "ATTUNE_PROFILES_KAFKA_SERVERS"),
+        ({"REDIS_URL": "redis://x:y/0", "KAFKA_SERVERS": "x:1"}, "BAD_SETTING: the URL of Redis"),
         (
             {"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1", "KAFKA_SERVRES": "y"},
             "ATTUNE_PROFILES_KAFKA_SERVRES is not a setting",

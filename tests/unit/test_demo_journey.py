@@ -55,7 +55,7 @@ def test_catalogue_is_whole_and_readable(sales: Sales) -> None:
     assert len({product.merchant_id for product in products}) == 6471
     assert all(p.title and p.merchant_id and 1 <= len(p.category_path) <= 8 for p in products)
     assert all(p.price is None or p.price > 0 for p in products)
-    chosen = households.choose(sales, products)
+    chosen = households.choose(sales, products, among=newest(sales, 20_000))
     assert len({household.user_id for household in chosen}) == len(households.STORIES)
     for household in chosen:
         assert len({product.product_id for product in household.fresh}) == 3

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deploy.local.stack import MARK, forget_data
 from deploy.local.state import (
     Running,
     State,
@@ -20,6 +21,7 @@ from deploy.local.state import (
     stop_recorded,
     write_state,
 )
+from deploy.local.supervised import StackFailed
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -30,6 +32,20 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(SLEEPER) as process:
         yield process
         process.kill()
+
+
+def test_only_a_stacks_own_data_are_forgotten(tmp_path: Path) -> None:
+    """Somebody's folder named kafka is not removed; one of a stack is, and nothing beside it."""
+    for name in ("kafka", "redis"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mine.log").touch()
+    with pytest.raises(StackFailed, match="kafka is not a stack's: name another --folder"):
+        forget_data(tmp_path)
+    assert (tmp_path / "kafka").is_dir()
+    (tmp_path / MARK).touch()
+    forget_data(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [MARK, "mine.log"]
+    forget_data(tmp_path / "new")
 
 
 def test_recorded_process_is_stopped(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:

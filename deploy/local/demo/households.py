@@ -67,9 +67,13 @@ class Change(msgspec.Struct, frozen=True):
     arrived: list[Arrival]
 
 
-def choose(sales: Sales, products: list[CatalogProduct]) -> list[Household]:
-    """For each story the household that lately bought most of its category."""
+def choose(sales: Sales, products: list[CatalogProduct], *, among: pl.DataFrame) -> list[Household]:
+    """For each story the household that lately bought most of its category.
+
+    Only households of the lines ``among`` are looked at: those that were replayed.
+    """
     recent = sales.lines.filter(pl.col("week") > pl.col("week").max() - WEEKS)
+    recent = recent.join(among, on="household_id", how="semi", maintain_order="left")
     chosen: list[Household] = []
     for story in STORIES:
         ids = {p.product_id for p in products if story.buys in p.category_path}

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -61,7 +62,7 @@ def run_demo(folder: Path, ports: Ports, *, lines: int | None, once: bool) -> bo
     """
     narrator = Narrator()
     narrator.say("Attune: from a shopper's event to a recommendation, on this machine.")
-    narrator.say("A demo starts clean: what an earlier one kept in build/stack is removed.")
+    narrator.say(f"A demo starts clean: what an earlier one kept in {_shown(folder)} is removed.")
     forget_data(folder)
     stack = Stack(folder, ports)
     is_done = False
@@ -98,9 +99,10 @@ def _show(addresses: Addresses, lines: int | None, narrator: Narrator) -> Figure
     products = read_products(sales)
     catalog_seconds = _load(addresses, products, narrator)
     replayed = _replay(addresses, sales, lines, narrator)
+    chosen = households.choose(sales, products, among=newest(sales, lines))
     storefront = Storefront(addresses.grpc, Path(addresses.api_key_file))
     try:
-        changes = asyncio.run(_households(addresses, sales, products, storefront, narrator))
+        changes = asyncio.run(_households(addresses, chosen, storefront, narrator))
         narrator.heading("5. How good is the model? Purchases of the held-out last weeks")
         evaluated = evaluation.evaluate_bundle(BUNDLE, narrator)
         narrator.heading(f"6. How fast? {CALLS:,} calls of Recommend, one after the other")
@@ -159,8 +161,7 @@ def _replay(addresses: Addresses, sales: Sales, lines: int | None, narrator: Nar
 
 async def _households(
     addresses: Addresses,
-    sales: Sales,
-    products: list[CatalogProduct],
+    chosen: Sequence[households.Household],
     storefront: Storefront,
     narrator: Narrator,
 ) -> dict[str, list[households.Change]]:
@@ -168,7 +169,7 @@ async def _households(
     narrator.say("  the time is from sending the event to the first answer that differs")
     changes = {}
     async with producer(addresses.kafka, linger_ms=0) as sender:
-        for household in households.choose(sales, products):
+        for household in chosen:
             changes[household.user_id] = await households.follow(
                 household, storefront, sender, narrator
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -131,18 +131,20 @@ class CatalogFeed:
         """Apply records of ``catalog`` or ``offers`` in their order; refused ones are counted."""
         until = time.perf_counter() + SLICE_SECONDS
         applied = 0
+        refused: list[tuple[Any, RecordRefused]] = []
         for record in records:
             try:
                 self._apply_one(topic, record)
                 applied += 1
             except RecordRefused as refusal:
-                _refuse(topic, record, refusal)
+                refused.append((record, refusal))
             except Exception as error:  # a mistake of ours must not end every server at once
-                _refuse(topic, record, RecordRefused("UNEXPECTED", repr(error)))
+                refused.append((record, RecordRefused("UNEXPECTED", repr(error))))
             if time.perf_counter() > until:
                 await asyncio.sleep(0)
                 until = time.perf_counter() + SLICE_SECONDS
         APPLIED.labels(topic).inc(applied)
+        _refuse(topic, refused)
 
     def _apply_one(self, topic: str, record: Any) -> None:
         shop_id, product_id = _key(record.key)
@@ -160,16 +162,21 @@ class CatalogFeed:
             self._catalogs.for_feeding(shop_id).put_offer(product_id, terms)
 
 
-def _refuse(topic: str, record: Any, refusal: RecordRefused) -> None:
-    REFUSED.labels(topic, refusal.code).inc()
-    _log.warning(
-        "catalog_record_refused",
-        topic=topic,
-        partition=record.partition,
-        offset=record.offset,
-        code=refusal.code,
-        message=str(refusal),
-    )
+def _refuse(topic: str, refused: Sequence[tuple[Any, RecordRefused]]) -> None:
+    """Count each; log one line, about the first, for all that came at once."""
+    for _, refusal in refused:
+        REFUSED.labels(topic, refusal.code).inc()
+    if refused:
+        record, refusal = refused[0]
+        _log.warning(
+            "catalog_records_refused",
+            topic=topic,
+            count=len(refused),
+            partition=record.partition,
+            offset=record.offset,
+            code=refusal.code,
+            message=str(refusal),
+        )
 
 
 def _key(key: bytes | None) -> tuple[str, str]:
