@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +24,7 @@ from tests.stack import run_server, run_worker
 from tests.tiny_bundle import make_bundle
 from tests.waiting import eventually
 
+ROOT = Path(__file__).parents[2]
 SHOP = "corner-shop"
 VECTORS = {
     "mug": (1.0, 0.0, 0.0),
@@ -188,6 +192,28 @@ def test_removed_product_is_gone(shop: Shop) -> None:
     eventually(lambda: "cup" not in shop.shown("nobody"), within=SECONDS)
     shop.list_product("cup", "Cup")
     eventually(lambda: "cup" in shop.shown("nobody"), within=SECONDS)
+
+
+def test_the_readmes_client_works_as_it_stands(shop: Shop, tmp_path: Path) -> None:
+    """Its ten lines of Python, with this server's address and key in place of the demo's."""
+    (client,) = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    for demos, ours in (
+        ("build/stack/api-key", str(shop.folder / "key")),
+        ("127.0.0.1:50051", shop.storefront.address),
+    ):
+        assert demos in client
+        client = client.replace(demos, ours)
+    (tmp_path / "client.py").write_text(client)
+    said = subprocess.run(
+        [sys.executable, tmp_path / "client.py"],
+        env={"PYTHONPATH": str(ROOT / "build/gen")},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    ).stdout
+    assert len(said.splitlines()) == len(shop.shown("841"))
+    assert "Rake  (" in said
 
 
 @pytest.mark.parametrize("service", ["profiles", "recommendations"])

@@ -19,6 +19,7 @@ class Storefront:
     """One connection; lives as long as the demo."""
 
     def __init__(self, address: str, api_key_file: Path) -> None:
+        self.address = address
         self._channel = grpc.insecure_channel(address)
         self._recommend = recommendation_service_pb2_grpc.RecommendationServiceStub(self._channel)
         self._profiles = profile_service_pb2_grpc.ProfileServiceStub(self._channel)
