@@ -13,8 +13,10 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -64,7 +66,7 @@ class Supervised:
     def start(self) -> None:
         """Start it; :meth:`wait_until` says when it can be used."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as output:
+        with self.log.open("ab") as output, interrupts_wait():
             self._process = subprocess.Popen(  # noqa: S603 - the command is ours
                 self._command,
                 env=self._env,
@@ -104,6 +106,28 @@ class Supervised:
     def _epitaph(self, what: str) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-12:]
         return "\n  ".join([f"{self.name} {what}; the end of {self.log}:", *lines])
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back for a moment: a process must not be born and not noted.
+
+    They are seen to at the end, as they would have been. Signals are the main thread's
+    business; elsewhere this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    usual = [signal.signal(number, lambda which, _: came.append(which)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, usual, strict=True):
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)
 
 
 def port_for(name: str, wanted: int | None, host: str = HOST) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.supervised import ProcessDied, StackFailed, Supervised
+from deploy.local.supervised import ProcessDied, StackFailed, Supervised, interrupts_wait
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
@@ -52,3 +52,22 @@ def test_process_before_its_start(tmp_path: Path) -> None:
     assert child.stop() == 0
     with pytest.raises(StackFailed, match="child was not started"):
         _ = child.process
+
+
+def test_an_interrupt_waits_until_a_process_is_noted() -> None:
+    """Ctrl-C and SIGTERM in the middle of a start come right after it, each as ever."""
+    done: list[str] = []
+    usual = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+
+            def start(number: int = number) -> None:
+                with interrupts_wait():
+                    signal.raise_signal(number)
+                    done.append("noted")
+
+            with pytest.raises(KeyboardInterrupt):
+                start()
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+    assert done == ["noted"] * 2
