@@ -211,7 +211,7 @@ async def test_nothing_there_at_start(
             log = worker.log_path.read_text() if worker.log_path.exists() else ""
             return any(all(word in line for word in words) for line in log.splitlines())
 
-        eventually(lambda: says("KAFKA_UNAVAILABLE", "no Kafka broker answers"), within=30)
+        eventually(lambda: says("KAFKA_UNAVAILABLE", "does not answer"), within=30)
         own_kafka.start()
         eventually(lambda: says("KAFKA_UNAVAILABLE", "no topic", "Attune creates none"), within=30)
         await create_topics(own_kafka.servers)

@@ -126,7 +126,7 @@ async def follow(
 ) -> list[Change]:
     """Show the household before, send its fresh events, show what each changed."""
     user_id = household.user_id
-    narrator.say(f"\n  Household {user_id} — buys much {household.story.buys.lower()}")
+    narrator.say(f"\n  Household {user_id} — buys a lot of {household.story.buys.lower()}")
     purchases = storefront.profile(user_id).purchases
     titles = dict.fromkeys(line.title for line in purchases if line.title)
     narrator.say("  bought last: " + "; ".join(list(titles)[:6]))
