@@ -25,14 +25,8 @@ from model_export.evaluate import Evaluation, Progress, evaluate
 from model_export.golden import golden_inputs
 from model_export.seal import report_bytes, seal
 from model_export.transformer import Transformer
-from services.shared.bundle import (
-    MANIFEST,
-    Encoder,
-    ModelSettings,
-    check_golden,
-    load_bundle,
-    top_products,
-)
+from services.shared.bundle import MANIFEST, ModelSettings, load_bundle
+from services.shared.encoder import Encoder, check_golden, top_products
 from services.shared.model_input import ACTIONS, GAP_BUCKETS
 
 PARITY: Final = 1e-4

@@ -10,7 +10,8 @@ from model_export.cases import HISTORY, Case, Ranking
 from model_export.dataset import Prepared
 from model_export.errors import DataRefused
 from model_export.metrics import best
-from services.shared.bundle import Bundle, Encoder
+from services.shared.bundle import Bundle
+from services.shared.encoder import Encoder
 from services.shared.model_input import ModelInput, encode_known
 
 CHUNK = 128

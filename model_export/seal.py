@@ -12,7 +12,7 @@ import msgspec
 from model_export.checkpoint import Checkpoint
 from model_export.dataset import Prepared
 from model_export.evaluate import Evaluation
-from services.shared import bundle, model_input
+from services.shared import bundle, encoder, model_input
 from services.shared.bundle import FILES, MANIFEST, SCHEMA, Manifest, sha256_of
 
 
@@ -46,7 +46,7 @@ def code_revision() -> str:
     files, makes the same bundle.
     """
     ours = sorted(Path(__file__).parent.glob("*.py"))
-    shared = [Path(str(bundle.__file__)), Path(str(model_input.__file__))]
+    shared = [Path(str(module.__file__)) for module in (bundle, encoder, model_input)]
     texts = [hashlib.sha256(path.read_bytes()).hexdigest() for path in [*ours, *shared]]
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
 

@@ -10,7 +10,8 @@ import msgspec
 from model_export.dataset import Prepared
 from model_export.errors import DataRefused, ReportWrong
 from model_export.evaluate import Evaluation, Progress, evaluate
-from services.shared.bundle import Bundle, Encoder, check_golden, load_bundle
+from services.shared.bundle import Bundle, load_bundle
+from services.shared.encoder import Encoder, check_golden
 
 TOLERANCE: Final = 1e-3
 """How far a figure may be from the report's: processors round, and a near tie may turn."""

@@ -11,7 +11,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from services.shared.bundle import FILES, GOLDEN_LEAST, sha256_of, top_products
+from services.shared.bundle import FILES, GOLDEN_LEAST, sha256_of
+from services.shared.encoder import top_products
 from services.shared.model_input import ACTIONS, GAP_BUCKETS
 
 MAX_LENGTH = 8

@@ -21,7 +21,8 @@ from model_export.evaluate import Evaluation
 from model_export.export import PARITY, check_parity, export
 from model_export.train import train
 from model_export.verify import verify, verify_report
-from services.shared.bundle import Encoder, Manifest, load_bundle, sha256_of
+from services.shared.bundle import Manifest, load_bundle, sha256_of
+from services.shared.encoder import Encoder
 from services.shared.errors import BundleRefused
 from services.shared.model_input import PURCHASE, Interaction, encode
 from tests.model_parts import QUICK, by_time, leave_one_out, rounds, write_csv

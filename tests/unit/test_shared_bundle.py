@@ -12,7 +12,8 @@ import pytest
 
 from deploy.local.stack import BUNDLE
 from model_export.verify import verify
-from services.shared.bundle import FILES, Encoder, check_golden, load_bundle, sha256_of
+from services.shared.bundle import FILES, load_bundle, sha256_of
+from services.shared.encoder import Encoder, check_golden
 from services.shared.errors import BundleRefused
 from tests.tiny_bundle import make_bundle
 

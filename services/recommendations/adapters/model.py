@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from services.recommendations.domain.personal import ItemVectors
 from services.recommendations.domain.reasons import History
-from services.shared.bundle import Bundle, Encoder, check_golden, load_bundle
+from services.shared.bundle import Bundle, load_bundle
+from services.shared.encoder import Encoder, check_golden
 from services.shared.model_input import Interaction, Vocabulary, encode
 
 
