@@ -12,20 +12,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, NamedTuple, Protocol
 
-from attune.events.v1.shopper_event_pb2 import ShopperEvent
-
 from services.profiles.adapters.dead_letters import DeadLetters
 from services.profiles.adapters.durability import Durability
 from services.profiles.adapters.trends import Trends, TrendWrite
 from services.profiles.domain.age import check_age
 from services.profiles.domain.dead_letter import DeadLetter, Origin, dead_letter
-from services.profiles.domain.fold import entries, occurred_micros
+from services.profiles.domain.fold import entries
 from services.profiles.domain.trend import Folded, increments
 from services.shared.errors import EventRefused
 from services.shared.event_codec import Headers, decode_event
 from services.shared.profile import Profile, merge_all
 from services.shared.profile_store import ProfileStore, ProfileWrite
-from services.shared.subject import subject_of
 
 Subject = tuple[str, str]
 
@@ -108,8 +105,8 @@ class Batches:
     def _read(self, record: Record) -> tuple[str, Folded]:
         event = decode_event(record.key, record.value, record.headers)
         appended = record.timestamp * 1000
-        check_age(occurred_micros(event), appended=appended, limit=self.age_limit)
-        return event.shop_id, Folded(record.offset, _subject(event), appended, entries(event))
+        check_age(event.at, appended=appended, limit=self.age_limit)
+        return event.shop_id, Folded(record.offset, event.subject, appended, entries(event))
 
     def _letter(self, partition: int, record: Record, refusal: EventRefused) -> DeadLetter:
         return dead_letter(
@@ -160,10 +157,6 @@ class Batches:
                 return
             known = dict(zip(lost, await self.store.read(lost), strict=True))
         raise RuntimeError(f"{len(known)} profiles lost {RACES_LIMIT} races")
-
-
-def _subject(event: ShopperEvent) -> str:
-    return subject_of(event.user_id, event.visitor_id)
 
 
 def _subjects(judged: Judged) -> Iterable[Subject]:

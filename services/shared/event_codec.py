@@ -1,9 +1,8 @@
-"""From the bytes of a ``shopper-events`` record to a checked ``ShopperEvent``.
+"""From the bytes of a ``shopper-events`` record to a checked :class:`Event`.
 
-JSON is read in one of two ways: the canonical spelling (camelCase names, no nulls)
-goes through a typed decoder, everything else through Protobuf's own ``json_format``, which
-stays the authority on what is JSON of this message. Both paths end in the same Protobuf
-message and the same checks, those that the proto states.
+JSON in its usual form goes the fast way (:mod:`services.shared.event_json`); everything else
+through Protobuf's own ``json_format``, which stays the authority on what is JSON of this
+message, or through its binary parser, and then through the checks that the proto states.
 """
 
 from __future__ import annotations
@@ -21,28 +20,26 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
 
 from services.shared.errors import EventRefused
-from services.shared.event_json import EventJson, message_of
-from services.shared.json_keys import each_key_once
-from services.shared.subject import event_key, subject_of
+from services.shared.event import Event
+from services.shared.event_json import PRICE_LIMIT, read_event
+from services.shared.subject import event_key
 
 VALUE_LIMIT: Final = 65_536
 """Bytes; a larger event is refused before it is parsed."""
 
-PRICE_LIMIT: Final = 1_000_000_000
-"""Of a currency's unit, for one piece."""
-
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
+
+_CONTENT_TYPE: Final = frozenset({"content-type"})
 
 CE_TYPE: Final = "attune.events.v1.ShopperEvent"
 
 _validator = protovalidate.Validator()
-_fast = msgspec.json.Decoder(EventJson)
-_encode = msgspec.json.Encoder().encode
+JSON: Final = "application/json"
 
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-def decode_event(key: bytes | None, value: bytes | None, headers: Headers) -> ShopperEvent:
+def decode_event(key: bytes | None, value: bytes | None, headers: Headers) -> Event:
     """The event of one record, checked against every limit of the proto but its age.
 
     Raises EventRefused with the code and the sentence that its dead letter will carry.
@@ -54,13 +51,43 @@ def decode_event(key: bytes | None, value: bytes | None, headers: Headers) -> Sh
             "EVENT_TOO_LARGE", f"the event has {len(value)} bytes; at most {VALUE_LIMIT} are taken"
         )
     told = _texts(headers) if headers else {}
-    event = _parse(value, told.get("content-type", "application/json"))
-    if told:
-        _apply_cloudevents(event, told)
-    _check_limits(event)
-    _check_prices(event)
+    event = read_event(value) if told.keys() <= _CONTENT_TYPE and _is_json(told) else None
+    if event is None:
+        event = event_of(_checked(value, told))
     _check_key(event, key)
     return event
+
+
+def _is_json(told: Mapping[str, str]) -> bool:
+    return _media_type(told) == JSON
+
+
+def _media_type(told: Mapping[str, str]) -> str:
+    return told.get("content-type", JSON).partition(";")[0].strip().lower()
+
+
+def _checked(value: bytes, told: Mapping[str, str]) -> ShopperEvent:
+    """The slow way: by Protobuf's own readers and checks. Raises EventRefused."""
+    message = _parse(value, told)
+    _apply_cloudevents(message, told)
+    _check_limits(message)
+    _check_prices(message)
+    return message
+
+
+def event_of(message: ShopperEvent) -> Event:
+    """A message that is within its limits, as the worker folds it."""
+    at = message.occurred_at.seconds * 1_000_000 + message.occurred_at.nanos // 1000
+    action = str(message.WhichOneof("action"))  # a message without one is beyond its limits
+    return Event(
+        message.event_id,
+        message.shop_id,
+        message.user_id,
+        message.visitor_id,
+        at,
+        action,
+        getattr(message, action),
+    )
 
 
 def _texts(headers: Headers) -> dict[str, str]:
@@ -73,26 +100,20 @@ def _texts(headers: Headers) -> dict[str, str]:
     }
 
 
-def _parse(value: bytes, content_type: str) -> ShopperEvent:
-    media_type = content_type.partition(";")[0].strip().lower()
-    if media_type == "application/json":
+def _parse(value: bytes, told: Mapping[str, str]) -> ShopperEvent:
+    media_type = _media_type(told)
+    if media_type == JSON:
         return _parse_json(value)
     if media_type == "application/protobuf":
         return _parse_protobuf(value)
     raise EventRefused(
         "CONTENT_TYPE_UNKNOWN",
-        f"content-type is {content_type[:100]!r}; "
+        f"content-type is {told['content-type'][:100]!r}; "
         "send application/json, application/protobuf or no such header",
     )
 
 
 def _parse_json(value: bytes) -> ShopperEvent:
-    try:
-        read = _fast.decode(value)
-        if _each_key_once(value, read) and (event := message_of(read)) is not None:
-            return event
-    except (msgspec.MsgspecError, ValueError):
-        pass  # not canonical, or wrong: json_format decides which
     try:
         parsed: Any = msgspec.json.decode(value)
         if not isinstance(parsed, dict):
@@ -107,11 +128,6 @@ def _parse_json(value: bytes) -> ShopperEvent:
         raise EventRefused(
             "EVENT_NOT_JSON", f"the value is JSON, but not a ShopperEvent: {said}"
         ) from error
-
-
-def _each_key_once(value: bytes, read: EventJson) -> bool:
-    """See :func:`each_key_once`; escapes could make two keys look like one, and go slowly."""
-    return b"\\" not in value and each_key_once(value, _encode(read).count(b'":'))
 
 
 def _parse_protobuf(value: bytes) -> ShopperEvent:
@@ -186,8 +202,8 @@ def _path(field: Any) -> str:
     )
 
 
-def _check_key(event: ShopperEvent, key: bytes | None) -> None:
-    wanted = event_key(event.shop_id, subject_of(event.user_id, event.visitor_id))
+def _check_key(event: Event, key: bytes | None) -> None:
+    wanted = event_key(event.shop_id, event.subject)
     if key != wanted:
         has = "none" if key is None else repr(key[:300].decode("utf-8", "replace"))
         raise EventRefused(

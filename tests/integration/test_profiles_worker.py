@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError, RecordTooLargeError
+from attune.events.v1.shopper_event_pb2 import ShopperEvent
+from google.protobuf import json_format
 
 from deploy.local.services import profiles_worker
-from services.shared.event_codec import decode_event
 from services.shared.profile import EMPTY
 from services.shared.redis_connection import RedisConnection
 from services.shared.subject import profile_redis_key
@@ -60,7 +61,7 @@ async def test_events_become_profiles_and_trends(
     looks = {**view("v", at=now(), user="", visitorId="v1"), "shopId": shop_id}
     await send(told["KAFKA_SERVERS"], topic_prefix, some)
     with run_worker(told, tmp_path / "worker.log") as worker:
-        message = decode_event(key_of(buys), json.dumps(buys).encode(), ())
+        message = json_format.Parse(json.dumps(buys), ShopperEvent())
         async with producer(told["KAFKA_SERVERS"]) as to:
             topic = topic_prefix + "shopper-events"
             value = message.SerializeToString()

@@ -12,11 +12,10 @@ only events count that reached the broker within a week, as no one asks for olde
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import takewhile
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
-from services.shared.profile import EMPTY, Entry, Profile
+from services.shared.profile import EMPTY, Cart, Profile, Purchase, Touch
 
 HOUR: Final = 3_600_000_000
 """Microseconds."""
@@ -69,17 +68,16 @@ def _touched(profile: Profile, since: int) -> set[tuple[int, str]]:
 
     Entries before ``since`` (microseconds since 1970) are passed over.
     """
-    put_in = [cart for cart in profile.carts if cart.quantity > 0]
-    pairs = {(touch.at // HOUR, touch.product_id) for touch in _since(profile.views, since)}
-    pairs.update((touch.at // HOUR, touch.product_id) for touch in _since(profile.clicks, since))
-    pairs.update((line.at // HOUR, line.product_id) for line in _since(profile.purchases, since))
-    pairs.update((cart.at // HOUR, cart.product_id) for cart in _since(put_in, since))
+    pairs: set[tuple[int, str]] = set()
+    kinds: tuple[Sequence[Touch | Purchase | Cart], ...] = (
+        profile.views,
+        profile.clicks,
+        profile.purchases,
+        [cart for cart in profile.carts if cart.quantity > 0] if profile.carts else (),
+    )
+    for ordered in kinds:
+        for entry in reversed(ordered):  # the newest first: a batch is about the last hours
+            if entry.at < since:
+                break
+            pairs.add((entry.at // HOUR, entry.product_id))
     return pairs
-
-
-_E = TypeVar("_E", bound=Entry)
-
-
-def _since(ordered: Sequence[_E], since: int) -> Iterator[_E]:
-    """The last entries, newest first, down to ``since``."""
-    return takewhile(lambda entry: entry.at >= since, reversed(ordered))

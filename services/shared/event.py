@@ -1,0 +1,30 @@
+"""One event as the worker folds it, however it was written."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from services.shared.subject import subject_of
+
+
+class Event(NamedTuple):
+    """A ``ShopperEvent`` within all limits of its proto.
+
+    ``what`` has the fields of the action's message under their proto names; it is that
+    message or, where canonical JSON was read at once, a msgspec struct made from it.
+    """
+
+    event_id: str
+    shop_id: str
+    user_id: str
+    visitor_id: str
+    at: int
+    """When it happened, in microseconds since 1970, by the shop's clock."""
+    action: str
+    """The name of the action that is set, such as ``add_to_cart``."""
+    what: Any
+
+    @property
+    def subject(self) -> str:
+        """Whose event it is."""
+        return subject_of(self.user_id, self.visitor_id)
