@@ -71,7 +71,7 @@ check-dead: .venv-dev/.ready ## Code that nothing uses
 
 .PHONY: check-locks
 check-locks: ## Locks hold neither addresses nor paths of a machine
-	@grep -q -- --hash= $(LOCKS)/*.txt
+	@! grep -L -- --hash= $(LOCKS)/*.txt | grep .
 	@! grep -nE '://|^-|file:|/(home|root|tmp|opt|usr)/' $(LOCKS)/*.txt
 
 ##@ Model

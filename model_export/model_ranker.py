@@ -1,4 +1,4 @@
-"""Ranks with a bundle as a server does: newest 100 purchases, one query, all products."""
+"""Ranks with a bundle as a server does: newest 100 interactions, one query, all products."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import msgspec
 from model_export.checkpoint import Checkpoint
 from model_export.dataset import Prepared
 from model_export.evaluate import Evaluation
-from services.shared import bundle, encoder, model_input
+from services.shared import bundle, encoder, model_input, profile
 from services.shared.bundle import FILES, MANIFEST, SCHEMA, Manifest, sha256_of
 
 
@@ -46,7 +46,7 @@ def code_revision() -> str:
     files, makes the same bundle.
     """
     ours = sorted(Path(__file__).parent.glob("*.py"))
-    shared = [Path(str(module.__file__)) for module in (bundle, encoder, model_input)]
+    shared = [Path(str(module.__file__)) for module in (bundle, encoder, model_input, profile)]
     texts = [hashlib.sha256(path.read_bytes()).hexdigest() for path in [*ours, *shared]]
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
 
@@ -54,7 +54,9 @@ def code_revision() -> str:
 def _origin(data: Prepared, checkpoint: Checkpoint) -> dict[str, str | int | float]:
     source = data.source
     settings: dict[str, int | float] = msgspec.structs.asdict(checkpoint.settings)
-    held_out = _time(source.held_out_from) if source.held_out_from else "each user's last"
+    by_time = source.held_out_from > 0
+    held_out = _time(source.held_out_from) if by_time else "each user's last"
+    validation = _time(source.validation_from) if by_time else "each user's last but one"
     return {
         "data": source.name,
         "sha256": source.sha256,
@@ -62,6 +64,7 @@ def _origin(data: Prepared, checkpoint: Checkpoint) -> dict[str, str | int | flo
         "first": _time(source.first_at),
         "last": _time(source.last_at),
         "split": source.split,
+        "validation_from": validation,
         "held_out_from": held_out,
         "best_epoch": checkpoint.epoch,
         **{f"train.{name}": value for name, value in settings.items()},

@@ -7,7 +7,9 @@ allows: what had to be left out is counted by its reason.
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,6 +32,10 @@ REQUIRED: Final = ("user_id", "item_id", "timestamp")
 TIME_UNITS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
 ISO_DATE: Final = r"^\d{4}-\d{2}-\d{2}"
 """01/02/2026 is in January for some and in February for others."""
+
+EARLIEST: Final = 0
+LATEST: Final = 4_102_444_800_000_000
+"""1970 and 2100, in microseconds."""
 
 STEP: Final = DAY
 """What S3-Rec files do not say: we put one day between a user's interactions."""
@@ -73,15 +79,27 @@ def read_table(path: Path, *, time_unit: str) -> Read:
         | (pl.col("item_id") == "")
     )
     kept = frame.filter(~empty)
+    _check_times(path, kept["at"])
     if kept.is_empty():
         raise DataRefused(f"{path}: none of its {len(table)} rows has a user, an item and a time")
     left_out = {"no user, item or time": len(frame) - len(kept)}
     return Read(kept, path.name, sha256_of(path), len(table), left_out)
 
 
+def _check_times(path: Path, at: pl.Series) -> None:
+    """A number in another unit than was said would move everything by centuries."""
+    strange = at.filter((at < EARLIEST) | (at > LATEST))
+    if len(strange):
+        raise DataRefused(
+            f"{path}: {len(strange)} of {len(at)} timestamps are before 1970 or after 2100; are "
+            "numbers in the unit that --time-unit says (s, ms, us)?"
+        )
+
+
 def read_s3rec(path: Path) -> Read:
     """Read the S3-Rec text format: one line a user, ``user item item …`` in time order."""
     rows: list[tuple[str, str, int, int]] = []
+    users: set[str] = set()
     for number, line in enumerate(_text(path).splitlines(), start=1):
         user, *items = line.split() or [""]
         if not user:
@@ -90,6 +108,9 @@ def read_s3rec(path: Path) -> Read:
             raise DataRefused(
                 f"{path}, line {number}: {len(items)} items; leave-one-out needs 3 or more"
             )
+        if user in users:
+            raise DataRefused(f"{path}, line {number}: user {user} has a line already")
+        users.add(user)
         rows.extend((user, item, at * STEP, PURCHASE) for at, item in enumerate(items))
     if not rows:
         raise DataRefused(f"{path} has no lines")
@@ -137,12 +158,10 @@ def _load(path: Path) -> pl.DataFrame:
 
 
 def _text(path: Path) -> str:
-    import gzip
-
     try:
         data = path.read_bytes()
         return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataRefused(f"{path} cannot be read: {error}") from error
 
 
@@ -150,7 +169,8 @@ def _microseconds(path: Path, column: pl.Series, time_unit: str) -> pl.Series:
     if column.dtype in (pl.Date, pl.Datetime):
         return column.cast(pl.Datetime("us")).dt.epoch("us")
     if column.dtype.is_integer():
-        return column.cast(pl.Int64) * TIME_UNITS[time_unit]
+        unit = TIME_UNITS[time_unit]
+        return column.cast(pl.Int64).clip(-1, LATEST // unit + 1) * unit  # no more fits
     if column.dtype != pl.String:
         raise DataRefused(
             f"{path}: timestamp is {column.dtype}; text, a date or an integer will do"

@@ -13,7 +13,7 @@ def table(found: Evaluation) -> str:
     lines = [
         f"{found.data}, split {found.split}: {found.cases:,} baskets of {found.users:,} users, "
         f"{found.cases_new:,} with new products",
-        f"the whole catalogue of {found.catalogue_size:,} products is ranked; popularity {window}",
+        f"over a catalogue of {found.catalogue_size:,} products; popularity {window}",
         "",
         f"{'purchases':<10}{'method':<17}{'hit rate@10':<25}{'NDCG@10':<25}",
     ]

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from kafka import KafkaProducer
 
 from services.shared.profile import Profile
 from services.shared.profile_store import RedisProfileStore
@@ -136,3 +137,20 @@ def now() -> datetime:
 def appended(events: Iterable[Event]) -> list[tuple[Event, int]]:
     """Events with the present as their time of append, for the oracle."""
     return [(one, micros(now().isoformat())) for one in events]
+
+
+class Untextual(str):
+    """A header name that encodes to bytes which are no UTF-8, as a client in C may send."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        """Two bytes: one that is no text, and an A."""
+        return b"\xffA"
+
+
+def write_untextual(servers: str, topic: str, key: bytes, value: bytes) -> None:
+    """Send one record with such a header, by a client that checks nothing."""
+    producer = KafkaProducer(bootstrap_servers=servers)
+    producer.send(topic, value, key=key, headers=[(Untextual(), b"x")]).get(15)
+    producer.close(15)

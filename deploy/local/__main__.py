@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,8 +25,11 @@ INTERRUPTED: Final = 130
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; answers the exit status."""
     told = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end a command alike
     try:
         return int(told.run(told))
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except StackFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -80,6 +80,7 @@ class Stack:
 
     def start(self, say: Callable[[str], None]) -> Addresses:
         """Return once both services are ready. Raises StackFailed, with all stopped again."""
+        check_folder(self._folder)
         stop_recorded(self._folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / MARK).write_text("Made by python -m deploy.local, which may remove it.\n")
@@ -175,16 +176,24 @@ class Stack:
         write_state(self._folder, State(processes, addresses))
 
 
-def forget_data(folder: Path) -> None:
-    """Stop a stack of ``folder`` that still runs, and remove what it has kept.
+def check_folder(folder: Path) -> list[Path]:
+    """What a stack of ours has kept in ``folder``.
 
-    Raises StackFailed where ``folder`` has data that no stack of ours has put there.
+    Raises StackFailed where there is something by such a name that none has put there.
     """
-    stop_recorded(folder)
     kept = [folder / name for name in KEPT if (folder / name).exists()]
     if kept and not (folder / MARK).exists():
         raise StackFailed(f"{kept[0]} is not a stack's: name another --folder, or move it away")
-    for path in kept:
+    return kept
+
+
+def forget_data(folder: Path) -> None:
+    """Stop a stack of ``folder`` that still runs, and remove what it has kept.
+
+    Raises StackFailed, see :func:`check_folder`.
+    """
+    stop_recorded(folder)
+    for path in check_folder(folder):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

@@ -85,6 +85,7 @@ async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event)
     durability = RedisDurability(connection)
     topic_id = await _unless(ending, _arrive(settings, durability))
     if topic_id is None:
+        await connection.close()
         return
     dead_letters = KafkaDeadLetters(settings.kafka_servers, settings.dead_letters_topic)
     batches = Batches(
@@ -132,7 +133,9 @@ async def _serve(
     """Run Faust until ``ending`` or a failure; then finish the batch in hand and commit."""
     tasks: list[asyncio.Task[Any]] = []
     try:
-        await app.start()
+        await _unless(ending, app.start())
+        if ending.is_set():
+            return
         tasks = [
             asyncio.create_task(ending.wait()),
             asyncio.create_task(_commit_always(app, worker)),

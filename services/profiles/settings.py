@@ -39,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds, Meta(description="An event that is older when it reaches Kafka is refused.")
     ] = 604_800
     profile_retention_seconds: Annotated[
-        Seconds, Meta(description="A profile goes this long after its shopper's last event.")
+        Seconds, Meta(description="A profile goes this long after it was last written.")
     ] = 7_776_000
     log_level: LogLevel = "info"
 

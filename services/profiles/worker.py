@@ -21,13 +21,13 @@ COMMIT_SECONDS: Final = 1.0
 PROBE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 5.0
 
-EVENTS = Counter("events", "Events by what became of them.", ["outcome"])
+EVENTS = Counter("events_total", "Events by what became of them.", ["outcome"])
 FOLD_SECONDS = Histogram("fold_seconds", "From a batch's turn to its end, tries included.")
 BATCH_EVENTS = Histogram(
     "batch_events", "Events in a batch.", buckets=[1, 4, 16, 64, 256, 1024, 4096]
 )
 LAG_EVENTS = Gauge("lag_events", "Events not yet done.", ["partition"])
-RETRIES = Counter("retries", "What was tried again, also at start, by why.", ["code"])
+RETRIES = Counter("retries_total", "What was tried again, also at start, by why.", ["code"])
 
 _log = structlog.get_logger()
 

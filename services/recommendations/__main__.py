@@ -77,6 +77,7 @@ class Server:
         self._version = model.version
         MODEL.info({"version": model.version})
         self._loaded = False
+        self._ending = False
 
     def _join(self, model: Model) -> Sequence[Service]:
         profiles = ProfileReader(
@@ -111,6 +112,8 @@ class Server:
 
     async def _caught_up(self) -> None:
         self._loaded = True
+        if self._ending:
+            return
         gc.collect()
         gc.freeze()  # the catalogue stays: let no later collection walk over it
         self._health.ready()
@@ -145,7 +148,8 @@ class Server:
         _log.info("stopped")
 
     async def _drain(self, server: grpc.aio.Server) -> None:
-        """Say NOT_SERVING, take calls a little longer, let those in progress end."""
+        """Say NOT_SERVING, for good; take calls a little longer, let those in progress end."""
+        self._ending = True
         self._health.not_ready()
         await asyncio.sleep(self._settings.drain_ms / 1000)
         await server.stop(GRACE_SECONDS)

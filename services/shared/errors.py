@@ -6,7 +6,8 @@
     ├── BadInput                    what was sent is wrong; sending it again will not help
     │   ├── EventRefused            an event goes to dead-letters with this code
     │   └── ProductUnknown, ShopperUnknown, …
-    ├── AccessRefused               who calls is not known, or may not
+    ├── Unauthenticated             who calls is not known
+    ├── ScopeMissing                who calls may not do this
     ├── BadSetting                  the process was told something it cannot work with
     ├── BundleRefused               a model bundle is damaged or of another schema
     └── Unavailable                 what is needed does not answer now; retriable

@@ -4,6 +4,7 @@ Each method is wrapped once, at start. An interceptor could do the same work, bu
 it makes a new method handler for every call: about 30 µs of processor time before it has
 done anything, half of what all of the following costs. The wrapper, for every call:
 
+0. refuses it where as many are in hand as the server takes;
 1. verifies the API key and that it holds the method's ``attune.access.v1.required_scope``,
    read from the proto; a method without one is refused to everybody;
 2. checks the request against the limits stated in the proto (protovalidate);

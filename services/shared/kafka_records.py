@@ -6,7 +6,8 @@ record would end every consumer of its partition for good. Here the rest of its 
 read once more, slowly, with ``�`` for what cannot be decoded.
 
 What this leans on in aiokafka 0.14 beyond its documentation: the name ``MemoryRecords`` in
-``aiokafka.consumer.fetcher``, and ``_DefaultRecordBatchPy``. A test fails when they change.
+``aiokafka.consumer.fetcher``, and ``_DefaultRecordBatchPy`` with its ``_maybe_uncompress`` and
+``_buffer``. A test fails when they change.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class RedisConnection:
             except (RedisError, OSError, TimeoutError) as error:
                 await self.close()
                 raise RedisUnavailable(
-                    f"Redis: {str(error) or f'no answer in {within} s'}"
+                    f"Redis: {str(error) or f'no answer in {within:.3g} s'}"
                 ) from error
             except BaseException:
                 await self.close()
@@ -145,9 +145,10 @@ class RedisPool:
             try:
                 return await connection.ask(commands, within=_left(begun, within))
             except RedisUnavailable:
-                if not was_open or connection.is_open:
+                left = _left(begun, within)
+                if not was_open or connection.is_open or left <= 0:
                     raise
-                return await connection.ask(commands, within=_left(begun, within))
+                return await connection.ask(commands, within=left)
         finally:
             self._free.put_nowait(connection)
 
@@ -158,8 +159,8 @@ class RedisPool:
 
 
 def _left(begun: float, within: float) -> float:
-    """What is left of ``within`` seconds since ``begun``, at least a moment."""
-    return max(within - (asyncio.get_running_loop().time() - begun), 0.001)
+    """What is left of ``within`` seconds since ``begun``."""
+    return within - (asyncio.get_running_loop().time() - begun)
 
 
 def _meaning(error: RedisError) -> Exception:

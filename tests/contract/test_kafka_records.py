@@ -14,6 +14,7 @@ from aiokafka.structs import ConsumerRecord
 from kafka import KafkaProducer
 
 from services.shared.kafka_records import accept_any_header_name
+from tests.worker_kafka import Untextual
 
 
 @pytest.fixture
@@ -80,13 +81,3 @@ async def test_without_us_it_cannot_be_read(kafka_servers: str, topic_prefix: st
     write(kafka_servers, topic, [Untextual()])
     with pytest.raises(UnicodeDecodeError):
         await read(kafka_servers, topic, 1)
-
-
-class Untextual(str):
-    """A header name that encodes to bytes which are no UTF-8, as a C client may send."""
-
-    __slots__ = ()
-
-    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
-        """Two bytes: one that is no text, and an A."""
-        return b"\xffA"

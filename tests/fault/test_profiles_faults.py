@@ -175,7 +175,7 @@ async def test_sigterm_while_redis_is_away(
     with run_worker(settings, tmp_path / "one.log") as worker:
         own_redis.kill()
         await send(kafka_servers, topic_prefix, shopped)
-        eventually(lambda: worker.metric("retries"), within=30)
+        eventually(lambda: worker.metric('retries_total{code="REDIS_UNAVAILABLE"}'), within=30)
         assert worker.stop() == 0
     assert await committed(kafka_servers, topic_prefix) == 0
     own_redis.start()

@@ -18,6 +18,7 @@ from services.shared.identity import add_key
 from tests.stack import run_server, started
 from tests.tiny_bundle import make_bundle
 from tests.waiting import eventually
+from tests.worker_kafka import write_untextual
 
 
 def send(kafka: EmbeddedKafka, product_id: str) -> None:
@@ -78,6 +79,7 @@ def test_the_catalogue_goes_on_after_kafka_was_killed(
             )
             return {product.product_id for product in answer.products}
 
+        write_untextual(own_kafka.servers, "catalog", b"demo/mug", b"{}")  # takes nothing down
         send(own_kafka, "mug")
         eventually(lambda: shown() == {"mug"}, within=10)
         own_kafka.kill()

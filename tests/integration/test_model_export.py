@@ -252,6 +252,8 @@ def test_the_manifest_says_how_to_make_the_model_again(made: Path) -> None:
         assert f"train.{field.name}" in origin
     assert origin["train.epochs"] == 12
     assert origin["split"] == "by time"
+    days = [str(origin[name])[8:10] for name in ("last", "held_out_from", "validation_from")]
+    assert [int(day) for day in days] == [24, 22, 20]
 
 
 def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
@@ -329,7 +331,10 @@ def test_prepare_says_what_became_of_the_rows(tmp_path: Path) -> None:
         (("train", "nowhere"), "prepare"),
         (("export", "nowhere"), "prepare"),
         (("verify", "nowhere"), "BUNDLE_REFUSED: nowhere/manifest.json is missing"),
-        (("evaluate", "nowhere", "--holdout-days", "3"), "nowhere is split already"),
+        (("evaluate", "nowhere", "--holdout-days", "3"), "nowhere is prepared already"),
+        (("evaluate", "nowhere", "--time-unit", "s"), "nowhere is prepared already"),
+        (("prepare", "no.txt", "--format", "s3rec", "--holdout-days", "3"), "has no times"),
+        (("prepare", "--complete-journey", "--format", "table"), "a form of its own"),
         (("train", "nowhere", "--heads", "3"), "BAD_SETTING: 3 heads cannot share 64 dimensions"),
         (("train", "nowhere", "--dropout", "2"), "BAD_SETTING: --dropout: Expected `float` < 1"),
         (("evaluate", "no.txt", "--format", "s3rec", "--no-bundle"), "no.txt cannot be read"),

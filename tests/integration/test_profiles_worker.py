@@ -33,6 +33,7 @@ from tests.worker_kafka import (
     send,
     trend_counts_kept,
     until_committed,
+    write_untextual,
 )
 
 PROTOBUF = [("content-type", b"application/protobuf")]
@@ -130,6 +131,20 @@ async def test_bad_input_goes_to_dead_letters(
         assert told_of["attune_topic"].decode() == topic_prefix + "shopper-events"
         assert len(told_of["attune_topic_id"]) == 36
         assert set(headers) <= set(letter.headers)
+
+
+async def test_a_header_name_that_is_no_text(
+    told: dict[str, str], topic_prefix: str, shop_id: str, tmp_path: Path
+) -> None:
+    """The event is folded, and so are those around it."""
+    some = [{**view(i, at=now()), "shopId": shop_id} for i in range(3)]
+    with run_worker(told, tmp_path / "worker.log"):
+        for one in some:
+            value = json.dumps(one).encode()
+            topic = topic_prefix + "shopper-events"
+            write_untextual(told["KAFKA_SERVERS"], topic, key_of(one), value)
+        await until_committed(told["KAFKA_SERVERS"], topic_prefix, 3)
+    assert await profiles_as_the_oracle_says(told["REDIS_URL"], some)
 
 
 async def test_an_event_over_the_brokers_limit(

@@ -287,13 +287,13 @@ def test_stock_and_price_are_right_within_a_second(shop: Shop) -> None:
     eventually(lambda: "rake" not in shop.shown(), within=1.0)
     price = {"currencyCode": "USD", "units": "3", "nanos": 990000000}
     shop.send("offers", "rake", shop.offer("rake", stock=5, price=price))
-    eventually(lambda: "rake" in shop.shown(), within=1.0)
+    eventually(lambda: "rake" in shop.shown(), within=SECONDS)
     rake = shop.recommend("x").products[0]
     assert (rake.price.currency_code, rake.price.units, rake.price.nanos) == ("USD", 3, 990000000)
     shop.send("offers", "rake", shop.offer("rake", status="OFFER_STATUS_PAUSED"))
-    eventually(lambda: "rake" not in shop.shown(), within=1.0)
+    eventually(lambda: "rake" not in shop.shown(), within=SECONDS)
     shop.send("offers", "rake", None)
-    eventually(lambda: "rake" in shop.shown(), within=1.0)
+    eventually(lambda: "rake" in shop.shown(), within=SECONDS)
 
 
 def test_a_new_product_appears_and_a_removed_one_is_gone(shop: Shop) -> None:
@@ -303,9 +303,9 @@ def test_a_new_product_appears_and_a_removed_one_is_gone(shop: Shop) -> None:
         shop_id=shop.name, product_id="novel", merchant_id="acme", title="A novel"
     )
     shop.send("catalog", "novel", new.SerializeToString(), binary=True)
-    eventually(lambda: "novel" in shop.shown(), within=1.0)
+    eventually(lambda: "novel" in shop.shown(), within=SECONDS)
     shop.send("catalog", "novel", None)
-    eventually(lambda: "novel" not in shop.shown(), within=1.0)
+    eventually(lambda: "novel" not in shop.shown(), within=SECONDS)
     assert shop.shown() == ["mug"]
 
 

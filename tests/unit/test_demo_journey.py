@@ -36,7 +36,7 @@ def test_newest_orders_are_whole(sales: Sales) -> None:
     assert 1000 <= len(chosen) < 1200
     orders = sales.lines.filter(pl.col("order_id").is_in(chosen["order_id"].unique().to_list()))
     assert len(orders) == len(chosen)
-    assert newest(sales, None) is sales.lines
+    assert newest(sales, len(sales.lines)) is sales.lines
 
 
 def test_baskets_hold_every_line_once_in_time_order(sales: Sales) -> None:

@@ -131,7 +131,14 @@ def test_s3rec_has_a_line_for_each_user(tmp_path: Path, packed: bool) -> None:
     assert frame["at"].to_list() == [i * STEP for i in (0, 1, 2, 0, 1, 2, 3)]
 
 
-@pytest.mark.parametrize(("text", "says"), [("1 10 11\n", "line 1: 2 items"), ("", "has no lines")])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1 10 11\n", "line 1: 2 items"),
+        ("", "has no lines"),
+        ("1 2 3 4\n2 3 4 5\n1 5 6 7\n", "line 3: user 1 has a line already"),
+    ],
+)
 def test_s3rec_that_cannot_be_used(tmp_path: Path, text: str, says: str) -> None:
     """A user too short to split is refused by its line, an empty file as a whole."""
     with pytest.raises(DataRefused, match=says):
@@ -142,6 +149,20 @@ def test_gzip_that_is_none(tmp_path: Path) -> None:
     """A file that only says it is compressed is refused by name."""
     with pytest.raises(DataRefused, match=r"no\.txt\.gz cannot be read"):
         read_s3rec(write(tmp_path, "1 2 3 4", "no.txt.gz"))
+    whole = gzip.compress(b"1 2 3 4\n" * 1000)
+    (tmp_path / "half.txt.gz").write_bytes(whole[:20] + b"?" + whole[21:])
+    with pytest.raises(DataRefused, match=r"half\.txt\.gz cannot be read"):
+        read_s3rec(tmp_path / "half.txt.gz")
+
+
+@pytest.mark.parametrize(
+    ("written", "unit"), [(f"{MAY_FIRST}000", "s"), (f"{MAY_FIRST}000000000", "s"), ("-5", "ms")]
+)
+def test_numbers_in_another_unit_than_was_said(tmp_path: Path, written: str, unit: str) -> None:
+    """Milliseconds read as seconds are in no year that a shop has seen."""
+    path = write(tmp_path, f"user_id,item_id,timestamp\nana,mug,{written}\n")
+    with pytest.raises(DataRefused, match="1 of 1 timestamps are before 1970 or after 2100"):
+        read_table(path, time_unit=unit)
 
 
 def test_complete_journey_has_the_figures_that_its_authors_state() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local.stack import MARK, forget_data
+from deploy.local.stack import MARK, Ports, Stack, forget_data
 from deploy.local.state import (
     Running,
     State,
@@ -39,8 +39,9 @@ def test_only_a_stacks_own_data_are_forgotten(tmp_path: Path) -> None:
     for name in ("kafka", "redis"):
         (tmp_path / name).mkdir()
     (tmp_path / "mine.log").touch()
-    with pytest.raises(StackFailed, match="kafka is not a stack's: name another --folder"):
-        forget_data(tmp_path)
+    for use in (forget_data, lambda folder: Stack(folder, Ports()).start(print)):
+        with pytest.raises(StackFailed, match="kafka is not a stack's: name another --folder"):
+            use(tmp_path)
     assert (tmp_path / "kafka").is_dir()
     (tmp_path / MARK).touch()
     forget_data(tmp_path)

@@ -80,9 +80,9 @@ def read_sales() -> Sales:
     return Sales(lines.sort("at", "order_id", maintain_order=True), len(read) - len(lines))
 
 
-def newest(sales: Sales, lines: int | None) -> pl.DataFrame:
-    """The orders that hold the newest ``lines`` lines, at least; all for None."""
-    if lines is None or lines >= len(sales.lines):
+def newest(sales: Sales, lines: int) -> pl.DataFrame:
+    """The orders that hold the newest ``lines`` lines, at least."""
+    if lines >= len(sales.lines):
         return sales.lines
     since = sales.lines["at"][-lines]
     return sales.lines.filter(pl.col("at") >= since)

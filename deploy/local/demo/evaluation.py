@@ -8,8 +8,7 @@ from typing import Final
 from deploy.local.demo.narration import Narrator
 from model_export.evaluate import Evaluation, Row, evaluate
 from model_export.metrics import Interval
-from model_export.prepare import HOLDOUT_DAYS, VALIDATION_DAYS, prepare_by_time
-from model_export.sources import read_complete_journey
+from model_export.prepare import prepare_complete_journey
 from services.shared.bundle import load_bundle
 
 QUESTIONS: Final = {
@@ -20,13 +19,13 @@ QUESTIONS: Final = {
 
 def evaluate_bundle(bundle: Path, narrator: Narrator) -> Evaluation:
     """Rank the held-out baskets with the bundle and its rivals, and print the table."""
-    data = prepare_by_time(
-        read_complete_journey(), holdout_days=HOLDOUT_DAYS, validation_days=VALIDATION_DAYS
-    )
-    result = evaluate(data, load_bundle(bundle), progress=lambda step: narrator.say(f"  … {step}"))
+    data, model = prepare_complete_journey(), load_bundle(bundle)
+    result = evaluate(data, model, progress=lambda step: narrator.say(f"  … {step}"))
     narrator.say(
         f"  {result.cases:,} baskets of {result.users:,} households, each foretold from what came "
-        f"before it; all {result.catalogue_size:,} products are ranked"
+        f"before it, over the whole catalogue: {result.catalogue_size:,} products, of which "
+        f"{len(data.ids.items):,} were ever sold and {len(model.vocabulary):,} sold often enough "
+        "to have a vector"
     )
     for purchases, question in QUESTIONS.items():
         rows = [row for row in result.rows if row.purchases == purchases]

@@ -55,7 +55,7 @@ class Figures(msgspec.Struct, frozen=True):
     recommend_ms: latency.Latency
 
 
-def run_demo(folder: Path, ports: Ports, *, lines: int | None, once: bool) -> bool:
+def run_demo(folder: Path, ports: Ports, *, lines: int, once: bool) -> bool:
     """Run every step; then stop everything, or stay up until Ctrl-C. Raises StackFailed.
 
     False where it was told to stop before the last step.
@@ -66,7 +66,6 @@ def run_demo(folder: Path, ports: Ports, *, lines: int | None, once: bool) -> bo
     forget_data(folder)
     stack = Stack(folder, ports)
     is_done = False
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end it alike
     try:
         narrator.heading(
             "1. Start Kafka, Redis, the profiles worker and the recommendations server"
@@ -93,7 +92,7 @@ def run_demo(folder: Path, ports: Ports, *, lines: int | None, once: bool) -> bo
     return is_done
 
 
-def _show(addresses: Addresses, lines: int | None, narrator: Narrator) -> Figures:
+def _show(addresses: Addresses, lines: int, narrator: Narrator) -> Figures:
     """Steps 2 to 6."""
     sales = read_sales()
     products = read_products(sales)
@@ -136,7 +135,7 @@ def _load(addresses: Addresses, products: list[CatalogProduct], narrator: Narrat
     return seconds
 
 
-def _replay(addresses: Addresses, sales: Sales, lines: int | None, narrator: Narrator) -> Replayed:
+def _replay(addresses: Addresses, sales: Sales, lines: int, narrator: Narrator) -> Replayed:
     chosen = newest(sales, lines)
     shift = time.time_ns() // 1000 - sales.ends_at
     orders = chosen["order_id"].n_unique()

@@ -6,8 +6,8 @@ in a rebalance. So here one *message* is all that was fetched of one partition a
 offsets are committed by ourselves, from the count of what is done (:class:`Positions`).
 
 What this leans on in Faust 0.15.3 beyond its documentation: ``Consumer._to_message``,
-``Consumer._commit``, ``Consumer._thread`` and ``App._create_directories``. A test fails when
-they change.
+``Consumer._commit``, ``Consumer._thread`` with its ``_ensure_consumer``, and
+``App._create_directories``. A test fails when they change.
 """
 
 from __future__ import annotations
