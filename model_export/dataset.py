@@ -100,6 +100,13 @@ def baskets(data: Prepared, part: int) -> Iterator[Basket]:
         yield Basket(int(data.users[start]), first, start, stop)
 
 
+def vocabulary_index(data: Prepared, known: NDArray[np.integer]) -> NDArray[np.int64]:
+    """[items] the index of each item in a vocabulary of ``known``, from 1; 0 for the others."""
+    index = np.zeros(len(data.ids.items), dtype=np.int64)
+    index[known] = np.arange(1, len(known) + 1)
+    return index
+
+
 def save(data: Prepared, folder: Path) -> None:
     """Write ``data`` to ``folder``, made if need be."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_export.checkpoint import Checkpoint
-from model_export.dataset import HELD_OUT, Prepared
+from model_export.dataset import HELD_OUT, Prepared, vocabulary_index
 from services.shared.model_input import ACTIONS, GAP_BUCKETS, ModelInput, encode_known
 
 REAL: Final = 32
@@ -40,8 +40,7 @@ def _users(data: Prepared) -> list[int]:
 
 def _real(data: Prepared, checkpoint: Checkpoint, user: int) -> ModelInput:
     codes = np.searchsorted(data.ids.items, checkpoint.product_ids)
-    index = np.zeros(len(data.ids.items), dtype=np.int64)
-    index[codes] = np.arange(1, len(codes) + 1)
+    index = vocabulary_index(data, codes)
     rows = np.flatnonzero((data.users == user) & (data.parts < HELD_OUT) & (index[data.items] > 0))
     rows = rows[-checkpoint.settings.max_length :]
     items, actions, at = index[data.items[rows]], data.actions[rows], data.at[rows]

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model_export.dataset import Prepared
+from model_export.dataset import Prepared, vocabulary_index
 from services.shared.model_input import encode_known
 
 
@@ -64,8 +64,7 @@ def vocabulary_codes(data: Prepared, *, part: int, least: int) -> NDArray[np.int
 
 def histories(data: Prepared, known: NDArray[np.int32], *, part: int) -> Histories:
     """The interactions of the parts up to ``part`` with the items of ``known``."""
-    index = np.zeros(len(data.ids.items), dtype=np.int64)
-    index[known] = np.arange(1, len(known) + 1)
+    index = vocabulary_index(data, known)
     rows = np.flatnonzero((data.parts <= part) & (index[data.items] > 0))
     users, at = data.users[rows], data.at[rows]
     new = (np.diff(users, prepend=-1) != 0) | (np.diff(at, prepend=-1) != 0)

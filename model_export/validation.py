@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from model_export.cases import HISTORY, cases_of
-from model_export.dataset import VALIDATION, Prepared
+from model_export.dataset import VALIDATION, Prepared, vocabulary_index
 from model_export.metrics import TOP, ndcg
 from model_export.transformer import Transformer
 from services.shared.model_input import encode_known
@@ -22,8 +22,7 @@ class Validation:
 
     def __init__(self, data: Prepared, known: NDArray[np.int32], max_length: int) -> None:
         """``known`` are the items with a vector, in the vocabulary's order."""
-        index = np.zeros(len(data.ids.items), dtype=np.int64)
-        index[known] = np.arange(1, len(known) + 1)
+        index = vocabulary_index(data, known)
         inputs, self._relevant = [], []
         for case in cases_of(data, VALIDATION):
             newest = slice(max(case.before.start, case.before.stop - HISTORY), case.before.stop)

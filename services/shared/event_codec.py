@@ -22,19 +22,18 @@ from google.type.money_pb2 import Money
 from services.shared.errors import EventRefused
 from services.shared.event import Event
 from services.shared.event_json import PRICE_LIMIT, read_event
+from services.shared.media_type import JSON, PROTOBUF, media_type
 from services.shared.subject import event_key
+from services.shared.violations import path_of
 
 VALUE_LIMIT: Final = 65_536
 """Bytes; a larger event is refused before it is parsed."""
 
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
-_CONTENT_TYPE: Final = frozenset({"content-type"})
-
 CE_TYPE: Final = "attune.events.v1.ShopperEvent"
 
 _validator = protovalidate.Validator()
-JSON: Final = "application/json"
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -51,24 +50,17 @@ def decode_event(key: bytes | None, value: bytes | None, headers: Headers) -> Ev
             "EVENT_TOO_LARGE", f"the event has {len(value)} bytes; at most {VALUE_LIMIT} are taken"
         )
     told = _texts(headers) if headers else {}
-    event = read_event(value) if told.keys() <= _CONTENT_TYPE and _is_json(told) else None
+    kind = media_type(told.pop("content-type", ""))
+    event = read_event(value) if kind == JSON and not told else None
     if event is None:
-        event = event_of(_checked(value, told))
+        event = event_of(_checked(value, kind, told))
     _check_key(event, key)
     return event
 
 
-def _is_json(told: Mapping[str, str]) -> bool:
-    return _media_type(told) == JSON
-
-
-def _media_type(told: Mapping[str, str]) -> str:
-    return told.get("content-type", JSON).partition(";")[0].strip().lower()
-
-
-def _checked(value: bytes, told: Mapping[str, str]) -> ShopperEvent:
+def _checked(value: bytes, kind: str, told: Mapping[str, str]) -> ShopperEvent:
     """The slow way: by Protobuf's own readers and checks. Raises EventRefused."""
-    message = _parse(value, told)
+    message = _parse(value, kind)
     _apply_cloudevents(message, told)
     _check_limits(message)
     _check_prices(message)
@@ -100,15 +92,14 @@ def _texts(headers: Headers) -> dict[str, str]:
     }
 
 
-def _parse(value: bytes, told: Mapping[str, str]) -> ShopperEvent:
-    media_type = _media_type(told)
-    if media_type == JSON:
+def _parse(value: bytes, kind: str) -> ShopperEvent:
+    if kind == JSON:
         return _parse_json(value)
-    if media_type == "application/protobuf":
+    if kind == PROTOBUF:
         return _parse_protobuf(value)
     raise EventRefused(
         "CONTENT_TYPE_UNKNOWN",
-        f"content-type is {told['content-type'][:100]!r}; "
+        f"content-type is {kind[:100]!r}; "
         "send application/json, application/protobuf or no such header",
     )
 
@@ -166,7 +157,7 @@ def _check_limits(event: ShopperEvent) -> None:
     violations = _validator.collect_violations(event)
     if violations:
         said = "; ".join(
-            f"{_path(violation.proto.field) or 'event'}: {violation.proto.message}"
+            f"{path_of(violation) or 'event'}: {violation.proto.message}"
             for violation in violations[:5]
         )
         raise EventRefused("EVENT_INVALID", said)
@@ -191,14 +182,6 @@ def _is_price(money: Money) -> bool:
         0 <= money.units <= PRICE_LIMIT
         and 0 <= money.nanos < 1_000_000_000
         and _CURRENCY.fullmatch(money.currency_code)
-    )
-
-
-def _path(field: Any) -> str:
-    """A violation's field path as text, such as ``purchase.lines[2].quantity``; "" for None."""
-    return ".".join(
-        element.field_name + (f"[{element.subscript.value}]" if element.subscript else "")
-        for element in (field.elements if field else ())
     )
 
 

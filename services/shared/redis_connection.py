@@ -105,7 +105,7 @@ class RedisConnection:
         if not connection.is_connected:
             self._opened += 1
             await connection.connect()  # type: ignore[no-untyped-call]  # untyped in redis-py
-        # hiredis packs in C: a third of the whole cost of a batch was redis-py's own packing.
+        # hiredis packs in C; redis-py's own packing was a large part of a batch.
         packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]  # its stub means a tuple of one
         await connection.send_packed_command(packed, check_health=False)
         replies: list[Reply] = []

@@ -68,7 +68,7 @@ def configure_logs(service: str, level: str = "info") -> None:
 class OnceInAWhile(logging.Filter):
     """Lets a library say the same thing once in ten seconds, however often it happens.
 
-    With Kafka away its client repeats itself forty times a second, and what we say ourselves
+    With Kafka away its client repeats itself many times a second, and what we say ourselves
     drowns in it. What is the same: logger, level and text before its values are put in.
     """
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import MessageSizeTooLargeError
 from faust.types import TP
 
 from deploy.local.kafka import EmbeddedKafka
@@ -65,6 +67,20 @@ async def test_dead_letters_while_kafka_is_away(own_kafka: EmbeddedKafka) -> Non
     to = KafkaDeadLetters(own_kafka.servers, "dead-letters")
     with pytest.raises(KafkaUnavailable, match="were not acknowledged"):
         await to.send([DeadLetter(b"k", b"v", [])])
+    await to.close()
+
+
+async def test_a_topic_that_takes_less_than_a_dead_letter(kafka_servers: str) -> None:
+    """Trying again is of no use: it is an error of its own, and nothing is called kept."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
+    await admin.start()
+    small = {"max.message.bytes": "1000"}
+    await admin.create_topics([NewTopic("small.dead-letters", 1, 1, topic_configs=small)])
+    await admin.close()
+    to = KafkaDeadLetters(kafka_servers, "small.dead-letters")
+    with pytest.raises(MessageSizeTooLargeError):
+        await to.send([DeadLetter(b"k", bytes(65_536), [])])
+    await to.send([DeadLetter(b"k", b"v", [])])
     await to.close()
 
 

@@ -12,14 +12,13 @@ from attune.catalog.v1 import catalog_pb2
 from google.protobuf import json_format
 
 from services.recommendations.adapters.catalog_record import (
-    JSON,
-    PROTOBUF,
     VALUE_LIMIT,
     RecordRefused,
     decode_offer,
     decode_product,
 )
 from services.recommendations.domain.catalog import Listing, Price, Terms
+from services.shared.media_type import JSON, PROTOBUF
 
 VALIDATOR = protovalidate.Validator()
 PRODUCT: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 
@@ -47,6 +48,30 @@ def test_a_server_that_starts_before_kafka(
         assert service.process.poll() is None
         own_kafka.start()
         service.wait_ready()
+
+
+def test_a_server_that_is_stopping_is_not_ready_again(
+    tmp_path: Path, own_kafka: EmbeddedKafka, redis_url: str
+) -> None:
+    """The catalogue that is read to its end during the drain helps its calls, and no more."""
+    told = {**settings(tmp_path, own_kafka, redis_url), "DRAIN_MS": "8000"}
+    with started(recommendations_server(told, tmp_path / "log")) as service:
+        eventually(lambda: "lacks catalog" in (tmp_path / "log").read_text(), within=30)
+        service.process.terminate()
+        asyncio.run(create_topics(own_kafka.servers))
+        with grpc.insecure_channel(service.address) as channel:
+            stub = recommendation_service_pb2_grpc.RecommendationServiceStub(channel)
+            metadata = (("authorization", f"Bearer {(tmp_path / 'key').read_text()}"),)
+
+            def answers() -> bool:
+                with contextlib.suppress(grpc.RpcError):
+                    stub.Recommend(pb.RecommendRequest(user_id="a"), metadata=metadata, timeout=1)
+                    return True
+                return False
+
+            eventually(answers, within=8)
+        assert not is_serving(service.address)
+        assert service.process.wait(30) == 0
 
 
 def settings(folder: Path, kafka: EmbeddedKafka, redis_url: str) -> dict[str, str]:

@@ -52,3 +52,29 @@ def test_every_kind_of_user_has_a_guide() -> None:
         "producers",
         "storefronts",
     }
+
+
+def declared(pattern: str) -> set[str]:
+    """What ``pattern`` captures in the services' source."""
+    sources = [path.read_text() for path in (ROOT / "services").rglob("*.py")]
+    return {name for source in sources for name in re.findall(pattern, source)}
+
+
+def told(section: str) -> set[str]:
+    """The names in the first columns of the tables of a section of the operators' guide."""
+    text = (ROOT / "docs/guides/operators.md").read_text()
+    body = text.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`[^|]+) \|", body, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+def test_operators_are_told_of_every_metric_and_of_no_other() -> None:
+    """The tables of the guide have the names that the code declares."""
+    kinds = declared(r"(?:Counter|Gauge|Histogram)\(\s*\"(\w+)\"")
+    info = {f"{name}_info" for name in declared(r"Info\(\s*\"(\w+)\"")}
+    assert told("Metrics") == kinds | info
+
+
+def test_operators_are_told_of_every_log_event_and_of_no_other() -> None:
+    """A name that stands in a log stands in the guide, with what it says."""
+    assert told("Logs") == declared(r"_log\.\w+\(\s*\"(\w+)\"")

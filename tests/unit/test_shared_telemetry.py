@@ -1,4 +1,4 @@
-"""What libraries say is passed on, but not the same thing forty times a second."""
+"""What libraries say is passed on, but not the same thing many times a second."""
 
 from __future__ import annotations
 

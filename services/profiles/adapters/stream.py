@@ -1,6 +1,6 @@
 """Faust: partitions, rebalances, flow control and commits; records come in batches.
 
-Faust hands over one message at a time, at 70-90 µs each, and its own acknowledging commits
+Faust hands over one message at a time, with four tasks for each, and its own acknowledging commits
 past a message that is still in work when messages are acknowledged out of order or skipped
 in a rebalance. So here one *message* is all that was fetched of one partition at once, and
 offsets are committed by ourselves, from the count of what is done (:class:`Positions`).

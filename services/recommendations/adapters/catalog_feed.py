@@ -19,13 +19,13 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
 
 from services.recommendations.adapters.catalog_record import (
-    JSON,
     RecordRefused,
     decode_offer,
     decode_product,
 )
 from services.recommendations.domain.catalogs import Catalogs
 from services.shared.errors import KafkaUnavailable
+from services.shared.media_type import JSON, media_type
 from services.shared.subject import split_key
 
 SLICE_SECONDS: Final = 0.002
@@ -189,6 +189,5 @@ def _key(key: bytes | None) -> tuple[str, str]:
 def _content_type(headers: Iterable[tuple[str, bytes | None]]) -> str:
     for name, value in headers:
         if name.lower() == "content-type":
-            told = (value or b"").decode("latin-1").partition(";")[0].strip().lower()
-            return told or JSON
+            return media_type((value or b"").decode("latin-1"))
     return JSON

@@ -21,12 +21,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from services.recommendations.domain.catalog import Listing, Price, Terms
 from services.shared.errors import BadInput
 from services.shared.json_keys import each_key_once
+from services.shared.media_type import JSON, PROTOBUF
+from services.shared.violations import path_of
 
 VALUE_LIMIT: Final = 1_048_576
 """Bytes; a larger record is refused unread."""
-
-JSON: Final = "application/json"
-PROTOBUF: Final = "application/protobuf"
 
 _ID = Annotated[str, Meta(min_length=1, max_length=128)]
 _Shop = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
@@ -170,9 +169,7 @@ def _checked(message: M, shop_id: str, product_id: str, value: bytes, content_ty
     """Read and check by Protobuf's own rules. Raises RecordRefused."""
     _parse(message, value, content_type)
     for violation in _violations(message):
-        path = violation.proto.field
-        field = ".".join(element.field_name for element in path.elements) if path else ""
-        raise RecordRefused("RECORD_INVALID", f"{field}: {violation.proto.message}")
+        raise RecordRefused("RECORD_INVALID", f"{path_of(violation)}: {violation.proto.message}")
     if (message.shop_id, message.product_id) != (shop_id, product_id):
         raise RecordRefused("RECORD_KEY_MISMATCH", "shop_id/product_id is not the record's key")
     return message

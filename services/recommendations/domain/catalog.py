@@ -7,7 +7,7 @@ vector, so the model cannot score them; search words, trending and popular produ
 likeness by category reach them all the same.
 
 A catalogue is the one thing here that changes: it belongs to the event loop that feeds it,
-and every change is small. Columns grow by doubling (copying 200,000 flags takes 20 µs).
+and every change is small. Columns grow by doubling.
 """
 
 from __future__ import annotations
