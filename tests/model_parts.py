@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from model_export.dataset import DAY, Prepared
+from model_export.evaluate import Evaluation
 from model_export.prepare import prepare_by_time, prepare_leave_one_out
 from model_export.settings import TrainSettings
 from model_export.sources import Read
@@ -25,6 +26,10 @@ QUICK = TrainSettings(
     dropout=0.0,
 )
 """A training of a second."""
+
+TRAINING = "--dimensions 16 --max-length 12 --least-interactions 1 --epochs 12 --warm-up 5 "
+TRAINING += "--batch-size 8 --negatives 64 --dropout 0 --ema 0.9"
+"""What ``train`` is told, to learn all that there is to learn in :func:`rounds`."""
 
 Row = tuple[str, str, int] | tuple[str, str, int, int]
 """User, item, day and, where it is no purchase, the action."""
@@ -72,3 +77,10 @@ def write_csv(rows: Iterable[Row], path: Path) -> Path:
     lines = [f"{user},{item},{day * DAY // 1_000_000}" for user, item, day, *_ in rows]
     path.write_text("\n".join(["user_id,item_id,timestamp", *lines]) + "\n")
     return path
+
+
+def figures(found: Evaluation, method: str) -> float:
+    """NDCG of a method over all purchases."""
+    return next(
+        row.ndcg.mean for row in found.rows if (row.method, row.purchases) == (method, "all")
+    )

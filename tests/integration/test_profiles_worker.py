@@ -38,6 +38,9 @@ from tests.worker_kafka import (
 
 PROTOBUF = [("content-type", b"application/protobuf")]
 
+Wrong = tuple[str, bytes | None, list[tuple[str, bytes]]]
+"""Error code, value and headers of a record."""
+
 
 @pytest.fixture
 def told(kafka_servers: str, redis_url: str, topic_prefix: str) -> dict[str, str]:
@@ -78,15 +81,12 @@ async def test_events_become_profiles_and_trends(
     assert await trend_counts_kept(told["REDIS_URL"], shop_id) == counted
 
 
-async def test_bad_input_goes_to_dead_letters(
-    told: dict[str, str], topic_prefix: str, shop_id: str, tmp_path: Path
-) -> None:
-    """Each kind of bad record between good ones has its dead letter; the good ones are folded."""
-    good = [{**view(i, at=now()), "shopId": shop_id} for i in range(2)]
+def wrong_inputs(shop_id: str, good: Event) -> list[Wrong]:
+    """One record of each kind of bad input; the last is ``good``, to be sent with another key."""
     mine = {"shopId": shop_id}
     no_time = {**view("t"), **mine}
     del no_time["occurredAt"]
-    wrong: list[tuple[str, bytes | None, list[tuple[str, bytes]]]] = [
+    wrong: list[Wrong] = [
         ("EVENT_NOT_JSON", b"not json", [("trace", b"abc")]),
         ("EVENT_NOT_PROTOBUF", b"\x0f\xff", PROTOBUF),
         ("CONTENT_TYPE_UNKNOWN", b"<a/>", [("content-type", b"text/xml")]),
@@ -106,8 +106,17 @@ async def test_bad_input_goes_to_dead_letters(
         ("EVENT_KEY_MISMATCH", {**view("x", at=now(), user="bob"), **mine}),
     ]
     wrong += [(code, json.dumps(one).encode(), []) for code, one in limits]
+    wrong.append(("EVENT_KEY_MISMATCH", json.dumps(good).encode(), []))
+    return wrong
+
+
+async def test_bad_input_goes_to_dead_letters(
+    told: dict[str, str], topic_prefix: str, shop_id: str, tmp_path: Path
+) -> None:
+    """Each kind of bad record between good ones has its dead letter; the good ones are folded."""
+    good = [{**view(i, at=now()), "shopId": shop_id} for i in range(2)]
+    wrong = wrong_inputs(shop_id, good[0])
     key, vast_key = key_of(good[0]), b"k" * 900_000
-    wrong.append(("EVENT_KEY_MISMATCH", json.dumps(good[0]).encode(), []))
     with run_worker(told, tmp_path / "worker.log") as worker:
         async with producer(told["KAFKA_SERVERS"]) as to:
             topic = topic_prefix + "shopper-events"
