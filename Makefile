@@ -74,6 +74,12 @@ check-locks: ## Locks hold neither addresses nor paths of a machine
 	@! grep -L -- --hash= $(LOCKS)/*.txt | grep .
 	@! grep -nE '://|^-|file:|/(home|root|tmp|opt|usr)/' $(LOCKS)/*.txt
 
+##@ Measure
+
+.PHONY: bench-freshness
+bench-freshness: .venv-dev/.ready build/gen/.ready ## How soon an event is in its profile (QUICK=1: in a minute, coarser)
+	$(DEV)/python -m tests.bench.freshness $(if $(QUICK),--quick)
+
 ##@ Model
 
 .PHONY: model
@@ -113,7 +119,7 @@ clean: down ## Remove what was built, and the stack's data; the environments sta
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 # Environments and generated code: made when missing or older than what they are made from.
 

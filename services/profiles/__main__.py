@@ -7,15 +7,23 @@ import os
 import signal
 import sys
 import threading
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import faust
 import structlog
 import uvloop
 
+from services.profiles.adapters.backlog import Backlog
 from services.profiles.adapters.dead_letters import KafkaDeadLetters
 from services.profiles.adapters.durability import Durability, RedisDurability
-from services.profiles.adapters.stream import Positions, attach, consumer_of, first_from, make_app
+from services.profiles.adapters.stream import (
+    EventsSkipped,
+    Positions,
+    attach,
+    consumer_of,
+    first_from,
+    make_app,
+)
 from services.profiles.adapters.trends import RedisTrends
 from services.profiles.batches import Batches
 from services.profiles.settings import PREFIX, Settings
@@ -36,6 +44,7 @@ from services.shared.settings import read_settings, settings_help
 from services.shared.telemetry import configure_logs, serve_metrics
 
 FINISH_SECONDS: Final = 15.0
+LOOK_AGAIN_SECONDS: Final = 5.0
 COMMIT_DEADLINE_SECONDS: Final = 5.0
 STOP_SECONDS: Final = 10.0
 LEAVE_SECONDS: Final = 2.0
@@ -103,34 +112,46 @@ async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event)
         consumer_of(app).start_of, lambda tp, offset: first_from(settings.kafka_servers, tp, offset)
     )
     worker = Worker(batches, positions)
-    attach(app, settings.events_topic, worker.handle)
+    backlog = Backlog()
+    attach(app, settings.events_topic, backlog)
 
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]  # its type asks for a `signal: object` beside
     async def assigned(_: Any, held: Any, **__: Any) -> None:
         _log.info("partitions_assigned", partitions=sorted(tp.partition for tp in held))
+        positions.assigned(held)
         readiness.has("partitions")
 
     @app.on_partitions_revoked.connect  # type: ignore[arg-type]  # as above
     async def revoked(_: Any, taken: Any, **__: Any) -> None:
         _log.info("partitions_revoked", partitions=sorted(tp.partition for tp in taken))
+        backlog.forget(taken)
         worker.forget(taken)
         readiness.lacks("partitions")
 
     try:
-        await _serve(app, worker, readiness, RedisConnection(settings.redis_url), ending)
+        probe = RedisConnection(settings.redis_url)
+        await _serve(app, Folding(worker, backlog), readiness, probe, ending)
     finally:
         await dead_letters.close()
         await connection.close()
 
 
+class Folding(NamedTuple):
+    """Who folds, and what waits to be folded."""
+
+    worker: Worker
+    backlog: Backlog
+
+
 async def _serve(
     app: faust.App,
-    worker: Worker,
+    folding: Folding,
     readiness: Readiness,
     probe: RedisConnection,
     ending: asyncio.Event,
 ) -> None:
     """Run Faust until ``ending`` or a failure; then finish the batch in hand and commit."""
+    worker, backlog = folding
     tasks: list[asyncio.Task[Any]] = []
     try:
         await _unless(ending, app.start())
@@ -138,6 +159,8 @@ async def _serve(
             return
         tasks = [
             asyncio.create_task(ending.wait()),
+            asyncio.create_task(_fold_always(app, worker, backlog)),
+            asyncio.create_task(_look_again_always(app, worker, backlog)),
             asyncio.create_task(_commit_always(app, worker)),
             asyncio.create_task(_watch_redis(probe, readiness)),
             asyncio.create_task(fail_with(app, worker)),
@@ -155,6 +178,29 @@ async def _serve(
             task.cancel()
         await probe.close()
         await _stop(app)
+
+
+async def _fold_always(app: faust.App, worker: Worker, backlog: Backlog) -> None:
+    """Fold what comes; where Faust has passed over events, go back and read them."""
+    while True:
+        try:
+            await worker.handle(await backlog.take())
+        except EventsSkipped as gap:
+            _log.warning("events_read_again", partition=gap.tp.partition, offset=gap.expected)
+            backlog.forget([gap.tp])
+            await consumer_of(app).seek(gap.tp, gap.expected)
+
+
+async def _look_again_always(app: faust.App, worker: Worker, backlog: Backlog) -> None:
+    """Where a partition has events and none come, read from where we are.
+
+    Offsets that hold no event, such as a transaction's end, look the same; then nothing comes.
+    """
+    while True:
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        if not app.rebalancing:
+            for tp, expected in worker.idle(consumer_of(app).ends(), backlog):
+                await consumer_of(app).seek(tp, expected)
 
 
 async def fail_with(app: Any, worker: Worker) -> None:

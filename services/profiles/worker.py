@@ -12,7 +12,8 @@ import structlog
 from faust.types import TP
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.profiles.adapters.stream import BatchConsumer, Positions
+from services.profiles.adapters.backlog import Backlog, Batch
+from services.profiles.adapters.stream import BatchConsumer, EventsSkipped, Positions
 from services.profiles.batches import Batches, Judged
 from services.shared.errors import Unavailable
 from services.shared.health import Health
@@ -101,21 +102,35 @@ class Worker:
         self._batches = batches
         self._positions = positions
         self._in_hand = asyncio.Lock()
+        self._partition: TP | None = None
+        self._idle_at: dict[TP, int] = {}
         self._ending = False
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def handle(self, tp: TP, generation: int, records: Sequence[Any]) -> None:
-        """Take a batch to its end. After a failure, or once ending, nothing more is taken."""
+    async def handle(self, batch: Batch) -> None:
+        """Take a batch to its end. After a failure, or once ending, nothing more is taken.
+
+        Raises EventsSkipped where it does not follow on what was done; then nothing of it is.
+        """
         async with self._in_hand:
             if not self._ending:
+                self._partition = batch.tp
                 try:
-                    await self._handle(tp, generation, records)
+                    await self._handle(*batch)
+                except EventsSkipped:
+                    raise
                 except Unavailable as error:
                     _log.warning("batch_given_up", code=error.code, reason=str(error))
                 except Exception as error:
-                    _log.error("batch_failed", partition=tp.partition, offset=records[0].offset)
+                    _log.error(
+                        "batch_failed",
+                        partition=batch.tp.partition,
+                        offset=batch.records[0].offset,
+                    )
                     self._ending = True
                     self.failed.set_exception(error)
+                finally:
+                    self._partition = None
         if self._ending:
             await asyncio.Event().wait()
 
@@ -137,6 +152,23 @@ class Worker:
             done = self._positions.done_to(tp)
             if done is not None:
                 LAG_EVENTS.labels(tp.partition).set(max(end - done, 0))
+
+    def idle(self, ends: Iterable[tuple[TP, int]], backlog: Backlog) -> list[tuple[TP, int]]:
+        """Partitions that have events, of which none has come since the last call.
+
+        ``ends`` are the offsets after their last events. Answers where each should be read
+        from: what Faust has passed over shows by itself only when more events come.
+        """
+        still = {
+            tp: expected
+            for tp, end in ends
+            if (expected := self._positions.expected(tp)) is not None
+            and expected < end
+            and not backlog.has(tp)
+            and tp != self._partition
+        }
+        before, self._idle_at = self._idle_at, still
+        return [(tp, at) for tp, at in still.items() if before.get(tp) == at]
 
     def forget(self, taken: Iterable[TP]) -> None:
         """These partitions are another worker's now, and so is what they lag behind."""

@@ -11,8 +11,9 @@ import pytest
 
 from deploy.local.kafka import EmbeddedKafka
 from deploy.local.redis import EmbeddedRedis
-from deploy.local.services import is_serving, profiles_worker
+from deploy.local.services import EmbeddedService, is_serving, profiles_worker
 from deploy.local.topics import create_topics
+from services.profiles.settings import PREFIX
 from services.shared.redis_connection import RedisConnection
 from services.shared.subject import profile_redis_key
 from tests.profile_events import Event, view
@@ -87,6 +88,29 @@ async def test_killed_in_the_middle_of_a_replay(
     with run_worker(settings, tmp_path / "last.log"):
         await until_committed(kafka_servers, topic_prefix, len(shopped))
     await as_the_oracle_says(redis_url, shopped)
+
+
+async def test_events_that_faust_passed_over(
+    kafka_servers: str, redis_url: str, topic_prefix: str, shop_id: str, tmp_path: Path
+) -> None:
+    """A batch that is lost on its way is read again: soon, or as soon as the next one comes."""
+    some = shopping(shop_id, 200)
+    worker = EmbeddedService(
+        "tests.dropping_worker",
+        prefix=PREFIX,
+        port_setting="HEALTH_PORT",
+        settings=told(kafka_servers, redis_url, topic_prefix),
+        log=tmp_path / "worker.log",
+    )
+    with started(worker):
+        worker.wait_ready()
+        for start in range(0, len(some), 80):  # the first is looked for, the others are noticed
+            await send(kafka_servers, topic_prefix, some[start : start + 80])
+            if not start:
+                await until_committed(kafka_servers, topic_prefix, 80)
+        await until_committed(kafka_servers, topic_prefix, len(some))
+    await as_the_oracle_says(redis_url, some)
+    assert "events_read_again" in worker.log_path.read_text()
 
 
 async def test_redis_killed_and_back(

@@ -12,13 +12,14 @@ import pytest
 from faust.types import TP
 
 from services.profiles.__main__ import fail_with
+from services.profiles.adapters.backlog import Backlog, Batch
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.durability import MemoryDurability
 from services.profiles.adapters.stream import EventsSkipped, Positions
 from services.profiles.adapters.trends import MemoryTrends
 from services.profiles.batches import Batches
 from services.profiles.worker import LAG_EVENTS, Readiness, Worker, insist
-from services.shared.errors import RedisUnavailable
+from services.shared.errors import KafkaUnavailable, RedisUnavailable
 from services.shared.health import Health
 from services.shared.profile import Profile
 from services.shared.profile_store import MemoryProfileStore
@@ -101,6 +102,50 @@ async def test_a_new_generation_begins_at_the_commit() -> None:
     await at.check(TP0, 3, 100)
     with pytest.raises(EventsSkipped):
         await at.check(TP0, 4, 101)
+
+
+async def test_positions_are_asked_for_ahead_of_the_first_batch() -> None:
+    """All at once when partitions are assigned; what failed then is asked again when needed."""
+    kafka, asked = Kafka(10, *range(200)), []
+    away = True
+
+    async def start_of(tp: TP) -> int:
+        asked.append(tp)
+        if away and tp == TP1:
+            raise KafkaUnavailable("away")
+        return await kafka.start_of(tp)
+
+    at = Positions(start_of, kafka.first_from)
+    at.assigned([TP0, TP1])
+    await asyncio.sleep(0)
+    assert asked == [TP0, TP1]
+    await at.check(TP0, 1, 10)
+    with pytest.raises(KafkaUnavailable):
+        await at.check(TP1, 1, 10)
+    away = False
+    await at.check(TP1, 1, 10)
+    assert asked == [TP0, TP1, TP1]
+    at.assigned([TP0])
+    kafka.start = 50  # another worker has committed meanwhile
+    await at.check(TP0, 2, 50)
+    assert at.to_commit(2) == {TP0: 50}
+
+
+async def test_a_partition_whose_events_do_not_come_is_looked_at_again() -> None:
+    """Twice behind at the same place with nothing waiting; not while it moves or is in hand."""
+    at, backlog = positions(10), Backlog()
+    worker = Worker(batches(), at)
+    ends = [(TP0, 15), (TP1, 10)]
+    assert worker.idle(ends, backlog) == []  # not known yet where they begin
+    at.assigned([TP0, TP1])
+    await asyncio.sleep(0)
+    assert worker.idle(ends, backlog) == []
+    assert worker.idle(ends, backlog) == [(TP0, 10)]
+    backlog.put(Batch(TP0, 1, [record(view(1), 10)]))
+    assert worker.idle(ends, backlog) == []
+    await worker.handle(await backlog.take())
+    assert worker.idle(ends, backlog) == []
+    assert worker.idle(ends, backlog) == [(TP0, 11)]
 
 
 async def test_insist_until_it_works() -> None:
@@ -213,10 +258,10 @@ async def test_nothing_is_committed_past_a_bug() -> None:
     """A batch that fails is not done, later ones are not taken, the worker tells."""
     at = positions(0)
     worker = Worker(replace(batches(), store=Broken()), at)
-    task = asyncio.create_task(worker.handle(TP0, 1, [record(view(1), 0)]))
+    task = asyncio.create_task(worker.handle(Batch(TP0, 1, [record(view(1), 0)])))
     with pytest.raises(ValueError, match="a bug"):
         await worker.failed
-    later = asyncio.create_task(worker.handle(TP1, 1, [record(view(2), 0)]))
+    later = asyncio.create_task(worker.handle(Batch(TP1, 1, [record(view(2), 0)])))
     assert await worker.finish(within=1)
     assert at.to_commit(1) == {TP0: 0}
     assert not task.done()
@@ -231,7 +276,7 @@ async def test_finishing_while_redis_is_away() -> None:
     store.error = RedisUnavailable("away")
     at = positions(0)
     worker = Worker(replace(batches(), store=store), at)
-    task = asyncio.create_task(worker.handle(TP0, 1, [record(view(1), 0)]))
+    task = asyncio.create_task(worker.handle(Batch(TP0, 1, [record(view(1), 0)])))
     assert await worker.finish(within=5)
     assert not worker.failed.done()
     assert at.to_commit(1) in ({}, {TP0: 0})

@@ -1,12 +1,13 @@
 """Faust: partitions, rebalances, flow control and commits; records come in batches.
 
-Faust hands over one message at a time, with four tasks for each, and its own acknowledging commits
-past a message that is still in work when messages are acknowledged out of order or skipped
-in a rebalance. So here one *message* is all that was fetched of one partition at once, and
-offsets are committed by ourselves, from the count of what is done (:class:`Positions`).
+Faust hands over one message at a time, with four tasks for each, and its own acknowledging
+commits past a message that is still in work when messages are acknowledged out of order or skipped
+in a rebalance. So here one *message* is all that was fetched of one partition at once, it waits
+in a backlog of ours (:mod:`services.profiles.adapters.backlog`), and offsets are committed by
+ourselves, from the count of what is done (:class:`Positions`).
 
 What this leans on in Faust 0.15.3 beyond its documentation: ``Consumer._to_message``,
-``Consumer._commit``, ``Consumer._thread`` with its ``_ensure_consumer``, and
+``Consumer._commit``, ``Consumer._thread`` with its ``_ensure_consumer``, ``Consumer.getmany`` and
 ``App._create_directories``. A test fails when they change.
 """
 
@@ -14,7 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from typing import Any, Final
 
 import faust
@@ -25,19 +33,26 @@ from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
+from services.profiles.adapters.backlog import BATCH_EVENTS, Backlog, Batch
 from services.profiles.settings import Settings
 from services.shared.errors import KafkaUnavailable
 
 FETCH_BYTES: Final = 1024 * 1024
 """Of one partition at once, as they come over the wire: compressed ones may hold far more."""
 
-BATCH_EVENTS: Final = 2_000
-WAITING_BATCHES: Final = 8
+NO_PRESSURE: Final = 1_000_000
+"""Messages in Faust's own buffers before it pauses partitions: they never hold that many."""
+
 PROBE_SECONDS: Final = 15.0
 
 
 class EventsSkipped(RuntimeError):
-    """Faust has passed over events; the process must end and read again from its commit."""
+    """Faust has passed over events of ``tp``; they must be read again from ``expected`` on."""
+
+    def __init__(self, tp: TP, expected: int, first: int) -> None:
+        super().__init__(f"{tp}: events {expected} to {first - 1} were passed over")
+        self.tp = tp
+        self.expected = expected
 
 
 class WholeBatches(DefaultSchedulingStrategy):
@@ -49,7 +64,16 @@ class WholeBatches(DefaultSchedulingStrategy):
 
 
 class BatchConsumer(Consumer):
-    """A consumer whose messages carry a list of records."""
+    """A consumer whose messages carry a list of records, fetched while there is room for them."""
+
+    has_room: asyncio.Event
+    """Set while more may be fetched."""
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - Faust's own signature
+        """Fetch once there is room; see Faust."""
+        await self.wait(self.has_room.wait())  # ends as well when the consumer is stopped
+        async for each in super().getmany(timeout):
+            yield each
 
     def _to_message(self, tp: TP, record: Any) -> Any:
         message = super()._to_message(tp, record[0])
@@ -120,8 +144,27 @@ class Positions:
         """``first_from`` answers the offset of the first record from an offset on."""
         self._start_of = start_of
         self._first_from = first_from
+        self._starts: dict[TP, asyncio.Future[int]] = {}
         self._next: dict[TP, tuple[int, int]] = {}
         self._committed: dict[TP, int] = {}
+
+    def assigned(self, held: Iterable[TP]) -> None:
+        """Begin to ask where these partitions begin, all at once, ahead of their first batches.
+
+        Kafka answers one request of a connection at a time, so the question waits behind a
+        fetch that waits for events: asked only when an event is there, it would hold up the
+        first one of each partition by more than a second.
+        """
+        for task in self._starts.values():
+            task.cancel()
+        self._starts = {tp: asyncio.ensure_future(self._start_of(tp)) for tp in held}
+        for task in self._starts.values():
+            task.add_done_callback(_seen)
+
+    async def _begin(self, tp: TP) -> int:
+        """Where ``tp`` begins; what could not be told at its assignment is asked anew."""
+        ahead = self._starts.pop(tp, None)
+        return await (self._start_of(tp) if ahead is None else ahead)
 
     async def check(self, tp: TP, generation: int, first: int) -> None:
         """Raise EventsSkipped if events are missing before a batch that begins at ``first``.
@@ -130,12 +173,12 @@ class Positions:
         """
         known = self._next.get(tp)
         if known is None or known[0] != generation:
-            known = self._next[tp] = (generation, await self._start_of(tp))
+            known = self._next[tp] = (generation, await self._begin(tp))
             self._committed.pop(tp, None)  # what another worker left there is not ours to know
         if first > known[1]:
             there = await self._first_from(tp, known[1])
             if there < first:
-                raise EventsSkipped(f"{tp}: events {there} to {first - 1} were passed over")
+                raise EventsSkipped(tp, there, first)
 
     def done(self, tp: TP, end: int) -> None:
         """All before ``end`` is done."""
@@ -146,6 +189,13 @@ class Positions:
         """The offset before which all is done; None before the first batch."""
         known = self._next.get(tp)
         return known and known[1]
+
+    def expected(self, tp: TP) -> int | None:
+        """Where the next batch of ``tp`` should begin; None where that is not known yet."""
+        begins = self._starts.get(tp)
+        if begins is not None and begins.done() and not begins.cancelled():
+            return None if begins.exception() else begins.result()
+        return self.done_to(tp) if begins is None else None
 
     def to_commit(self, generation: int) -> dict[TP, int]:
         """What is done and not committed yet, of partitions held in this group generation.
@@ -161,6 +211,12 @@ class Positions:
     def committed(self, offsets: Mapping[TP, int]) -> None:
         """These were committed."""
         self._committed.update(offsets)
+
+
+def _seen(task: asyncio.Future[int]) -> None:
+    """Look at a failure, which whoever needs the answer will meet by itself."""
+    if not task.cancelled():
+        task.exception()
 
 
 class App(faust.App):
@@ -184,7 +240,7 @@ def make_app(settings: Settings) -> faust.App:
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.instance_id or None,
         ConsumerScheduler=WholeBatches,
-        stream_buffer_maxsize=WAITING_BATCHES,
+        stream_buffer_maxsize=NO_PRESSURE,
         stream_wait_empty=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
@@ -226,15 +282,13 @@ def consumer_of(app: faust.App) -> BatchConsumer:
     return consumer
 
 
-Handle = Callable[[TP, int, Sequence[Any]], Awaitable[None]]
-
-
-def attach(app: faust.App, topic: str, handle: Handle) -> None:
-    """Have ``handle(partition, generation, records)`` called for each batch, one at a time."""
+def attach(app: faust.App, topic: str, backlog: Backlog) -> None:
+    """Put each batch of ``topic`` into ``backlog``, and fetch while it has room."""
+    consumer_of(app).has_room = backlog.has_room
     channel = app.topic(topic, key_serializer="raw", value_serializer=AsItIs(), acks=False)
 
     async def batches(stream: faust.StreamT[Any]) -> None:
         async for event in stream.events():
-            await handle(event.message.tp, event.message.generation_id, event.value)
+            backlog.put(Batch(event.message.tp, event.message.generation_id, event.value))
 
     app.agent(channel, name="batches", concurrency=1)(batches)

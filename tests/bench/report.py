@@ -1,0 +1,69 @@
+"""What a bench leaves: a table for people, and a file for programs."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parents[2]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One measure: the median of its runs, how far they spread, and what it is held to."""
+
+    measure: str
+    value: float
+    unit: str
+    spread: tuple[float, float]
+    """The least and the greatest of the runs."""
+    gate: float | None = None
+    aim: float | None = None
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A bench's outcome, and on what it was measured."""
+
+    name: str
+    machine: str
+    revision: str
+    command: str
+    rows: Sequence[Row]
+
+
+def publish(name: str, rows: Sequence[Row]) -> None:
+    """Print the rows, and write ``build/bench/NAME.json``."""
+    report = Report(name, machine(), revision(), " ".join(sys.orig_argv), rows)
+    target = ROOT / f"build/bench/{name}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    table = Table("measure", "median", "runs", "gate", "aim", title=f"{name} · {report.machine}")
+    for row in rows:
+        low, high = row.spread
+        limits = ("" if limit is None else f"{limit:,.4g}" for limit in (row.gate, row.aim))
+        table.add_row(
+            row.measure, f"{row.value:,.4g} {row.unit}", f"{low:,.4g} to {high:,.4g}", *limits
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"also in {target.relative_to(ROOT)}")
+
+
+def machine() -> str:
+    """Processor cores, memory, system."""
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}"
+
+
+def revision() -> str:
+    """The commit that was measured, with a ``+`` where files differ from it."""
+    told = ["git", "describe", "--always", "--dirty=+"]
+    done = subprocess.run(told, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    return done.stdout.strip() or "unknown"
