@@ -11,7 +11,8 @@ class Event(NamedTuple):
     """A ``ShopperEvent`` within all limits of its proto.
 
     ``what`` has the fields of the action's message under their proto names; it is that
-    message or, where canonical JSON was read at once, a msgspec struct made from it.
+    message or, where usual JSON was read at once, a msgspec struct made from it, in which a
+    field that was left out is UNSET (and falsy).
     """
 
     event_id: str

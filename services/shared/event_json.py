@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from attune.events.v1.shopper_event_pb2 import ShopperEvent
-from msgspec import UNSET, Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from services.shared.event import Event
 from services.shared.json_keys import each_key_once
@@ -27,15 +27,16 @@ PRICE_LIMIT: Final = 1_000_000_000
 _Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?Z\Z")]
 
 
-class MoneyJson(msgspec.Struct, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+class MoneyJson(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
     """``google.type.Money`` as a price; ``units`` is an int64, which JSON writes as text."""
 
     currency_code: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
     units: (
         Annotated[int, Meta(ge=0, le=PRICE_LIMIT)]
         | Annotated[str, Meta(pattern=r"^(0|[1-9][0-9]{0,8})\Z")]
-    ) = 0
-    nanos: Annotated[int, Meta(ge=0, le=999_999_999)] = 0
+        | UnsetType
+    ) = UNSET
+    nanos: Annotated[int, Meta(ge=0, le=999_999_999)] | UnsetType = UNSET
 
 
 _ACTIONS: Final = tuple(
@@ -68,7 +69,8 @@ def read_event(value: bytes) -> Event | None:
     if len(chosen) != 1 or not _is_somebodys(read, chosen[0][0]) or not _each_key_once(value, read):
         return None
     ((action, what),) = chosen
-    return Event(read.event_id, read.shop_id, read.user_id, read.visitor_id, at, action, what)
+    user_id, visitor_id = read.user_id or "", read.visitor_id or ""
+    return Event(read.event_id, read.shop_id, user_id, visitor_id, at, action, what)
 
 
 def _is_somebodys(read: Any, action: str) -> bool:

@@ -35,8 +35,9 @@ MAP: Final = {"min_pairs": "min_length", "max_pairs": "max_length"}
 def struct_of(message: Descriptor, known: Mapping[str, Any]) -> type[msgspec.Struct]:
     """The type of ``message``; ``known`` has types of messages by their full names.
 
-    A field that must not be left out is required; another one is "" , 0, empty or, where it
-    is a message or optional, UNSET. Raises TypeError for what it cannot express.
+    A field that must not be left out is required; another one is UNSET where it is, which
+    tells it from one that was sent with its default. Raises TypeError for what it cannot
+    express.
     """
     fields = [_field(field, known) for field in message.fields]
     return msgspec.defstruct(
@@ -44,7 +45,6 @@ def struct_of(message: Descriptor, known: Mapping[str, Any]) -> type[msgspec.Str
         sorted(fields, key=lambda field: len(field)),  # required ones first
         rename={field.name: field.json_name for field in message.fields},
         forbid_unknown_fields=True,
-        omit_defaults=True,
         gc=False,
     )
 
@@ -54,20 +54,16 @@ def _field(field: FieldDescriptor, known: Mapping[str, Any]) -> tuple[str, Any] 
     required = rules.required
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         kind = _map(field, rules, known)
-        default: Any = msgspec.field(default_factory=dict)
         required |= rules.map.min_pairs > 0
     elif field.is_repeated:
         kind = _repeated(field, rules, known)
-        default = msgspec.field(default_factory=list)
         required |= rules.repeated.min_items > 0
     else:
         kind = _single(field, rules, known)
-        if field.message_type is not None or field.has_presence:
-            kind, default = (kind if required else kind | UnsetType), UNSET
-        else:
+        if field.message_type is None and not field.has_presence:
             default = "" if field.type == FieldDescriptor.TYPE_STRING else 0
             required |= _refuses_default(kind, default)
-    return (field.name, kind) if required else (field.name, kind, default)
+    return (field.name, kind) if required else (field.name, kind | UnsetType, UNSET)
 
 
 def _refuses_default(kind: Any, default: str | int) -> bool:

@@ -27,6 +27,8 @@ VALIDATOR = protovalidate.Validator()
 PROTOBUF = (("content-type", b"application/protobuf"),)
 LINE = {"productId": "mug", "quantity": 1}
 PRICED = {**LINE, "unitPrice": {"currencyCode": "USD", "units": "3", "nanos": 500_000_000}}
+WHOLE = {**LINE, "unitPrice": {"currencyCode": "USD", "units": "3", "nanos": 0}}
+FREE = {**LINE, "unitPrice": {"currencyCode": "USD", "units": "0", "nanos": 0}}
 USUAL: list[Event] = [
     event(1, view={"productId": "mug"}, sessionId="s", attributionToken="t"),
     event(2, click={"productId": "mug"}),
@@ -40,6 +42,8 @@ USUAL: list[Event] = [
     event(10, notInterested={"productId": "mug"}),
     event(11, identify={}, visitorId="v"),
     event(12, logout={}, visitorId="v"),
+    event(13, purchase={"orderId": "o", "lines": [FREE, WHOLE]}, sessionId="", visitorId=""),
+    event(14, search={"query": "mug", "filters": {}, "resultCount": 0}, attributionToken=""),
 ]
 
 

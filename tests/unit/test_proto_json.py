@@ -20,10 +20,13 @@ def read(message: Descriptor, text: str) -> Any:
     return msgspec.json.decode(text, type=struct_of(message, MONEY))
 
 
-def test_what_is_left_out_is_its_default_or_unset() -> None:
-    """As in Protobuf: empty where it has no presence, told apart where it has."""
+def test_what_is_left_out_is_unset() -> None:
+    """Told apart from what was sent with its default, and falsy like it."""
     search = read(Search.DESCRIPTOR, '{"query": "mug"}')
-    assert (search.query, search.filters, search.result_count) == ("mug", {}, UNSET)
+    assert (search.query, search.filters, search.result_count) == ("mug", UNSET, UNSET)
+    search = read(Search.DESCRIPTOR, '{"query": "mug", "filters": {}, "resultCount": 0}')
+    assert (search.filters, search.result_count) == ({}, 0)
+    assert not UNSET
     line = read(OrderLine.DESCRIPTOR, '{"quantity": 1, "productId": "mug"}')
     assert (line.product_id, line.unit_price) == ("mug", UNSET)
 

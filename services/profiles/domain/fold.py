@@ -74,7 +74,8 @@ def _price(line: Any) -> tuple[int, str]:
     if not is_said:
         return 0, ""
     money = line.unit_price
-    return int(money.units) * 1_000_000 + money.nanos // 1000, money.currency_code
+    units, nanos = int(money.units or 0), money.nanos or 0
+    return units * 1_000_000 + nanos // 1000, money.currency_code
 
 
 def _cancels(event: Event) -> list[Cancel]:
