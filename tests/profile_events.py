@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 from hypothesis import strategies as st
 
+from services.profiles.domain.fold import entries
+from services.shared.event import Event as Read
 from services.shared.profile import Profile
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -111,3 +113,31 @@ def events(draw: st.DrawFn, names: int = 30, only: str = "") -> Event:
     number = draw(st.integers(0, names))
     more = {action: draw(ACTIONS[action]), "visitorId": draw(st.sampled_from(["v1", "v2"]))}
     return event(number, at=draw(_moments), **more)
+
+
+LINE = {"productId": "mug", "quantity": 1}
+PRICED = {**LINE, "unitPrice": {"currencyCode": "USD", "units": "3", "nanos": 500_000_000}}
+WHOLE = {**LINE, "unitPrice": {"currencyCode": "USD", "units": "3", "nanos": 0}}
+FREE = {**LINE, "unitPrice": {"currencyCode": "USD", "units": "0", "nanos": 0}}
+USUAL: list[Event] = [
+    event(1, view={"productId": "mug"}, sessionId="s", attributionToken="t"),
+    event(2, click={"productId": "mug"}),
+    event(3, search={"query": "mug", "filters": {"brand": "Acme"}, "resultCount": 3}),
+    event(4, addToCart={"productId": "mug", "quantity": 2}),
+    event(5, removeFromCart={"productId": "mug", "quantity": 1}),
+    event(6, purchase={"orderId": "o", "lines": [LINE, PRICED]}),
+    event(7, cancel={"orderId": "o", "lines": [PRICED]}),
+    event(8, impression={"productIds": ["mug", "cup"]}),
+    event(9, rating={"productId": "mug", "stars": 5}),
+    event(10, notInterested={"productId": "mug"}),
+    event(11, identify={}, visitorId="v"),
+    event(12, logout={}, visitorId="v"),
+    event(13, purchase={"orderId": "o", "lines": [FREE, WHOLE]}, sessionId="", visitorId=""),
+    event(14, search={"query": "mug", "filters": {}, "resultCount": 0}, attributionToken=""),
+]
+"""An event of each kind as producers usually write them."""
+
+
+def said(event: Read) -> tuple[Any, ...]:
+    """What an event comes to, whichever way it was read."""
+    return (*event[:-1], plain(entries(event)))

@@ -18,8 +18,6 @@ from services.profiles.batches import Batches, Judged
 from services.shared.errors import Unavailable
 from services.shared.health import Health
 
-COMMIT_SECONDS: Final = 1.0
-PROBE_SECONDS: Final = 1.0
 LONGEST_PAUSE_SECONDS: Final = 5.0
 
 EVENTS = Counter("events_total", "Events by what became of them.", ["outcome"])

@@ -2,58 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import json
-import random
-import re
 from typing import Any
 
-import protovalidate
 import pytest
-from attune.events.v1.shopper_event_pb2 import OrderLine, ShopperEvent
+from attune.events.v1.shopper_event_pb2 import ShopperEvent
 from google.protobuf import json_format
 from hypothesis import given, settings
 
-from services.profiles.domain.fold import entries
 from services.shared.errors import EventRefused
 from services.shared.event import Event as Read
 from services.shared.event_codec import VALUE_LIMIT, decode_event, event_of
 from services.shared.event_json import read_event
-from services.shared.subject import event_key, subject_of
-from tests.profile_events import Event, event, events, key_of, plain, view
+from tests.profile_events import LINE, USUAL, Event, event, events, key_of, said, view
 
-VALIDATOR = protovalidate.Validator()
 PROTOBUF = (("content-type", b"application/protobuf"),)
-LINE = {"productId": "mug", "quantity": 1}
-PRICED = {**LINE, "unitPrice": {"currencyCode": "USD", "units": "3", "nanos": 500_000_000}}
-WHOLE = {**LINE, "unitPrice": {"currencyCode": "USD", "units": "3", "nanos": 0}}
-FREE = {**LINE, "unitPrice": {"currencyCode": "USD", "units": "0", "nanos": 0}}
-USUAL: list[Event] = [
-    event(1, view={"productId": "mug"}, sessionId="s", attributionToken="t"),
-    event(2, click={"productId": "mug"}),
-    event(3, search={"query": "mug", "filters": {"brand": "Acme"}, "resultCount": 3}),
-    event(4, addToCart={"productId": "mug", "quantity": 2}),
-    event(5, removeFromCart={"productId": "mug", "quantity": 1}),
-    event(6, purchase={"orderId": "o", "lines": [LINE, PRICED]}),
-    event(7, cancel={"orderId": "o", "lines": [PRICED]}),
-    event(8, impression={"productIds": ["mug", "cup"]}),
-    event(9, rating={"productId": "mug", "stars": 5}),
-    event(10, notInterested={"productId": "mug"}),
-    event(11, identify={}, visitorId="v"),
-    event(12, logout={}, visitorId="v"),
-    event(13, purchase={"orderId": "o", "lines": [FREE, WHOLE]}, sessionId="", visitorId=""),
-    event(14, search={"query": "mug", "filters": {}, "resultCount": 0}, attributionToken=""),
-]
 
 
 def decode(one: Event, headers: tuple[tuple[str, bytes], ...] = ()) -> Read:
     return decode_event(key_of(one), json.dumps(one).encode(), headers)
-
-
-def said(event: Read) -> tuple[Any, ...]:
-    """What an event comes to, whichever way it was read."""
-    return (*event[:-1], plain(entries(event)))
 
 
 def parsed(text: str) -> Read:
@@ -75,93 +42,6 @@ def refusal(
 def test_json_is_read_as_json_format_reads_it(one: Event) -> None:
     """The fast path makes the very message that Protobuf's own parser makes."""
     assert said(decode(one)) == said(parsed(json.dumps(one)))
-
-
-STRANGE: list[Any] = [
-    None, "", "1", '":', "\u00e9\u4e2d", "a", "x" * 129, "{",
-    "a\nb", "\x00", "é" * 128, "demo\n", 0, 1, -1, 1.0, 1.5,
-    2**31, 1_000_001, True, [], {}, [1], ["p"], ["p"] * 201, [""], {"x": 1}, {"x": "y"},
-    "2026-03-01T12:00:00Z", "2026-03-01 12:00:00Z", "2026-03-01T12:00:00.123Z",
-    "2026-03-01T12:00:00.1234567Z", "2026-03-01T12:00:00+01:00", "2026-02-30T12:00:00Z",
-    "2026-03-01T24:00:00Z", "1969-12-31T23:59:59.500000Z", "0001-01-01T00:00:00Z",
-    {"productId": "p"}, {"product_id": "p"}, {"productId": "p", "quantity": 1}, {"query": "q"},
-    [{"productId": "p", "quantity": 1}], [{"productId": "p", "quantity": 0}],
-    [{"productId": "p", "quantity": 1, "unitPrice": {"currencyCode": "USD", "units": "3"}}],
-    [{"productId": "p", "quantity": 1, "unitPrice": {"currencyCode": "USD", "units": 10**9}}],
-    [{"productId": "p", "quantity": 1, "unitPrice": {"currencyCode": "USD", "units": "-1"}}],
-    [{"productId": "p", "quantity": 1, "unitPrice": {"currencyCode": "usd", "nanos": 1}}],
-]  # fmt: skip
-NAMES = [
-    *(field.json_name for field in ShopperEvent.DESCRIPTOR.fields), "event_id", "extra",
-    "productId", "quantity", "lines", "orderId", "query", "filters", "resultCount", "stars",
-    "productIds", "unitPrice",
-]  # fmt: skip
-
-
-def mutated(one: Event, chance: random.Random) -> bytes:
-    """An event with a few fields changed, dropped or added, and now and then broken bytes."""
-    record: dict[str, Any] = json.loads(json.dumps(one))
-    for _ in range(chance.randint(0, 3)):
-        inner = [record, *(part for part in record.values() if isinstance(part, dict))]
-        holder, name = chance.choice(inner), chance.choice(NAMES)
-        if chance.random() < 0.3:
-            holder.pop(name, None)
-        else:
-            holder[name] = copy.deepcopy(chance.choice(STRANGE))
-    spaces = chance.choice([None, (",", ":"), (", ", " : "), (",\n", ":\t")])
-    text = json.dumps(record, ensure_ascii=chance.random() < 0.5, separators=spaces).encode()
-    if chance.random() < 0.1:
-        at = chance.randrange(len(text))
-        text = text[:at] + bytes([chance.randrange(256)]) + text[at + 1 :]
-    return text
-
-
-def verdict(value: bytes) -> tuple[Any, ...] | None:
-    """What Protobuf's own reader and the limits of the proto make of a value; None: refused."""
-    try:
-        message = json_format.Parse(value, ShopperEvent())
-    except (json_format.ParseError, ValueError, TypeError, RecursionError):
-        return None
-    lines = [*message.purchase.lines, *message.cancel.lines]
-    if VALIDATOR.collect_violations(message) or not all(map(is_priced_rightly, lines)):
-        return None
-    return said(event_of(message))
-
-
-def is_priced_rightly(line: OrderLine) -> bool:
-    """The limits that the proto states for a price in words."""
-    money = line.unit_price
-    return not line.HasField("unit_price") or bool(
-        re.fullmatch("[A-Z]{3}", money.currency_code)
-        and 0 <= money.units <= 10**9
-        and 0 <= money.nanos < 10**9
-    )
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_mutated_json_gets_the_verdict_of_protobuf(seed: int) -> None:
-    """On 100,000 events: taken alike, to the same end, or refused alike."""
-    chance = random.Random(seed)
-    fast = 0
-    for _ in range(25_000):
-        value = mutated(chance.choice(USUAL), chance)
-        expected = verdict(value)
-        try:
-            found = decode_event(key_as_told(value), value, ())
-        except EventRefused:
-            assert expected is None, value
-        else:
-            assert said(found) == expected, value
-            fast += read_event(value) is not None
-    assert fast > 2_500
-
-
-def key_as_told(value: bytes) -> bytes:
-    """The key that belongs to a value, where it can be read at all."""
-    with contextlib.suppress(json_format.ParseError, ValueError, TypeError):
-        message = json_format.Parse(value, ShopperEvent())
-        return event_key(message.shop_id, subject_of(message.user_id, message.visitor_id))
-    return b"demo/u:ana"
 
 
 def test_usual_events_go_the_fast_way() -> None:

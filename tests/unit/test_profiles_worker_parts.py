@@ -11,13 +11,13 @@ import mode
 import pytest
 from faust.types import TP
 
-from services.profiles.__main__ import fail_with
 from services.profiles.adapters.backlog import Backlog, Batch
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.durability import MemoryDurability
 from services.profiles.adapters.stream import EventsSkipped, Positions
 from services.profiles.adapters.trends import MemoryTrends
 from services.profiles.batches import Batches
+from services.profiles.running import fail_with
 from services.profiles.worker import LAG_EVENTS, Readiness, Worker, insist
 from services.shared.errors import KafkaUnavailable, RedisUnavailable
 from services.shared.health import Health

@@ -96,6 +96,11 @@ class BatchConsumer(Consumer):
                 if end is not None:
                     yield tp, end
 
+    async def read_again(self, tp: TP, offset: int) -> None:
+        """Have ``tp`` read from ``offset`` on; nothing, where it was taken away meanwhile."""
+        with contextlib.suppress(IllegalStateError):
+            await self.seek(tp, offset)
+
     async def start_of(self, tp: TP) -> int:
         """Where reading a partition begins: its committed offset, else its earliest.
 
