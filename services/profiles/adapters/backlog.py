@@ -3,9 +3,9 @@
 Faust has buffers of its own, but not for us: when a partition's is full it pauses the
 partition, and when all are it sleeps for a second before it looks again, however soon they are
 empty; meanwhile aiokafka, holding records of a paused partition, fetches no others for a tenth
-of a second. At a few hundred events a second that made most of them wait for 100 ms and some
-for a second. So what comes is taken from Faust at once and waits here; small batches that
-follow one another are folded as one; and while this is full, nothing more is fetched
+of a second. At a few hundred events a second many waited for a tenth of a second, and some for
+a whole one. So what comes is taken from Faust at once and waits here; small batches that follow
+one another are folded as one; and while this is full, nothing more is fetched
 (:attr:`Backlog.has_room`).
 """
 
