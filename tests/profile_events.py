@@ -140,4 +140,4 @@ USUAL: list[Event] = [
 
 def said(event: Read) -> tuple[Any, ...]:
     """What an event comes to, whichever way it was read."""
-    return (*event[:-1], plain(entries(event)))
+    return (*event._replace(what=None), plain(entries(event)))

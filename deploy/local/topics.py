@@ -20,13 +20,12 @@ class Topic(NamedTuple):
     settings: dict[str, str]
 
 
+# An event's age is judged by the broker's clock, hence its time of append.
+EVENTS: Final = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(7 * DAY_MS)}
+
 TOPICS: Final = (
-    Topic(
-        "shopper-events",
-        4,
-        # An event's age is judged by the broker's clock, hence its time of append.
-        {"message.timestamp.type": "LogAppendTime", "retention.ms": str(7 * DAY_MS)},
-    ),
+    Topic("shopper-events", 4, EVENTS),
+    Topic("shopper-history", 4, EVENTS),
     Topic("catalog", 4, {"cleanup.policy": "compact"}),
     Topic("offers", 4, {"cleanup.policy": "compact"}),
     Topic("dead-letters", 4, {"retention.ms": str(30 * DAY_MS)}),

@@ -24,6 +24,8 @@ class Event(NamedTuple):
     action: str
     """The name of the action that is set, such as ``add_to_cart``."""
     what: Any
+    session_id: str = ""
+    attribution_token: str = ""
 
     @property
     def subject(self) -> str:

@@ -79,6 +79,8 @@ def event_of(message: ShopperEvent) -> Event:
         at,
         action,
         getattr(message, action),
+        message.session_id,
+        message.attribution_token,
     )
 
 

@@ -70,7 +70,17 @@ def read_event(value: bytes) -> Event | None:
         return None
     ((action, what),) = chosen
     user_id, visitor_id = read.user_id or "", read.visitor_id or ""
-    return Event(read.event_id, read.shop_id, user_id, visitor_id, at, action, what)
+    return Event(
+        read.event_id,
+        read.shop_id,
+        user_id,
+        visitor_id,
+        at,
+        action,
+        what,
+        read.session_id or "",
+        read.attribution_token or "",
+    )
 
 
 def _is_somebodys(read: Any, action: str) -> bool:
