@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 from hypothesis import strategies as st
 
-from services.profiles.domain.fold import entries
+from services.profiles.domain.draft import Draft
+from services.profiles.domain.fold import addition
 from services.shared.event import Event as Read
-from services.shared.profile import Profile
+from services.shared.event_codec import decode_event
+from services.shared.profile import EMPTY, Profile
+from services.shared.profile_codec import decode, encode
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -54,6 +58,24 @@ def record(one: Event, offset: int = 0, *, appended: datetime = NOON) -> FakeRec
     """The record of an event, appended at a moment."""
     milliseconds = int(appended.timestamp() * 1000)
     return FakeRecord(key_of(one), json.dumps(one).encode(), offset, milliseconds)
+
+
+def entries(event: Read) -> Profile:
+    """The profile of a shopper who did this and nothing else."""
+    return fold(EMPTY, [event])
+
+
+def fold(onto: Profile, events: Iterable[Read]) -> Profile:
+    """``onto`` with what ``events`` add to it, as the worker adds it."""
+    draft = Draft(b"" if onto == EMPTY else encode(onto))
+    for one in events:
+        draft.add(addition(one))
+    return decode(draft.value())
+
+
+def folded(some: Iterable[Event], onto: Profile = EMPTY) -> Profile:
+    """``onto`` with events as producers send them folded in."""
+    return fold(onto, [decode_event(key_of(one), json.dumps(one).encode(), ()) for one in some])
 
 
 def plain(profile: Profile) -> dict[str, Any]:

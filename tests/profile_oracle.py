@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import xxhash
+
 KEPT = {
     "searches": 20,
     "views": 100,
@@ -31,6 +33,13 @@ def micros(text: str) -> int:
     return int(moment.timestamp()) * 1_000_000 + moment.microsecond
 
 
+def number_of(event_id: str) -> int:
+    """An event's name in a profile."""
+    if len(event_id) == 16 and set(event_id) <= set("0123456789abcdef"):
+        return int(event_id, 16)
+    return int(xxhash.xxh3_64_intdigest(event_id.encode()))
+
+
 def price(line: Event) -> tuple[int, str]:
     """A line's price in millionths, and its currency."""
     money = line.get("unitPrice")
@@ -42,7 +51,7 @@ def price(line: Event) -> tuple[int, str]:
 
 def rows(event: Event) -> list[tuple[str, tuple[Any, ...]]]:  # noqa: C901 - one branch a kind
     """What one event says, as (kind, entry) pairs."""
-    head = (micros(event["occurredAt"]), event["eventId"])
+    head = (micros(event["occurredAt"]), number_of(event["eventId"]))
     if said := event.get("search"):
         return [("searches", (*head, 0, said["query"]))]
     if said := event.get("view"):
@@ -88,7 +97,7 @@ def recompute(events: list[Event]) -> dict[str, Any]:
         "last_seen": max(times, default=0),
     }
     for kind, bound in KEPT.items():
-        best: dict[tuple[str, int], tuple[Any, ...]] = {}
+        best: dict[tuple[int, int], tuple[Any, ...]] = {}
         for row in sorted(row for this, row in written if this == kind):
             best[row[1], row[2]] = row  # the last one, which is the greatest, stays
         profile[kind] = sorted(best.values())[-bound:]

@@ -21,8 +21,10 @@ from grpc_status import rpc_status
 
 from deploy.local.services import EmbeddedService
 from services.shared.profile import Profile, Purchase
-from services.shared.profile_store import ProfileWrite, RedisProfileStore
+from services.shared.profile_codec import encode
+from services.shared.profile_store import NOTHING, RedisProfileStore, Write
 from services.shared.redis_connection import RedisConnection
+from services.shared.subject import event_key
 from tests.tiny_bundle import make_bundle
 from tests.waiting import eventually
 
@@ -102,8 +104,8 @@ class Shop:
     def know(self, subject: str, profile: Profile) -> None:
         async def write() -> None:
             redis = RedisConnection(self._redis)
-            write = ProfileWrite(self.name, subject, profile, 0)
-            assert await RedisProfileStore(redis).write([write], retention=timedelta(days=1)) == [
+            write = Write(event_key(self.name, subject), NOTHING, encode(profile))
+            assert await RedisProfileStore(redis).save([write], retention=timedelta(days=1)) == [
                 True
             ]
             await redis.close()
@@ -159,7 +161,7 @@ def bought(*product_ids: str, at: int | None = None) -> Profile:
     """A shopper who bought products, a minute ago."""
     at = at or time.time_ns() // 1000 - 60_000_000
     lines = (
-        Purchase(at, "e", line, product_id, "o", 2, 3_500_000, "USD")
+        Purchase(at, 101, line, product_id, "o", 2, 3_500_000, "USD")
         for line, product_id in enumerate(product_ids)
     )
     return Profile(first_seen=at, last_seen=at, purchases=tuple(lines))

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from kafka import KafkaProducer
 
 from services.shared.profile import Profile
-from services.shared.profile_store import RedisProfileStore
+from services.shared.profile_store import RedisProfileStore, read_profiles
 from services.shared.redis_connection import RedisConnection
 from tests.profile_events import Event, key_of, plain
 from tests.profile_oracle import micros, recompute
@@ -84,7 +84,7 @@ async def profiles(url: str, subjects: Sequence[tuple[str, str]]) -> list[Profil
     """What Redis keeps."""
     connection = RedisConnection(url)
     try:
-        return [profile for profile, _ in await RedisProfileStore(connection).read(subjects)]
+        return await read_profiles(RedisProfileStore(connection), subjects)
     finally:
         await connection.close()
 

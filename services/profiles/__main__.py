@@ -12,19 +12,25 @@ import structlog
 import uvloop
 
 from services.profiles.adapters.backlog import Backlog
-from services.profiles.adapters.dead_letters import KafkaDeadLetters
-from services.profiles.adapters.durability import Durability, RedisDurability
-from services.profiles.adapters.stream import Positions, attach, consumer_of, first_from, make_app
+from services.profiles.adapters.dead_letters import DeadLetters, KafkaDeadLetters
+from services.profiles.adapters.durability import RedisDurability
+from services.profiles.adapters.stream import attach, consumer_of, first_from, make_app
 from services.profiles.adapters.trends import RedisTrends
 from services.profiles.batches import Batches
-from services.profiles.running import Folding, serve, unless
+from services.profiles.domain.age import AgeRule
+from services.profiles.domain.refusals import RefusalLimit
+from services.profiles.positions import Positions
+from services.profiles.readiness import Readiness
+from services.profiles.running import Running, unless
 from services.profiles.settings import PREFIX, Settings
-from services.profiles.worker import Readiness, Worker, insist
+from services.profiles.trying import insist
+from services.profiles.watching import Watch
+from services.profiles.worker import Worker
 from services.shared.errors import BadSetting
 from services.shared.health import Health, serve_health
 from services.shared.kafka import describe_topics, topic_settings
 from services.shared.kafka_records import accept_any_header_name
-from services.shared.profile_store import RedisProfileStore
+from services.shared.profile_store import ProfileStore, RedisProfileStore
 from services.shared.redis_connection import RedisConnection
 from services.shared.settings import read_settings, settings_help
 from services.shared.telemetry import configure_logs, serve_metrics
@@ -66,76 +72,153 @@ async def run(settings: Settings) -> int:
 
 async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event) -> None:
     """Wait for Kafka and Redis, then let Faust feed the worker until ``ending``."""
-    connection = RedisConnection(settings.redis_url)
-    durability = RedisDurability(connection)
-    topic_id = await unless(ending, _arrive(settings, durability))
-    if topic_id is None:
-        await connection.close()
-        return
+    connections = Connections(settings.redis_url)
+    try:
+        arriving = _arrive(settings, connections.writer)
+        topic_ids = await unless(ending, arriving)
+        if topic_ids is not None:
+            await _fold(settings, readiness, ending, connections, topic_ids)
+    finally:
+        await connections.close()
+
+
+async def _fold(
+    settings: Settings,
+    readiness: Readiness,
+    ending: asyncio.Event,
+    connections: Connections,
+    topic_ids: dict[str, str],
+) -> None:
+    """Join the parts, and run them."""
     dead_letters = KafkaDeadLetters(settings.kafka_servers, settings.dead_letters_topic)
-    batches = Batches(
-        topic=settings.events_topic,
-        topic_id=topic_id,
-        store=RedisProfileStore(connection),
-        trends=RedisTrends(connection, topic_id=topic_id),
-        dead_letters=dead_letters,
-        durability=durability,
-        age_limit=settings.event_age_limit,
-        retention=settings.profile_retention,
+    store = RedisProfileStore(connections.writer)
+
+    def batches_of(topic: str) -> Batches:
+        return make_batches(settings, topic, topic_ids[topic], store, connections, dead_letters)
+
+    app, backlog = make_app(settings), Backlog()
+    consumer = consumer_of(app)
+    attach(app, list(topic_ids), backlog)
+    watch = Watch(
+        settings.kafka_servers,
+        topic_ids,
+        connections.probe,
+        readiness,
+        rewind_seconds=settings.failover_rewind_seconds,
     )
-    app = make_app(settings)
     positions = Positions(
-        consumer_of(app).start_of, lambda tp, offset: first_from(settings.kafka_servers, tp, offset)
+        lambda tp: watch.start_of(consumer, tp),
+        lambda tp, offset: first_from(settings.kafka_servers, tp, offset),
     )
-    worker = Worker(batches, positions)
-    backlog = Backlog()
-    attach(app, settings.events_topic, backlog)
+    batches = {topic: batches_of(topic) for topic in topic_ids}
+    worker = Worker(
+        batches,
+        positions,
+        backlog,
+        RedisDurability(connections.writer, connections.asker, replicas=settings.redis_replicas),
+        limit=RefusalLimit(settings.refused_share_limit),
+        readiness=readiness,
+        read_again=consumer.read_again,
+    )
+
+    async def again(topic: str | None) -> None:
+        """Read a topic that was made anew from its start; after a failover, what may be lost."""
+        for tp in positions.held():
+            if topic is None:
+                await worker.rewind(tp, await watch.rewound(consumer, tp, positions.safe_to(tp)))
+            elif topic == tp.topic:
+                batches[topic] = batches_of(topic)
+                await worker.rewind(tp, await consumer.earliest_of(tp))
+
+    watch.on_change(again)
 
     @app.on_partitions_assigned.connect  # type: ignore[arg-type]  # its type asks for a `signal: object` beside
     async def assigned(_: Any, held: Any, **__: Any) -> None:
-        _log.info("partitions_assigned", partitions=sorted(tp.partition for tp in held))
+        _log.info("partitions_assigned", partitions=_told(held))
         positions.assigned(held)
         readiness.has("partitions")
 
     @app.on_partitions_revoked.connect  # type: ignore[arg-type]  # as above
     async def revoked(_: Any, taken: Any, **__: Any) -> None:
-        _log.info("partitions_revoked", partitions=sorted(tp.partition for tp in taken))
+        _log.info("partitions_revoked", partitions=_told(taken))
         backlog.forget(taken)
         worker.forget(taken)
         readiness.lacks("partitions")
 
     try:
-        probe = RedisConnection(settings.redis_url)
-        await serve(app, Folding(worker, backlog), readiness, probe, ending)
+        await insist(watch.look_first, doing="find Redis", giving_up=ending.is_set)
+        await Running(app, worker, positions, backlog, watch, readiness).serve(ending)
     finally:
         await dead_letters.close()
-        await connection.close()
 
 
-async def _arrive(settings: Settings, durability: Durability) -> str:
-    """Wait until Kafka has our topics and Redis answers; the events topic's id.
+class Connections:
+    """To Redis: one writes, one asks whether that is on disk, one looks whether it is there."""
+
+    def __init__(self, url: str) -> None:
+        self.writer = RedisConnection(url)
+        self.asker = RedisConnection(url)
+        self.probe = RedisConnection(url)
+
+    async def close(self) -> None:
+        """Close all."""
+        for connection in (self.writer, self.asker, self.probe):
+            await connection.close()
+
+
+def make_batches(
+    settings: Settings,
+    topic: str,
+    topic_id: str,
+    store: ProfileStore,
+    connections: Connections,
+    dead_letters: DeadLetters,
+) -> Batches:
+    """What is done with the batches of ``topic``; history has no age limit and makes no trends."""
+    is_history = topic == settings.history_topic
+    return Batches(
+        topic=topic,
+        topic_id=topic_id,
+        store=store,
+        trends=None if is_history else RedisTrends(connections.writer, topic_id=topic_id),
+        dead_letters=dead_letters,
+        age=AgeRule(None if is_history else settings.event_age_limit),
+        retention=settings.profile_retention,
+        layout=int(settings.profile_layout),
+    )
+
+
+def _told(partitions: Any) -> list[str]:
+    return sorted(f"{tp.topic}/{tp.partition}" for tp in partitions)
+
+
+async def _arrive(settings: Settings, writer: RedisConnection) -> dict[str, str]:
+    """Wait until Kafka has our topics and Redis answers; the ids of the topics that are read.
 
     Raises BadSetting where a producer's clock would decide how old its events are.
     """
-    found: dict[str, str] = {}
+    read = (settings.events_topic, settings.history_topic)
+    ids: dict[str, str] = {}
+    times: dict[str, str] = {}
 
     async def kafka() -> None:
-        names = (settings.events_topic, settings.dead_letters_topic)
-        topics = await describe_topics(settings.kafka_servers, names)
-        found["id"] = topics[settings.events_topic].topic_id
-        found["times"] = (await topic_settings(settings.kafka_servers, names[0]))[TIMES]
+        topics = await describe_topics(settings.kafka_servers, (*read, settings.dead_letters_topic))
+        for topic in read:
+            ids[topic] = topics[topic].topic_id
+            times[topic] = (await topic_settings(settings.kafka_servers, topic))[TIMES]
 
     async def redis() -> None:
-        await durability.begin()  # says at once where writes cannot be confirmed
+        await writer.ask([("PING",)])
 
     await insist(kafka, doing="find Kafka and its topics")
-    if found["times"] != APPEND_TIME:
-        raise BadSetting(
-            f"topic {settings.events_topic} has {TIMES}={found['times']}; set {APPEND_TIME}: an "
-            "event's age is judged by the time at which the broker appended it"
-        )
+    for topic, time in times.items():
+        if time != APPEND_TIME:
+            raise BadSetting(
+                f"topic {topic} has {TIMES}={time}; set {APPEND_TIME}: an event's age is judged "
+                "by the time at which the broker appended it"
+            )
     await insist(redis, doing="find Redis")
-    return found["id"]
+    return ids
 
 
 def main() -> int:

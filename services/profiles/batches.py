@@ -1,4 +1,4 @@
-"""One batch of one partition: judge, count, fold, write, wait for the disk, and only then done.
+"""One batch of one partition: judge, count, fold, write.
 
 A batch may be done twice, by this worker or another, in part or in whole: profiles merge,
 trend counts are fenced, and a dead letter that comes twice names the same offset.
@@ -6,25 +6,24 @@ trend counts are fenced, and a dead letter that comes twice names the same offse
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, NamedTuple, Protocol
 
 from services.profiles.adapters.dead_letters import DeadLetters
-from services.profiles.adapters.durability import Durability
 from services.profiles.adapters.trends import Trends, TrendWrite
-from services.profiles.domain.age import check_age
-from services.profiles.domain.dead_letter import DeadLetter, Origin, dead_letter
-from services.profiles.domain.fold import entries
-from services.profiles.domain.trend import Folded, increments
+from services.profiles.domain.age import AgeRule
+from services.profiles.domain.dead_letter import DeadLetter, Origin, dead_letter, first_appended
+from services.profiles.domain.draft import Draft, Visit
+from services.profiles.domain.fold import addition
+from services.profiles.domain.trend import Placed, fold
+from services.shared.consent import read_consent
 from services.shared.errors import EventRefused
 from services.shared.event_codec import Headers, decode_event
-from services.shared.profile import Profile, merge_all
-from services.shared.profile_store import ProfileStore, ProfileWrite
-
-Subject = tuple[str, str]
+from services.shared.profile_layout import LAYOUT
+from services.shared.profile_store import ProfileStore, Stored, Write
 
 RACES_LIMIT: Final = 100
 """Tries to write one batch against other writers; beyond it something else is wrong."""
@@ -55,12 +54,13 @@ class Record(Protocol):
 
 
 class Judged(NamedTuple):
-    """A batch whose records were read: what each shop's events left, and what was refused."""
+    """A batch whose records were read: what each shopper's events add, and what was refused."""
 
     partition: int
     end: int
     """The offset after the last record."""
-    accepted: dict[str, list[Folded]]
+    accepted: dict[bytes, list[Placed]]
+    """By ``shop_id/subject``."""
     refused: list[DeadLetter]
     codes: list[str]
     """The error code of each refused record."""
@@ -73,44 +73,49 @@ class Batches:
     topic: str
     topic_id: str
     store: ProfileStore
-    trends: Trends
+    trends: Trends | None
+    """None: what happened is history, and makes no trends."""
     dead_letters: DeadLetters
-    durability: Durability
-    age_limit: timedelta
+    age: AgeRule
     retention: timedelta
+    layout: int = LAYOUT
+    """Which layout profiles are written in."""
 
     def judge(self, partition: int, records: Sequence[Record]) -> Judged:
         """Read every record of a batch. Never raises for what a record holds."""
         judged = Judged(partition, records[-1].offset + 1, defaultdict(list), [], [])
+        accepted, check_age = judged.accepted, self.age.check
         for record in records:
             try:
-                shop_id, folded = self._read(record)
+                key = record.key
+                headers = record.headers
+                event = decode_event(key, record.value, headers)
+                time = first_appended(record.timestamp, headers) if headers else record.timestamp
+                appended = time * 1000
+                check_age(event.at, appended)
             except EventRefused as refusal:
                 judged.refused.append(self._letter(partition, record, refusal))
                 judged.codes.append(refusal.code)
             else:
-                judged.accepted[shop_id].append(folded)
+                placed = Placed(record.offset, appended, addition(event))
+                accepted[key].append(placed)  # type: ignore[index]  # a record without key is refused
         return judged
 
     async def keep(self, judged: Judged) -> None:
-        """Return once all that a batch says is on disk. Raises Unavailable: do it again."""
-        subjects = list(_subjects(judged))
-        before = dict(zip(subjects, await self.store.read(subjects), strict=True))
-        mark = await self.durability.begin()
-        await self._count(judged, before)
-        await self._write(judged, before)
-        await self.durability.wait(mark)
+        """Return once all that a batch says is written. Raises Unavailable: do it again."""
+        names = list(judged.accepted)
+        before = dict(zip(names, await self.store.load(names), strict=True))
+        if self.trends is None:
+            drafts = _fold_all(judged, before, None)[0]
+        else:
+            drafts = await self._count(self.trends, judged, before)
+        await self._write(judged, before, drafts)
         await self.dead_letters.send(judged.refused)
-
-    def _read(self, record: Record) -> tuple[str, Folded]:
-        event = decode_event(record.key, record.value, record.headers)
-        appended = record.timestamp * 1000
-        check_age(event.at, appended=appended, limit=self.age_limit)
-        return event.shop_id, Folded(record.offset, event.subject, appended, entries(event))
 
     def _letter(self, partition: int, record: Record, refusal: EventRefused) -> DeadLetter:
         return dead_letter(
             Origin(self.topic, self.topic_id, partition, record.offset),
+            appended=record.timestamp,
             key=record.key,
             value=record.value,
             headers=record.headers,
@@ -118,68 +123,76 @@ class Batches:
             reason=str(refusal),
         )
 
-    async def _count(self, judged: Judged, before: dict[Subject, tuple[Profile, int]]) -> None:
-        """Count trends against the profiles as they were before this batch.
+    async def _count(
+        self, trends: Trends, judged: Judged, before: Mapping[bytes, Stored]
+    ) -> dict[bytes, Draft]:
+        """Count trends against the profiles as they were before this batch; the new profiles.
 
         Where another worker has moved a fence meanwhile, its counts stand and only what
         lies beyond its fence is counted here.
         """
-        open_shops = list(judged.accepted)
+        shops = list(dict.fromkeys(map(_shop_of, judged.accepted)))
+        drafts: dict[bytes, Draft] = {}
         for _ in range(RACES_LIMIT):
-            fences = await self.trends.fences(judged.partition, open_shops) if open_shops else []
+            if not shops:
+                return drafts
+            fences = dict(zip(shops, await trends.fences(judged.partition, shops), strict=True))
+            folded, counts = _fold_all(judged, before, fences)
+            drafts = drafts or folded
             writes = [
-                _trend_write(judged, before, shop_id, fence)
-                for shop_id, fence in zip(open_shops, fences, strict=True)
+                TrendWrite(shop, fence, judged.end, counts[shop])
+                for shop, fence in fences.items()
                 if fence < judged.end
             ]
-            done = await self.trends.count(judged.partition, writes) if writes else []
-            open_shops = [write.shop_id for write, ok in zip(writes, done, strict=True) if not ok]
-            if not open_shops:
-                return
-        raise RuntimeError(f"trends of {open_shops} lost {RACES_LIMIT} races")
+            done = await trends.count(judged.partition, writes) if writes else []
+            shops = [write.shop_id for write, ok in zip(writes, done, strict=True) if not ok]
+        raise RuntimeError(f"trends of {shops} lost {RACES_LIMIT} races")
 
-    async def _write(self, judged: Judged, before: dict[Subject, tuple[Profile, int]]) -> None:
-        """Fold and write; subjects that someone else wrote meanwhile are read and folded again."""
-        added = _added(judged)
-        known = before
+    async def _write(
+        self, judged: Judged, before: Mapping[bytes, Stored], drafts: Mapping[bytes, Draft]
+    ) -> None:
+        """Write; subjects that someone else wrote meanwhile are read and folded again."""
         for _ in range(RACES_LIMIT):
             writes = [
-                ProfileWrite(*subject, merge_all((profile, *added[subject])), revision)
-                for subject, (profile, revision) in known.items()
+                Write(name, stored, value)
+                for name, stored in before.items()
+                if (value := self._value(stored, drafts[name])) != stored.value
             ]
-            done = await self.store.write(writes, retention=self.retention)
-            lost = [
-                (write.shop_id, write.subject)
-                for write, ok in zip(writes, done, strict=True)
-                if not ok
-            ]
+            done = await self.store.save(writes, retention=self.retention) if writes else []
+            lost = [write.name for write, ok in zip(writes, done, strict=True) if not ok]
             if not lost:
                 return
-            known = dict(zip(lost, await self.store.read(lost), strict=True))
-        raise RuntimeError(f"{len(known)} profiles lost {RACES_LIMIT} races")
+            before = dict(zip(lost, await self.store.load(lost), strict=True))
+            drafts = _fold_all(judged, before, None)[0]
+        raise RuntimeError(f"{len(before)} profiles lost {RACES_LIMIT} races")
+
+    def _value(self, stored: Stored, draft: Draft) -> bytes:
+        if stored.consent and not read_consent(stored.consent).personalization:
+            return b""
+        return draft.value(self.layout)
 
 
-def _subjects(judged: Judged) -> Iterable[Subject]:
-    """Each subject of the batch once, in the order of their first events."""
-    return dict.fromkeys(
-        (shop_id, folded.subject)
-        for shop_id, all_of in judged.accepted.items()
-        for folded in all_of
-    )
+def _fold_all(
+    judged: Judged, before: Mapping[bytes, Stored], fences: Mapping[str, int] | None
+) -> tuple[dict[bytes, Draft], defaultdict[str, Counter[Visit]]]:
+    """Each shopper's profile with the batch's events, and each shop's new counts.
+
+    ``fences`` are the offsets from which a shop's events count; None: nothing is counted.
+    """
+    drafts: dict[bytes, Draft] = {}
+    counts: defaultdict[str, Counter[Visit]] = defaultdict(Counter)
+    for name, (value, consent) in before.items():
+        events: Iterable[Placed] = judged.accepted[name]
+        if consent:
+            allows = read_consent(consent).allows
+            events = [one for one in events if allows(at=one.added.at, appended=one.appended)]
+        draft = drafts[name] = Draft(value)
+        if fences is None:
+            fold(draft, events)
+        elif (shop := _shop_of(name)) in fences:
+            fold(draft, events, counts[shop], fences[shop])
+    return drafts, counts
 
 
-def _added(judged: Judged) -> dict[Subject, list[Profile]]:
-    """What the batch adds to each subject's profile."""
-    added: dict[Subject, list[Profile]] = defaultdict(list)
-    for shop_id, all_of in judged.accepted.items():
-        for folded in all_of:
-            added[shop_id, folded.subject].append(folded.entries)
-    return added
-
-
-def _trend_write(
-    judged: Judged, before: dict[Subject, tuple[Profile, int]], shop_id: str, fence: int
-) -> TrendWrite:
-    events = judged.accepted[shop_id]
-    profiles = {event.subject: before[shop_id, event.subject][0] for event in events}
-    return TrendWrite(shop_id, fence, judged.end, increments(profiles, events, fence=fence))
+def _shop_of(name: bytes) -> str:
+    return name[: name.index(b"/")].decode()

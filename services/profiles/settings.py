@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -31,6 +31,47 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "(static membership: no rebalance). None if empty."
         ),
     ] = ""
+    session_timeout_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=300,
+            description="A worker that says nothing for so long loses its partitions to others.",
+        ),
+    ] = 10
+    redis_replicas: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=5,
+            description="How many connected replicas of Redis must have a write on disk, too, "
+            "before its events are committed; where fewer are connected, those.",
+        ),
+    ] = 1
+    failover_rewind_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=7 * 24 * 3600,
+            description="After a failover of Redis, events of so long ago are folded again.",
+        ),
+    ] = 60
+    refused_share_limit: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="If more than this share of the newest 10,000 events would be refused, "
+            "the worker stops and says so; 1 stops at nothing.",
+        ),
+    ] = 0.9
+    profile_layout: Annotated[
+        Literal["1", "2"],
+        Meta(
+            description="Which layout profiles are written in; both are read. Before a rollback "
+            "to a release that knows layout 1 only: 1."
+        ),
+    ] = "2"
     health_host: Annotated[str, Meta(description="Where gRPC health listens.")] = "127.0.0.1"
     health_port: Annotated[Port, Meta(description="Its port; 0 takes a free one.")] = 50052
     metrics_host: Annotated[str, Meta(description="Where Prometheus metrics listen.")] = "127.0.0.1"
@@ -57,6 +98,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def events_topic(self) -> str:
         """Where events come from."""
         return self.topic_prefix + "shopper-events"
+
+    @property
+    def history_topic(self) -> str:
+        """Where the events of a shop's time before Attune come from."""
+        return self.topic_prefix + "shopper-history"
 
     @property
     def dead_letters_topic(self) -> str:

@@ -1,157 +1,114 @@
-"""The running worker: batches from Faust, tried until they are kept; commits; readiness."""
+"""The running worker: batches of several partitions at once, each in order, until they are kept.
+
+A batch is *folded* once its profiles are written, and everybody sees it; it is *safe* once
+Redis has it on disk. The next batch of its partition does not wait for that, but commits do.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Final
+import time
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
 import structlog
 from faust.types import TP
-from prometheus_client import Counter, Gauge, Histogram
 
 from services.profiles.adapters.backlog import Backlog, Batch
-from services.profiles.adapters.stream import BatchConsumer, EventsSkipped, Positions
+from services.profiles.adapters.durability import Durability
 from services.profiles.batches import Batches, Judged
+from services.profiles.domain.refusals import RefusalLimit
+from services.profiles.metrics import BATCH_EVENTS, EVENTS, FOLD_SECONDS, LAG_EVENTS
+from services.profiles.positions import EventsSkipped, Position, Positions
+from services.profiles.readiness import Readiness
+from services.profiles.trying import insist
 from services.shared.errors import Unavailable
-from services.shared.health import Health
 
-LONGEST_PAUSE_SECONDS: Final = 5.0
+OVERLAPPED: Final = 4
+"""Partitions in work at once: while Redis answers for one, another is judged."""
 
-EVENTS = Counter("events_total", "Events by what became of them.", ["outcome"])
-FOLD_SECONDS = Histogram("fold_seconds", "From a batch's turn to its end, tries included.")
-BATCH_EVENTS = Histogram(
-    "batch_events", "Events in a batch.", buckets=[1, 4, 16, 64, 256, 1024, 4096]
-)
-LAG_EVENTS = Gauge("lag_events", "Events not yet done.", ["partition"])
-RETRIES = Counter("retries_total", "What was tried again, also at start, by why.", ["code"])
+UNSAFE_BATCHES: Final = 16
+"""Of one partition that are folded and not yet on disk; then it waits."""
 
 _log = structlog.get_logger()
 
 
-class Readiness:
-    """Ready while partitions are assigned and Redis answers, until the end begins.
+class Unsafe(NamedTuple):
+    """A batch that is folded and may not be on disk."""
 
-    Between a rebalance's taking partitions away and its giving new ones it is not. A worker
-    that was given none, because the group has more members than partitions, is ready.
-    """
-
-    def __init__(self, health: Health) -> None:
-        self._health = health
-        self._waiting_for = {"partitions", "redis"}
-
-    def has(self, what: str) -> None:
-        """``what`` is there now."""
-        self._waiting_for.discard(what)
-        self._tell()
-
-    def lacks(self, what: str) -> None:
-        """``what`` is not there now."""
-        self._waiting_for.add(what)
-        self._tell()
-
-    def end(self) -> None:
-        """From now on it is not ready, whatever is there."""
-        self._waiting_for.add("end")
-        self._health.not_ready()
-
-    def _tell(self) -> None:
-        if self._waiting_for and self._health.is_ready:
-            _log.warning("not_ready", waiting_for=sorted(self._waiting_for))
-            self._health.not_ready()
-        elif not self._waiting_for and not self._health.is_ready:
-            _log.info("ready")
-            self._health.ready()
-
-
-async def insist(
-    attempt: Callable[[], Awaitable[None]],
-    *,
-    doing: str,
-    giving_up: Callable[[], bool] = lambda: False,
-) -> None:
-    """Repeat ``attempt`` while an outside system is away, with growing, random pauses.
-
-    Another error is not for us to repeat and passes through; so does Unavailable once
-    ``giving_up``.
-    """
-    tries = 0
-    while True:
-        try:
-            return await attempt()
-        except Unavailable as error:
-            if giving_up():
-                raise
-            RETRIES.labels(error.code).inc()
-            pause = min(LONGEST_PAUSE_SECONDS, 0.1 * 2**tries) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, keeps no secret
-            tries = min(tries + 1, 10)
-            _log.warning(
-                "trying_again", doing=doing, code=error.code, reason=str(error), pause_seconds=pause
-            )
-            await asyncio.sleep(pause)
+    position: Position
+    end: int
+    mark: int
+    """Of the connection that wrote it, see :class:`Durability`."""
+    generation: int
+    """Of the profiles that it was folded into, at least."""
 
 
 class Worker:
-    """Handles batches one at a time, and remembers what may be committed."""
+    """Takes batches from the backlog and remembers what may be committed."""
 
-    def __init__(self, batches: Batches, positions: Positions) -> None:
+    def __init__(
+        self,
+        batches: Mapping[str, Batches],
+        positions: Positions,
+        backlog: Backlog,
+        durability: Durability,
+        *,
+        limit: RefusalLimit,
+        readiness: Readiness,
+        read_again: Callable[[TP, int], Awaitable[None]],
+    ) -> None:
+        """``batches`` by topic; ``read_again`` has a partition read from an offset on."""
         self._batches = batches
         self._positions = positions
-        self._in_hand = asyncio.Lock()
-        self._partition: TP | None = None
+        self._backlog = backlog
+        self._durability = durability
+        self._limit = limit
+        self._readiness = readiness
+        self._read_again = read_again
+        self._working: set[asyncio.Task[None]] = set()
+        self._saving: set[asyncio.Task[None]] = set()
+        self._unsafe: defaultdict[TP, deque[Unsafe]] = defaultdict(deque)
+        self._safer = asyncio.Condition()
         self._idle_at: dict[TP, int] = {}
-        self._ending = False
+        self._ending = asyncio.Event()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.moved_at = time.monotonic()
+        """When a batch was last done with, or begun with nothing else in work."""
 
-    async def handle(self, batch: Batch) -> None:
-        """Take a batch to its end. After a failure, or once ending, nothing more is taken.
+    async def run(self) -> None:
+        """Handle what comes, until ending."""
+        while not self._ending.is_set():
+            batch = await self._backlog.take()
+            if not self._working:
+                self.moved_at = time.monotonic()
+            task = asyncio.create_task(self._one(batch))
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
+            if len(self._working) >= OVERLAPPED:
+                await asyncio.wait(self._working, return_when=asyncio.FIRST_COMPLETED)
 
-        Raises EventsSkipped where it does not follow on what was done; then nothing of it is.
-        """
-        async with self._in_hand:
-            if not self._ending:
-                self._partition = batch.tp
-                try:
-                    await self._handle(*batch)
-                except EventsSkipped:
-                    raise
-                except Unavailable as error:
-                    _log.warning("batch_given_up", code=error.code, reason=str(error))
-                except Exception as error:
-                    _log.error(
-                        "batch_failed",
-                        partition=batch.tp.partition,
-                        offset=batch.records[0].offset,
-                    )
-                    self._ending = True
-                    self.failed.set_exception(error)
-                finally:
-                    self._partition = None
-        if self._ending:
-            await asyncio.Event().wait()
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is in work."""
+        return not self._working
 
     async def finish(self, *, within: float) -> bool:
-        """Take no more; True once the batch in hand is done."""
-        self._ending = True
+        """Take no more; True once what is in hand is folded and safe."""
+        self._ending.set()
         try:
-            async with asyncio.timeout(within), self._in_hand:
-                return True
+            async with asyncio.timeout(within):
+                if self._working:
+                    await asyncio.wait(self._working)
+                async with self._safer:
+                    await self._safer.wait_for(lambda: not any(self._unsafe.values()))
         except TimeoutError:
             return False
+        return True
 
-    async def commit(self, consumer: BatchConsumer) -> None:
-        """Commit what is done."""
-        offsets = self._positions.to_commit(consumer.app.consumer_generation_id)
-        if offsets and await consumer.commit_offsets(offsets):
-            self._positions.committed(offsets)
-        for tp, end in consumer.ends():
-            done = self._positions.done_to(tp)
-            if done is not None:
-                LAG_EVENTS.labels(tp.partition).set(max(end - done, 0))
-
-    def idle(self, ends: Iterable[tuple[TP, int]], backlog: Backlog) -> list[tuple[TP, int]]:
+    def idle(self, ends: Iterable[tuple[TP, int]]) -> list[tuple[TP, int]]:
         """Partitions that have events, of which none has come since the last call.
 
         ``ends`` are the offsets after their last events. Answers where each should be read
@@ -162,8 +119,8 @@ class Worker:
             for tp, end in ends
             if (expected := self._positions.expected(tp)) is not None
             and expected < end
-            and not backlog.has(tp)
-            and tp != self._partition
+            and not self._backlog.has(tp)
+            and not self._backlog.is_out(tp)
         }
         before, self._idle_at = self._idle_at, still
         return [(tp, at) for tp, at in still.items() if before.get(tp) == at]
@@ -172,21 +129,123 @@ class Worker:
         """These partitions are another worker's now, and so is what they lag behind."""
         for tp in taken:
             with contextlib.suppress(KeyError):
-                LAG_EVENTS.remove(tp.partition)
+                LAG_EVENTS.remove(tp.topic, tp.partition)
 
-    async def _handle(self, tp: TP, generation: int, records: Sequence[Any]) -> None:
+    async def rewind(self, tp: TP, offset: int) -> None:
+        """Read ``tp`` from ``offset`` on; what is in work of it moves nothing any more."""
+        self._backlog.forget([tp])
+        self._positions.rewind(tp, offset)
+        await self._read_again(tp, offset)
+
+    async def _one(self, batch: Batch) -> None:
+        """Take a batch to its end, whatever comes between."""
+        tp = batch.tp
+        try:
+            await self._handle(batch)
+        except EventsSkipped as gap:
+            _log.warning(
+                "events_read_again", topic=tp.topic, partition=tp.partition, offset=gap.expected
+            )
+            self._backlog.forget([tp])
+            await self._read_again(tp, gap.expected)
+        except Unavailable as error:  # only once ending
+            _log.warning("batch_given_up", code=error.code, reason=str(error))
+        except Exception as error:
+            offset = batch.records[0].offset
+            _log.error("batch_failed", topic=tp.topic, partition=tp.partition, offset=offset)
+            self._fail(error)
+            return  # and take no other of this partition
+        self._backlog.give_back(tp)
+        self.moved_at = time.monotonic()
+
+    def _fail(self, error: BaseException) -> None:
+        self._ending.set()
+        if not self.failed.done():
+            self.failed.set_exception(error)
+
+    async def _handle(self, batch: Batch) -> None:
+        tp, generation, records = batch
         with FOLD_SECONDS.time():
-            await self._insist(
+            position = await self._insist(
+                tp,
                 lambda: self._positions.check(tp, generation, records[0].offset),
                 doing="compare positions with Kafka",
             )
-            judged = self._batches.judge(tp.partition, records)
-            await self._insist(lambda: self._batches.keep(judged), doing="keep a batch")
-            self._positions.done(tp, judged.end)
+            batches = self._batches[tp.topic]
+            judged = batches.judge(tp.partition, records)
+            if self._limit.stops(len(records), len(judged.refused)):
+                return await self._stop_at_limit(judged)
+            generation = batches.store.generation
+            mark = await self._insist(tp, lambda: self._keep(batches, judged), doing="keep a batch")
+            position.folded = max(position.folded, judged.end)
         _count(judged, len(records))
+        await self._make_safe(tp, Unsafe(position, judged.end, mark, generation))
+        return None
 
-    async def _insist(self, attempt: Callable[[], Awaitable[None]], *, doing: str) -> None:
-        await insist(attempt, doing=doing, giving_up=lambda: self._ending)
+    async def _keep(self, batches: Batches, judged: Judged) -> int:
+        mark = await self._durability.begin()
+        await batches.keep(judged)
+        return mark
+
+    async def _make_safe(self, tp: TP, unsafe: Unsafe) -> None:
+        """See to it that the batch becomes safe; wait only where too many are not."""
+        waiting = self._unsafe[tp]
+        waiting.append(unsafe)
+        if len(waiting) == 1:
+            task = asyncio.create_task(self._wait_for_disk(tp, waiting))
+            self._saving.add(task)
+            task.add_done_callback(self._saved)
+        async with self._safer:
+            await self._safer.wait_for(
+                lambda: len(waiting) < UNSAFE_BATCHES or self._ending.is_set()
+            )
+
+    def _saved(self, task: asyncio.Task[None]) -> None:
+        self._saving.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._fail(error)
+
+    async def _wait_for_disk(self, tp: TP, waiting: deque[Unsafe]) -> None:
+        """Have the batches of a partition become safe, in order."""
+        while waiting:
+            position, end, mark, generation = waiting[0]
+            try:
+                await self._durability.wait(mark)
+                position.safe, position.profiles = max(position.safe, end), generation
+            except Unavailable as error:
+                _log.warning(
+                    "writes_not_safe",
+                    topic=tp.topic,
+                    partition=tp.partition,
+                    reason=str(error),
+                    meaning="events are folded again from the last ones that are safe",
+                )
+                waiting.clear()
+                await self.rewind(tp, position.safe)
+            else:
+                waiting.popleft()
+            async with self._safer:
+                self._safer.notify_all()
+
+    async def _stop_at_limit(self, judged: Judged) -> None:
+        """Go no further with this partition: its events are not committed, nothing is sent."""
+        _log.error(
+            "too_many_refused",
+            partition=judged.partition,
+            codes=sorted(set(judged.codes)),
+            do="see what producers send; to let it become dead letters, raise "
+            "ATTUNE_PROFILES_REFUSED_SHARE_LIMIT and start again",
+        )
+        self._readiness.lacks("refusals")
+        await self._ending.wait()
+
+    async def _insist(self, tp: TP, attempt: Callable[[], Awaitable[Any]], *, doing: str) -> Any:
+        return await insist(
+            attempt,
+            doing=doing,
+            giving_up=self._ending.is_set,
+            failing=lambda is_so: self._readiness.stuck(tp, is_so),
+        )
 
 
 def _count(judged: Judged, size: int) -> None:

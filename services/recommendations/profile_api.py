@@ -67,7 +67,7 @@ def profile_message(profile: Profile, catalog: Catalog) -> pb.Profile:
 def _shown(profile: Profile) -> list[Touch]:
     """The products of the newest impressions, at most :data:`SHOWN`, oldest first."""
     touches = (
-        Touch(shown.at, shown.event_id, line, product_id)
+        Touch(shown.at, shown.event, line, product_id)
         for shown in reversed(profile.impressions)
         for line, product_id in enumerate(shown.product_ids)
     )

@@ -1,13 +1,13 @@
 """From the bytes of a ``shopper-events`` record to a checked :class:`Event`.
 
-JSON in its usual form goes the fast way (:mod:`services.shared.event_json`); everything else
+JSON in its usual form and Protobuf within its limits go fast ways
+(:mod:`services.shared.event_json`, :mod:`services.shared.event_protobuf`); everything else
 through Protobuf's own ``json_format``, which stays the authority on what is JSON of this
 message, or through its binary parser, and then through the checks that the proto states.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,11 +17,12 @@ from attune.events.v1.shopper_event_pb2 import ShopperEvent
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.type.money_pb2 import Money
 
+from services.shared import event_json, event_protobuf
 from services.shared.errors import EventRefused
 from services.shared.event import Event
-from services.shared.event_json import PRICE_LIMIT, read_event
+from services.shared.event_limits import PRICE_LIMIT, is_price
+from services.shared.event_protobuf import event_of
 from services.shared.media_type import JSON, PROTOBUF, media_type
 from services.shared.subject import event_key
 from services.shared.violations import path_of
@@ -29,9 +30,9 @@ from services.shared.violations import path_of
 VALUE_LIMIT: Final = 65_536
 """Bytes; a larger event is refused before it is parsed."""
 
-_CURRENCY: Final = re.compile(r"[A-Z]{3}")
-
 CE_TYPE: Final = "attune.events.v1.ShopperEvent"
+
+_FAST: Final = {JSON: event_json.read_event, PROTOBUF: event_protobuf.read_event}
 
 _validator = protovalidate.Validator()
 
@@ -50,38 +51,25 @@ def decode_event(key: bytes | None, value: bytes | None, headers: Headers) -> Ev
             "EVENT_TOO_LARGE", f"the event has {len(value)} bytes; at most {VALUE_LIMIT} are taken"
         )
     told = _texts(headers) if headers else {}
-    kind = media_type(told.pop("content-type", ""))
-    event = read_event(value) if kind == JSON and not told else None
+    kind = media_type(told.pop("content-type", "")) if told else JSON
+    read = _FAST.get(kind)
+    event = read(value) if read is not None and not told else None
     if event is None:
-        event = event_of(_checked(value, kind, told))
+        event = _checked(value, kind, told)
     _check_key(event, key)
     return event
 
 
-def _checked(value: bytes, kind: str, told: Mapping[str, str]) -> ShopperEvent:
+def _checked(value: bytes, kind: str, told: Mapping[str, str]) -> Event:
     """The slow way: by Protobuf's own readers and checks. Raises EventRefused."""
     message = _parse(value, kind)
     _apply_cloudevents(message, told)
     _check_limits(message)
     _check_prices(message)
-    return message
-
-
-def event_of(message: ShopperEvent) -> Event:
-    """A message that is within its limits, as the worker folds it."""
-    at = message.occurred_at.seconds * 1_000_000 + message.occurred_at.nanos // 1000
-    action = str(message.WhichOneof("action"))  # a message without one is beyond its limits
-    return Event(
-        message.event_id,
-        message.shop_id,
-        message.user_id,
-        message.visitor_id,
-        at,
-        action,
-        getattr(message, action),
-        message.session_id,
-        message.attribution_token,
-    )
+    try:
+        return event_of(message)
+    except ValueError as error:
+        raise EventRefused("EVENT_INVALID", str(error)) from error
 
 
 def _texts(headers: Headers) -> dict[str, str]:
@@ -171,20 +159,15 @@ def _check_prices(event: ShopperEvent) -> None:
     if action not in ("purchase", "cancel"):
         return
     for number, line in enumerate(getattr(event, action).lines):
-        if line.HasField("unit_price") and not _is_price(line.unit_price):
+        money = line.unit_price
+        if line.HasField("unit_price") and not is_price(
+            money.units, money.nanos, money.currency_code
+        ):
             raise EventRefused(
                 "EVENT_INVALID",
                 f"{action}.lines[{number}].unit_price: must have a currency of three capital "
                 f"letters and be 0 to {PRICE_LIMIT:,}",
             )
-
-
-def _is_price(money: Money) -> bool:
-    return bool(
-        0 <= money.units <= PRICE_LIMIT
-        and 0 <= money.nanos < 1_000_000_000
-        and _CURRENCY.fullmatch(money.currency_code)
-    )
 
 
 def _check_key(event: Event, key: bytes | None) -> None:

@@ -9,7 +9,7 @@ events.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Annotated, Any, Final
 
@@ -18,11 +18,9 @@ from attune.events.v1.shopper_event_pb2 import ShopperEvent
 from msgspec import UNSET, Meta, UnsetType
 
 from services.shared.event import Event
+from services.shared.event_limits import PRICE_LIMIT, is_somebodys
 from services.shared.json_keys import each_key_once
 from services.shared.proto_json import struct_of
-
-PRICE_LIMIT: Final = 1_000_000_000
-"""Of a currency's unit, for one piece."""
 
 _Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?Z\Z")]
 
@@ -39,13 +37,19 @@ class MoneyJson(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=F
     nanos: Annotated[int, Meta(ge=0, le=999_999_999)] | UnsetType = UNSET
 
 
-_ACTIONS: Final = tuple(
-    field.name for field in ShopperEvent.DESCRIPTOR.oneofs_by_name["action"].fields
+_USUAL: Final = ("view", "click", "impression", "add_to_cart")
+_ACTIONS: Final = (
+    *_USUAL,
+    *(
+        field.name
+        for field in ShopperEvent.DESCRIPTOR.oneofs_by_name["action"].fields
+        if field.name not in _USUAL
+    ),
 )
-_SIGN_IN_OR_OUT: Final = frozenset({"identify", "logout"})
+"""The most frequent first, which are then found first."""
 _ESCAPED: Final = re.compile(rb"\\u00(22|3[aA])")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+_DAY: Final = 24 * 3600 * 1_000_000
 
 _EventJson: Any = struct_of(
     ShopperEvent.DESCRIPTOR,
@@ -60,34 +64,29 @@ def read_event(value: bytes) -> Event | None:
     """The event, or None where only Protobuf's own reader can tell what it is."""
     try:
         read = _decode(value)
-        at = (datetime.fromisoformat(read.occurred_at) - _EPOCH) // _MICROSECOND
+        since = datetime.fromisoformat(read.occurred_at) - _EPOCH
     except (msgspec.MsgspecError, ValueError):  # also text that is no UTF-8, days that are none
         return None
-    chosen = [
-        pair for pair in zip(_ACTIONS, _actions_of(read), strict=True) if pair[1] is not UNSET
-    ]
-    if len(chosen) != 1 or not _is_somebodys(read, chosen[0][0]) or not _each_key_once(value, read):
+    actions = _actions_of(read)
+    if actions.count(UNSET) != len(actions) - 1:
         return None
-    ((action, what),) = chosen
+    for action, what in zip(_ACTIONS, actions, strict=True):  # noqa: B007 - used below
+        if what is not UNSET:
+            break
     user_id, visitor_id = read.user_id or "", read.visitor_id or ""
+    if not is_somebodys(user_id, visitor_id, action) or not _each_key_once(value, read):
+        return None
     return Event(
         read.event_id,
         read.shop_id,
         user_id,
         visitor_id,
-        at,
+        since.days * _DAY + since.seconds * 1_000_000 + since.microseconds,
         action,
         what,
         read.session_id or "",
         read.attribution_token or "",
     )
-
-
-def _is_somebodys(read: Any, action: str) -> bool:
-    """The rules that the proto states for the whole message."""
-    if action in _SIGN_IN_OR_OUT:
-        return bool(read.user_id and read.visitor_id)
-    return bool(read.user_id or read.visitor_id)
 
 
 def _each_key_once(value: bytes, read: Any) -> bool:

@@ -2,8 +2,8 @@
 
 The empty name ``""`` is the whole process; it is NOT_SERVING until :meth:`Health.ready` and
 again from :meth:`Health.not_ready` on, so an orchestrator sends work to ready processes only.
-The name ``"live"`` is SERVING as long as the process answers at all, ready or not: what to ask
-before starting a process anew, as an outage of Kafka or Redis is not helped by that.
+The name ``"live"`` is SERVING unless the process hangs, ready or not: what to ask before starting
+a process anew, as an outage of Kafka or Redis is not helped by that.
 
 The library's own servicer calls a process ready from its first moment, takes any number of
 watchers, and lets one that does not read hold up every change; hence ours.
@@ -81,6 +81,7 @@ class Health:
     def __init__(self) -> None:
         self._servicer = _Servicer()
         self._ready = False
+        self._live = True
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Answer ``grpc.health.v1.Health`` on ``server``."""
@@ -90,6 +91,17 @@ class Health:
     def is_ready(self) -> bool:
         """Whether the process was last said to be ready."""
         return self._ready
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the process was last said to be live."""
+        return self._live
+
+    def live(self, so: bool) -> None:
+        """Whether the process could work; one that hangs could not, and is to be started anew."""
+        if so != self._live:
+            self._live = so
+            self._servicer.set(LIVE, _STATUS.SERVING if so else _STATUS.NOT_SERVING)
 
     def ready(self) -> None:
         """From now on the process takes work."""

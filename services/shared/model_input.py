@@ -107,10 +107,10 @@ def interactions(profile: Profile) -> list[Interaction]:
     What was taken out of a cart says little by itself and is left out.
     """
     found = [
-        *((v.at, v.event_id, v.line, v.product_id, VIEW) for v in profile.views),
-        *((c.at, c.event_id, c.line, c.product_id, CLICK) for c in profile.clicks),
-        *((c.at, c.event_id, c.line, c.product_id, CART) for c in profile.carts if c.quantity > 0),
-        *((p.at, p.event_id, p.line, p.product_id, PURCHASE) for p in bought(profile)),
+        *((v.at, v.event, v.line, v.product_id, VIEW) for v in profile.views),
+        *((c.at, c.event, c.line, c.product_id, CLICK) for c in profile.clicks),
+        *((c.at, c.event, c.line, c.product_id, CART) for c in profile.carts if c.quantity > 0),
+        *((p.at, p.event, p.line, p.product_id, PURCHASE) for p in bought(profile)),
     ]
     found.sort()
     return [Interaction(at, product_id, action) for at, _, _, product_id, action in found]

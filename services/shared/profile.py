@@ -1,7 +1,7 @@
 """A shopper's profile: a bounded set of events for each kind, never a sum.
 
 A profile is what the shopper's events leave after *set union and cutting*: of each kind the
-newest :data:`BOUNDS` entries, ordered by (time, event id). :func:`merge` is associative,
+newest :data:`BOUNDS` entries, ordered by (time, event). :func:`merge` is associative,
 commutative and idempotent, so any order, any repetition and any split of the events over
 workers and batches ends in the same profile, and nothing can be counted twice because
 nothing is added up. It is a join semilattice, as in state-based CRDTs (Shapiro et al.,
@@ -13,22 +13,25 @@ entry wins: keeping the maximum commutes with cutting away the oldest, the minim
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Final, TypeVar
 
 import msgspec
+import xxhash
 
 
 class Entry(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
     """What all kinds share. ``at`` is microseconds since 1970, by the shop's clock.
 
-    ``line`` tells the products of one event apart (the lines of an order), else it is 0.
+    ``event`` names the event, see :func:`event_hash`. ``line`` tells the products of one event
+    apart (the lines of an order), else it is 0.
     """
 
     at: int
-    event_id: str
+    event: int
     line: int
 
 
@@ -123,16 +126,49 @@ BOUNDS: Final[Mapping[str, int]] = {
 }
 """How many entries of each kind are kept; the names are those of :class:`Profile`."""
 
+KINDS: Final[Mapping[str, type[Entry]]] = {
+    "searches": Search,
+    "views": Touch,
+    "carts": Cart,
+    "purchases": Purchase,
+    "cancels": Cancel,
+    "impressions": Shown,
+    "clicks": Touch,
+    "ratings": Rating,
+    "not_interested": Touch,
+    "links": Link,
+}
+"""What the entries of each kind are."""
+
+AUTOMATED_EVENTS: Final = 50
+AUTOMATED_WITHIN: Final = 60_000_000
+"""Microseconds. Nobody opens fifty products in a minute; who does is a program."""
+
 EMPTY: Final = Profile()
 
 E = TypeVar("E", bound=Entry)
 
+_HASH: Final = re.compile(r"[0-9a-f]{16}")
+
+
+def event_hash(event_id: str) -> bytes:
+    """The 8 bytes that stand for an event in its shopper's profile: XXH3-64 of its id.
+
+    Two of a shopper's at most 650 kept entries share one by chance in one of 10^13 profiles;
+    whoever makes such ids on purpose loses events of their own. An id of 16 lower-case
+    hexadecimal digits is taken for those bytes themselves, so that what an older layout writes
+    as text comes back as it was.
+    """
+    if len(event_id) == 16 and _HASH.fullmatch(event_id):
+        return bytes.fromhex(event_id)
+    return xxhash.xxh3_64_digest(event_id.encode())
+
 
 def newest(entries: Iterable[E], bound: int) -> tuple[E, ...]:
-    """The ``bound`` greatest entries by (time, event id, line), one for each event and line."""
-    kept: dict[tuple[str, int], E] = {}
+    """The ``bound`` greatest entries by (time, event, line), one for each event and line."""
+    kept: dict[tuple[int, int], E] = {}
     for entry in entries:
-        key = (entry.event_id, entry.line)
+        key = (entry.event, entry.line)
         known = kept.get(key)
         if known is None or entry > known:
             kept[key] = entry
@@ -190,3 +226,14 @@ def bought(profile: Profile) -> tuple[Purchase, ...]:
         rest = line.quantity - taken
         kept.append(msgspec.structs.replace(line, quantity=rest) if taken else line)
     return tuple(kept)
+
+
+def is_automated(profile: Profile) -> bool:
+    """Whether a program made this profile: :data:`AUTOMATED_EVENTS` views or clicks in a minute."""
+    return any(is_rapid([entry.at for entry in kind]) for kind in (profile.views, profile.clicks))
+
+
+def is_rapid(times: Sequence[int]) -> bool:
+    """Whether so many of these moments, in order, lie within :data:`AUTOMATED_WITHIN`."""
+    ahead = times[AUTOMATED_EVENTS - 1 :]
+    return any(end - start < AUTOMATED_WITHIN for start, end in zip(times, ahead, strict=False))

@@ -1,8 +1,12 @@
 """Where profiles are kept: a port, its fake, and Redis.
 
-A write names the revision it was made from and happens only if that is still the stored
-one (compare-and-set), so a worker that has lost its partition cannot overwrite what the
-next one has written.
+A write names what it was made from, the profile's version and the shopper's consent, and
+happens only if both are still the stored ones (compare-and-set): a worker that has lost its
+partition cannot overwrite what the next one has written, and nothing is written that was
+asked to be forgotten a moment ago.
+
+Profiles have a *generation*, a number in their keys. A rebuild writes the next one while all
+read and write the present one, and the switch is one key.
 """
 
 from __future__ import annotations
@@ -10,53 +14,76 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol, TypeVar, cast
+from typing import Final, NamedTuple, Protocol, TypeVar, cast
 
 from services.shared import profile_codec
+from services.shared.consent import read_consent
 from services.shared.profile import EMPTY, Profile
+from services.shared.profile_codec import version_of
 from services.shared.redis_connection import Command, Redis
-from services.shared.subject import profile_redis_key
+from services.shared.subject import (
+    GENERATION_REDIS_KEY,
+    consent_redis_key,
+    event_key,
+    profile_redis_key,
+)
 
 AT_ONCE: Final = 256
 """Profiles in one round trip. A full one has up to a megabyte, and a round trip a deadline."""
 
 COMPARE_AND_SET: Final = """
-if redis.call('GETRANGE', KEYS[1], 1, 8) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if redis.call('GETRANGE', KEYS[1], 0, 8) ~= ARGV[1] then return 0 end
+if (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] then return 0 end
+if ARGV[3] == '' then redis.call('DEL', KEYS[1])
+else redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4]) end
 return 1
 """
-"""KEYS: the profile. ARGV: the revision it must have ('' for none), value, milliseconds."""
+"""KEYS: profile, consent. ARGV: the version and the consent they must have ('' for none), the
+new value ('' for none), milliseconds."""
 
 T = TypeVar("T")
 
 _SHA: Final = hashlib.sha1(COMPARE_AND_SET.encode(), usedforsecurity=False).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileWrite:
-    """A profile to keep; ``revision`` is the one that was read (0 if there was none)."""
+class Stored(NamedTuple):
+    """What is kept of one shopper; b"" for what is not there."""
 
-    shop_id: str
-    subject: str
-    profile: Profile
-    revision: int
+    value: bytes
+    consent: bytes
+
+
+NOTHING: Final = Stored(b"", b"")
+
+
+class Write(NamedTuple):
+    """A profile to keep. ``name`` is ``shop_id/subject``, as in Kafka."""
+
+    name: bytes
+    before: Stored
+    """What ``value`` was made from."""
+    value: bytes
+    """b"" to keep none."""
 
 
 class ProfileStore(Protocol):
-    """Keeps profiles by shop and subject."""
+    """Keeps profiles by ``shop_id/subject``."""
 
-    async def read(self, subjects: Sequence[tuple[str, str]]) -> list[tuple[Profile, int]]:
-        """The profile and its revision for each (shop_id, subject); missing: (EMPTY, 0).
+    @property
+    def generation(self) -> int:
+        """Which profiles are read and written, as of the last :meth:`load`."""
+        ...
 
-        One round trip for each :data:`AT_ONCE`. Raises RedisUnavailable, and LayoutUnknown
-        for a profile that a newer release has written.
+    async def load(self, names: Sequence[bytes]) -> list[Stored]:
+        """What is kept of each shopper. One round trip for each :data:`AT_ONCE`.
+
+        Raises RedisUnavailable.
         """
         ...
 
-    async def write(self, writes: Sequence[ProfileWrite], *, retention: timedelta) -> list[bool]:
-        """Keep each profile for ``retention``; False where someone else wrote first.
+    async def save(self, writes: Sequence[Write], *, retention: timedelta) -> list[bool]:
+        """Keep each for ``retention``; False where what it was made from is stored no more.
 
         One round trip for each :data:`AT_ONCE`. Raises RedisUnavailable; then some may have
         been written.
@@ -64,34 +91,52 @@ class ProfileStore(Protocol):
         ...
 
 
+async def read_profiles(store: ProfileStore, subjects: Sequence[tuple[str, str]]) -> list[Profile]:
+    """The profile of each (shop_id, subject); EMPTY where there is none or none is allowed.
+
+    Raises RedisUnavailable, and LayoutUnknown for a profile that a newer release has written.
+    """
+    found = await store.load([event_key(*subject) for subject in subjects])
+    return [
+        profile_codec.decode(value)
+        if not consent or read_consent(consent).personalization
+        else EMPTY
+        for value, consent in found
+    ]
+
+
 class MemoryProfileStore:
     """The fake: profiles in a dict, as the bytes that Redis would keep."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         """``clock`` tells seconds; only its differences count."""
-        self._values: dict[tuple[str, str], tuple[bytes, float]] = {}
+        self.consents: dict[bytes, bytes] = {}
+        self._values: dict[bytes, tuple[bytes, float]] = {}
         self._clock = clock
 
-    async def read(self, subjects: Sequence[tuple[str, str]]) -> list[tuple[Profile, int]]:
+    @property
+    def generation(self) -> int:
         """See :class:`ProfileStore`."""
-        return [self._read(subject) for subject in subjects]
+        return 0
 
-    async def write(self, writes: Sequence[ProfileWrite], *, retention: timedelta) -> list[bool]:
+    async def load(self, names: Sequence[bytes]) -> list[Stored]:
         """See :class:`ProfileStore`."""
-        return [self._write(write, retention.total_seconds()) for write in writes]
+        return [self._load(name) for name in names]
 
-    def _read(self, subject: tuple[str, str]) -> tuple[Profile, int]:
-        value, expires = self._values.get(subject, (b"", 0.0))
-        if not value or self._clock() >= expires:
-            return EMPTY, 0
-        return profile_codec.decode(value)
+    async def save(self, writes: Sequence[Write], *, retention: timedelta) -> list[bool]:
+        """See :class:`ProfileStore`."""
+        return [self._save(write, retention.total_seconds()) for write in writes]
 
-    def _write(self, write: ProfileWrite, retention_seconds: float) -> bool:
-        subject = (write.shop_id, write.subject)
-        if self._read(subject)[1] != write.revision:
+    def _load(self, name: bytes) -> Stored:
+        value, expires = self._values.get(name, (b"", 0.0))
+        return Stored(value if self._clock() < expires else b"", self.consents.get(name, b""))
+
+    def _save(self, write: Write, retention_seconds: float) -> bool:
+        now, before = self._load(write.name), write.before
+        is_same = version_of(now.value) == version_of(before.value)
+        if not is_same or now.consent != before.consent:
             return False
-        value = profile_codec.encode(write.profile, write.revision + 1)
-        self._values[subject] = (value, self._clock() + retention_seconds)
+        self._values[write.name] = (write.value, self._clock() + retention_seconds)
         return True
 
 
@@ -100,17 +145,37 @@ class RedisProfileStore:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._generation = 0
 
-    async def read(self, subjects: Sequence[tuple[str, str]]) -> list[tuple[Profile, int]]:
+    @property
+    def generation(self) -> int:
         """See :class:`ProfileStore`."""
-        found: list[tuple[Profile, int]] = []
-        for some in _slices(subjects):
-            commands: list[Command] = [("GET", profile_redis_key(*subject)) for subject in some]
-            values = cast("list[bytes | None]", await self._redis.ask(commands))
-            found += [(EMPTY, 0) if each is None else profile_codec.decode(each) for each in values]
+        return self._generation
+
+    async def load(self, names: Sequence[bytes]) -> list[Stored]:
+        """See :class:`ProfileStore`."""
+        found: list[Stored] = []
+        for some in _slices(names):
+            found += await self._load(some)
         return found
 
-    async def write(self, writes: Sequence[ProfileWrite], *, retention: timedelta) -> list[bool]:
+    async def _load(self, names: Sequence[bytes]) -> list[Stored]:
+        """One round trip; another one where profiles have just got a new generation."""
+        while True:
+            asked = self._generation
+            commands: list[Command] = [("GET", GENERATION_REDIS_KEY)]
+            commands += [
+                ("MGET", profile_redis_key(name, asked), consent_redis_key(name)) for name in names
+            ]
+            generation, *pairs = await self._redis.ask(commands)
+            self._generation = int(cast("bytes | None", generation) or 0)
+            if self._generation == asked:
+                return [
+                    Stored(value or b"", consent or b"")
+                    for value, consent in cast("list[list[bytes | None]]", pairs)
+                ]
+
+    async def save(self, writes: Sequence[Write], *, retention: timedelta) -> list[bool]:
         """See :class:`ProfileStore`."""
         keep = retention // timedelta(milliseconds=1)
         done: list[bool] = []
@@ -118,17 +183,24 @@ class RedisProfileStore:
             # Loading the script along costs microseconds and needs no second round trip after
             # Redis was restarted and has forgotten it.
             commands: list[Command] = [("SCRIPT", "LOAD", COMPARE_AND_SET)]
-            commands.extend(_compare_and_set(write, keep) for write in some)
+            commands += [self._compare_and_set(write, keep) for write in some]
             done += [reply == 1 for reply in (await self._redis.ask(commands))[1:]]
         return done
+
+    def _compare_and_set(self, write: Write, keep_milliseconds: int) -> Command:
+        name, before, value = write
+        return (
+            "EVALSHA",
+            _SHA,
+            2,
+            profile_redis_key(name, self._generation),
+            consent_redis_key(name),
+            version_of(before.value),
+            before.consent,
+            value,
+            keep_milliseconds,
+        )
 
 
 def _slices(many: Sequence[T]) -> Iterator[Sequence[T]]:
     return (many[start : start + AT_ONCE] for start in range(0, len(many), AT_ONCE))
-
-
-def _compare_and_set(write: ProfileWrite, keep_milliseconds: int) -> Command:
-    value = profile_codec.encode(write.profile, write.revision + 1)
-    known = write.revision.to_bytes(8, "big") if write.revision else b""
-    key = profile_redis_key(write.shop_id, write.subject)
-    return ("EVALSHA", _SHA, 1, key, known, value, keep_milliseconds)

@@ -88,7 +88,7 @@ def _repeated(field: FieldDescriptor, rules: Any, known: Mapping[str, Any]) -> A
 
 
 def _single(field: FieldDescriptor, rules: Any, known: Mapping[str, Any]) -> Any:
-    _only(rules, {"required", "string", "int32", "map", "repeated"})
+    only(rules, {"required", "string", "int32", "map", "repeated"})
     if field.message_type is not None:
         made = known.get(field.message_type.full_name)
         return made if made is not None else struct_of(field.message_type, known)
@@ -106,15 +106,21 @@ def _meta(rules: Message, names: Mapping[str, str], also: Set[str] = frozenset()
 def _limits(
     rules: Message, names: Mapping[str, str], also: Set[str] = frozenset()
 ) -> dict[str, Any]:
-    """The rules by msgspec's names. ``$`` is the end of the text, as RE2 has it."""
-    _only(rules, names.keys() | also)
+    """The rules by msgspec's names."""
+    only(rules, names.keys() | also)
     stated = {name: getattr(rules, name) for name in names if rules.HasField(name)}
     if pattern := stated.get("pattern"):
-        stated["pattern"] = pattern.removesuffix("$") + r"\Z" if pattern.endswith("$") else pattern
+        stated["pattern"] = pattern_of(pattern)
     return {names[name]: value for name, value in stated.items()}
 
 
-def _only(rules: Message, expressible: Set[str]) -> None:
+def pattern_of(pattern: str) -> str:
+    """A pattern as Python reads it: ``$`` is the end of the text, as RE2 has it."""
+    return pattern.removesuffix("$") + r"\Z" if pattern.endswith("$") else pattern
+
+
+def only(rules: Message, expressible: Set[str]) -> None:
+    """Raise TypeError where ``rules`` state what the caller cannot express."""
     for field, _ in rules.ListFields():
         if field.name not in expressible:
             raise TypeError(f"the rule {rules.DESCRIPTOR.name}.{field.name} is not known here")

@@ -3,19 +3,25 @@
 ``WAITAOF`` speaks of what *its own connection* wrote. A pooled client may swap connections
 between two calls without a word, and the wait would then promise nothing; so a connection
 is an object of its own here, and whoever waits holds the one that wrote.
+
+redis-py connects, with all that takes (TLS, passwords, host names); from then on we write and
+read its streams ourselves, as its own reading costs a coroutine for each reply. What this
+leans on beyond its documentation: ``_reader`` and ``_writer`` of its asyncio connection. Tests
+fail when they change.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import hiredis
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
 from services.shared.errors import BadSetting, RedisUnavailable
 
@@ -23,9 +29,13 @@ Command: TypeAlias = tuple[str | bytes | int, ...]
 Reply: TypeAlias = object
 
 DEADLINE_SECONDS: Final = 5.0
+READ_BYTES: Final = 256 * 1024
+
+_MORE: Final = object()
+"""What hiredis answers where the rest of a reply has not come yet."""
 
 _PASSING = ("OOM", "LOADING", "READONLY", "MASTERDOWN", "MISCONF", "CLUSTERDOWN", "TRYAGAIN",
-            "NOREPLICAS", "BUSY", "UNKILLABLE", "ERR MAX NUMBER OF CLIENTS")  # fmt: skip
+            "NOREPLICAS", "BUSY", "UNKILLABLE", "MAX NUMBER OF CLIENTS")  # fmt: skip
 
 
 class Redis(Protocol):
@@ -44,7 +54,11 @@ class Redis(Protocol):
 
 
 class RedisConnection:
-    """One connection, opened when first asked and again after an error. One ask at a time."""
+    """One connection, opened when first asked and again after an error.
+
+    Whoever asks while others wait for their replies does not wait for them: commands go out
+    at once, and Redis answers in order.
+    """
 
     def __init__(self, url: str) -> None:
         """``url`` as in ``redis://[[user]:password@]host:port/db``, ``rediss://`` for TLS.
@@ -59,16 +73,17 @@ class RedisConnection:
                 socket_timeout=None,  # an ask has one deadline for all its replies
                 retry=Retry(NoBackoff(), 0),
             )
-            self._connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]  # untyped in redis-py
+            self._connection: Any = pool.make_connection()  # type: ignore[no-untyped-call]  # untyped in redis-py
         except (ValueError, TypeError) as error:
             raise BadSetting(f"the URL of Redis cannot be read: {error}") from error
-        self._turn = asyncio.Lock()
+        self._opening = asyncio.Lock()
+        self._replies: _Replies | None = None
         self._opened = 0
 
     @property
     def is_open(self) -> bool:
         """Whether it was opened and not closed since; the other side may be gone all the same."""
-        return bool(self._connection.is_connected)
+        return self._replies is not None
 
     @property
     def opened(self) -> int:
@@ -79,42 +94,99 @@ class RedisConnection:
         self, commands: Sequence[Command], *, within: float = DEADLINE_SECONDS
     ) -> list[Reply]:
         """See :class:`Redis`."""
-        async with self._turn:
-            try:
-                async with asyncio.timeout(within):
-                    replies = await self._exchange(commands)
-            except (RedisError, OSError, TimeoutError) as error:
-                await self.close()
-                raise RedisUnavailable(
-                    f"Redis: {str(error) or f'no answer in {within:.3g} s'}"
-                ) from error
-            except BaseException:
-                await self.close()
-                raise
+        replies = await self.exchange(commands, within=within)
         for reply in replies:
             if isinstance(reply, RedisError):
-                raise _meaning(reply)
+                raise meaning_of(reply)
         return replies
 
+    async def exchange(
+        self, commands: Sequence[Command], *, within: float = DEADLINE_SECONDS
+    ) -> list[Reply]:
+        """As ``ask``, but a command's error stands as a ResponseError in its reply's place."""
+        try:
+            async with asyncio.timeout(within):
+                return await self._exchange(commands)
+        except (RedisError, OSError, TimeoutError) as error:
+            await self.close()
+            raise RedisUnavailable(
+                f"Redis: {str(error) or f'no answer in {within:.3g} s'}"
+            ) from error
+        except BaseException:
+            await self.close()
+            raise
+
     async def close(self) -> None:
-        """Close the connection; a later ask opens it again."""
+        """Close the connection; a later ask opens it again. Who waits gets RedisUnavailable."""
+        replies, self._replies = self._replies, None
+        if replies is not None:
+            replies.end(ConnectionError("the connection was closed"))
         await self._connection.disconnect(nowait=True)
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Reply]:
-        connection = self._connection
-        if not connection.is_connected:
-            self._opened += 1
-            await connection.connect()  # type: ignore[no-untyped-call]  # untyped in redis-py
+        if not commands:
+            return []
+        replies = self._replies or await self._open()
         # hiredis packs in C; redis-py's own packing was a large part of a batch.
-        packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]  # its stub means a tuple of one
-        await connection.send_packed_command(packed, check_health=False)
-        replies: list[Reply] = []
-        for _ in commands:
-            try:
-                replies.append(await connection.read_response(disable_decoding=True))
-            except ResponseError as error:
-                replies.append(error)
-        return replies
+        packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]  # its stub means a tuple of one
+        waiting = replies.expect(len(commands))
+        self._connection._writer.write(packed)
+        await self._connection._writer.drain()
+        return await waiting
+
+    async def _open(self) -> _Replies:
+        async with self._opening:
+            if self._replies is None:
+                self._opened += 1
+                await self._connection.connect()
+                self._replies = _Replies(self._connection._reader)
+            return self._replies
+
+
+class _Replies:
+    """Reads replies and hands them to those who wait, in the order of their asking."""
+
+    def __init__(self, stream: asyncio.StreamReader) -> None:
+        self._stream = stream
+        self._waiting: deque[tuple[asyncio.Future[list[Reply]], int, list[Reply]]] = deque()
+        self._reading = asyncio.create_task(self._read())
+
+    def expect(self, count: int) -> asyncio.Future[list[Reply]]:
+        """The next ``count`` replies that nobody waits for yet."""
+        if self._reading.done():
+            raise ConnectionError("Redis has closed the connection")
+        future: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((future, count, []))
+        return future
+
+    def end(self, error: Exception) -> None:
+        """Read no more; whoever waits gets ``error``."""
+        self._reading.cancel()
+        while self._waiting:
+            future = self._waiting.popleft()[0]
+            if not future.done():
+                future.set_exception(error)
+
+    async def _read(self) -> None:
+        reader = hiredis.Reader(
+            protocolError=InvalidResponse, replyError=_error, notEnoughData=_MORE
+        )
+        try:
+            while data := await self._stream.read(READ_BYTES):
+                reader.feed(data)
+                while (reply := reader.gets()) is not _MORE:
+                    self._hand_over(reply)
+        except (OSError, InvalidResponse) as error:
+            self.end(error)
+        self.end(ConnectionError("Redis has closed the connection"))
+
+    def _hand_over(self, reply: Reply) -> None:
+        future, count, replies = self._waiting[0]
+        replies.append(reply)
+        if len(replies) == count:
+            self._waiting.popleft()
+            if not future.done():
+                future.set_result(replies)
 
 
 class RedisPool:
@@ -158,12 +230,18 @@ class RedisPool:
             await (await self._free.get()).close()
 
 
+def _error(text: str) -> ResponseError:
+    """An error reply, without the code that says nothing."""
+    return ResponseError(text.removeprefix("ERR "))
+
+
 def _left(begun: float, within: float) -> float:
     """What is left of ``within`` seconds since ``begun``."""
     return within - (asyncio.get_running_loop().time() - begun)
 
 
-def _meaning(error: RedisError) -> Exception:
+def meaning_of(error: RedisError) -> Exception:
+    """What an error reply says to our callers: RedisUnavailable where it will pass, or itself."""
     text = str(error)
     name = type(error).__name__
     if text.upper().startswith(_PASSING) or not isinstance(error, ResponseError):

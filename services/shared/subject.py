@@ -7,6 +7,8 @@ hash tag ``{shop_id/subject}``, so a Redis Cluster keeps them in one slot.
 
 from __future__ import annotations
 
+from typing import Final
+
 
 def subject_of(user_id: str, visitor_id: str) -> str:
     """``u:`` + the user, else ``v:`` + the visitor. One of them must be set."""
@@ -34,9 +36,18 @@ def split_key(key: bytes) -> tuple[str, str]:
     return shop_id, rest
 
 
-def profile_redis_key(shop_id: str, subject: str) -> str:
-    """Where Redis keeps a profile."""
-    return f"attune:profile:{{{shop_id}/{subject}}}"
+GENERATION_REDIS_KEY: Final = b"attune:profiles:generation"
+"""Where Redis keeps which generation of profiles is the present one; none means 0."""
+
+
+def profile_redis_key(name: bytes, generation: int = 0) -> bytes:
+    """Where Redis keeps a profile; ``name`` is ``shop_id/subject``."""
+    return b"attune:profile:%d:{%b}" % (generation, name)
+
+
+def consent_redis_key(name: bytes) -> bytes:
+    """Where Redis keeps what a shopper has allowed; ``name`` is ``shop_id/subject``."""
+    return b"attune:consent:{%b}" % name
 
 
 def trend_redis_key(shop_id: str, partition: int, hour: int) -> str:

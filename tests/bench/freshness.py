@@ -27,7 +27,7 @@ from deploy.local.redis import EmbeddedRedis
 from deploy.local.services import profiles_worker
 from deploy.local.topics import create_topics
 from services.shared.redis_connection import RedisConnection
-from services.shared.subject import profile_redis_key
+from services.shared.subject import event_key, profile_redis_key
 from tests.bench.report import Row, publish
 from tests.profile_events import key_of, view
 
@@ -83,7 +83,7 @@ class Load:
     async def _look(self) -> None:
         while True:
             users = list(self._sent)[:LOOKED_FOR]
-            keys = [profile_redis_key("demo", f"u:{user}") for user in users]
+            keys = [profile_redis_key(event_key("demo", f"u:{user}")) for user in users]
             there = await self._redis.ask([("EXISTS", key) for key in keys]) if keys else []
             now = time.perf_counter()
             for user, is_there in zip(users, there, strict=True):

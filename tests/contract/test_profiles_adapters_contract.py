@@ -1,4 +1,4 @@
-"""Dead letters, topics and durability on real Kafka and real Redis."""
+"""Dead letters and topics on real Kafka."""
 
 from __future__ import annotations
 
@@ -10,22 +10,15 @@ from aiokafka.errors import MessageSizeTooLargeError
 from faust.types import TP
 
 from deploy.local.kafka import EmbeddedKafka
-from deploy.local.redis import EmbeddedRedis
 from services.profiles.adapters.dead_letters import (
     DeadLetters,
     KafkaDeadLetters,
     MemoryDeadLetters,
 )
-from services.profiles.adapters.durability import (
-    Durability,
-    MemoryDurability,
-    RedisDurability,
-)
 from services.profiles.adapters.stream import first_from
 from services.profiles.domain.dead_letter import DeadLetter
-from services.shared.errors import KafkaUnavailable, RedisUnavailable
+from services.shared.errors import KafkaUnavailable
 from services.shared.kafka import describe_topics
-from services.shared.redis_connection import RedisConnection
 from tests.profile_events import view
 from tests.worker_kafka import records, send
 
@@ -100,74 +93,3 @@ async def test_first_record_from_an_offset(kafka_servers: str, topic_prefix: str
     (first, *_) = await records(kafka_servers, topic_prefix + "shopper-events")
     tp = TP(first.topic, first.partition)
     assert [await first_from(kafka_servers, tp, offset) for offset in (0, 3)] == [0, 3]
-
-
-@pytest.mark.parametrize("kind", ["memory", "redis"])
-async def test_durability_waits_as_often_as_it_is_asked(kind: str, redis_url: str) -> None:
-    """One mark is good for one round of writes or for none, and for the next one anew."""
-    connection = RedisConnection(redis_url)
-    durability: Durability = MemoryDurability() if kind == "memory" else RedisDurability(connection)
-    for number in range(3):
-        mark = await durability.begin()
-        await connection.ask([("SET", "waited-for", number)])
-        await durability.wait(mark)
-        await durability.wait(mark)
-    await connection.close()
-
-
-async def test_durability_waits_for_the_disk(own_redis: EmbeddedRedis) -> None:
-    """What was written before wait returned is there after a crash."""
-    connection = RedisConnection(own_redis.url)
-    durability = RedisDurability(connection)
-    mark = await durability.begin()
-    await connection.ask([("SET", "a", 1)])
-    await durability.wait(mark)
-    own_redis.kill()
-    own_redis.start()
-    with pytest.raises(RedisUnavailable):
-        await connection.ask([("GET", "a")])
-    assert await connection.ask([("GET", "a")]) == [b"1"]
-    await connection.close()
-
-
-async def test_durability_of_a_connection_that_broke(own_redis: EmbeddedRedis) -> None:
-    """A wait on another connection than the one that wrote promises nothing, and says so."""
-    connection = RedisConnection(own_redis.url)
-    durability = RedisDurability(connection)
-    mark = await durability.begin()
-    await connection.ask([("SET", "a", 1)])
-    await connection.close()
-    with pytest.raises(RedisUnavailable, match="broke"):
-        await durability.wait(mark)
-    await durability.wait(await durability.begin())
-    await connection.close()
-
-
-async def test_durability_of_a_replica_is_asked_for_again(own_redis: EmbeddedRedis) -> None:
-    """A server that is a replica just now may be the primary in a moment: that is no never."""
-    connection = RedisConnection(own_redis.url)
-    durability = RedisDurability(connection)
-    await connection.ask([("REPLICAOF", "127.0.0.1", 1)])
-    for _ in range(2):
-        with pytest.raises(RedisUnavailable, match="replica"):
-            await durability.begin()
-    await connection.ask([("REPLICAOF", "NO", "ONE")])
-    mark = await durability.begin()
-    await connection.close()
-    with pytest.raises(RedisUnavailable, match="broke"):
-        await durability.wait(mark)  # so it does wait
-    await connection.close()
-
-
-async def test_durability_where_redis_cannot_tell(
-    own_redis: EmbeddedRedis, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Without an append-only file the worker warns once what may be lost, and works on."""
-    connection = RedisConnection(own_redis.url)
-    await connection.ask([("CONFIG", "SET", "appendonly", "no")])
-    durability = RedisDurability(connection)
-    for _ in range(2):
-        await durability.wait(await durability.begin())
-    said = capsys.readouterr()
-    assert (said.out + said.err).count("redis_cannot_confirm_writes") == 1
-    await connection.close()

@@ -15,7 +15,7 @@ from deploy.local.services import EmbeddedService, is_serving, profiles_worker
 from deploy.local.topics import create_topics
 from services.profiles.settings import PREFIX
 from services.shared.redis_connection import RedisConnection
-from services.shared.subject import profile_redis_key
+from services.shared.subject import event_key, profile_redis_key
 from tests.profile_events import Event, view
 from tests.profile_oracle import trend_counts
 from tests.stack import run_worker, started
@@ -136,10 +136,11 @@ async def test_redis_killed_and_back(
         eventually(lambda: worker.metric(retries) >= 2, within=30)
         before = int(worker.metric(FOLDED))
         assert 0 < before < len(shopped)
-        await until_committed(kafka_servers, topic_prefix, before)
+        safe = await committed(kafka_servers, topic_prefix)
+        assert safe <= before
         tried = worker.metric(retries)
-        eventually(lambda: worker.metric(retries) > tried, within=30)
-        assert await committed(kafka_servers, topic_prefix) == before
+        eventually(lambda: worker.metric(retries) > tried + 1, within=30)
+        assert await committed(kafka_servers, topic_prefix) <= before
         assert worker.process.poll() is None
         own_redis.start()
         eventually(lambda: is_serving(worker.address), within=20)
@@ -251,7 +252,7 @@ async def test_a_profile_that_cannot_be_read(
 ) -> None:
     """A profile of a newer release is not written over: the worker ends, uncommitted."""
     connection = RedisConnection(redis_url)
-    key = profile_redis_key(shop_id, "u:ana")
+    key = profile_redis_key(event_key(shop_id, "u:ana"))
     await connection.ask([("SET", key, b"\x63" + bytes(20))])
     some = [{**view(1, at=now()), "shopId": shop_id}]
     settings = told(kafka_servers, redis_url, topic_prefix)

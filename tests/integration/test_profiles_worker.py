@@ -16,7 +16,7 @@ from google.protobuf import json_format
 from deploy.local.services import profiles_worker
 from services.shared.profile import EMPTY
 from services.shared.redis_connection import RedisConnection
-from services.shared.subject import profile_redis_key
+from services.shared.subject import event_key, profile_redis_key
 from tests.profile_events import Event, event, key_of, view
 from tests.profile_oracle import trend_counts
 from tests.stack import run_worker, started
@@ -234,7 +234,10 @@ async def test_a_topic_with_its_producers_times(
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
     await admin.start()
     await admin.create_topics(
-        [NewTopic(f"theirs.{name}", 1, 1) for name in ("shopper-events", "dead-letters")]
+        [
+            NewTopic(f"theirs.{name}", 1, 1)
+            for name in ("shopper-events", "shopper-history", "dead-letters")
+        ]
     )
     await admin.close()
     with started(profiles_worker({**told, "TOPIC_PREFIX": "theirs."}, tmp_path / "log")) as worker:
@@ -252,7 +255,7 @@ async def test_a_profile_goes_after_its_retention(
         await send(told["KAFKA_SERVERS"], topic_prefix, [{**view(1, at=now()), "shopId": shop_id}])
         await until_committed(told["KAFKA_SERVERS"], topic_prefix, 1)
     connection = RedisConnection(told["REDIS_URL"])
-    (left,) = await connection.ask([("PTTL", profile_redis_key(shop_id, "u:ana"))])
+    (left,) = await connection.ask([("PTTL", profile_redis_key(event_key(shop_id, "u:ana")))])
     await connection.close()
     assert isinstance(left, int)
     assert 3_500_000 < left <= 3_600_000

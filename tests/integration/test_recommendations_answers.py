@@ -111,7 +111,7 @@ def test_similar_products_and_products_nobody_knows(shop: Shop) -> None:
 def test_excluded_and_unwanted_products_are_not_shown(shop: Shop) -> None:
     """What the caller excludes, and what the shopper does not want, is left out."""
     shop.list_products(*VECTORS)
-    unwanted = (Touch(5, "n", 0, "cup"),)
+    unwanted = (Touch(5, 1, 0, "cup"),)
     profile = bought("mug")
     shop.know(
         "u:ana",
@@ -154,7 +154,7 @@ def test_a_call_without_a_key_is_refused(running: Running, shop: Shop) -> None:
 def test_get_profile_merges_user_and_visitor_until_logout(shop: Shop) -> None:
     """A linked visitor's events are the user's; after a logout they are not."""
     shop.list_products("mug")
-    views = (Touch(7_000_000, "v", 0, "lamp"),)
+    views = (Touch(7_000_000, 1, 0, "lamp"),)
     shop.know("v:phone", Profile(first_seen=7_000_000, last_seen=7_000_000, views=views))
     purchases = bought("mug", at=5_000_000).purchases
     signed_in = (Link(6_000_000, "i", 0, "phone", True),)

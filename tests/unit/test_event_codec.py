@@ -12,8 +12,9 @@ from hypothesis import given, settings
 
 from services.shared.errors import EventRefused
 from services.shared.event import Event as Read
-from services.shared.event_codec import VALUE_LIMIT, decode_event, event_of
+from services.shared.event_codec import VALUE_LIMIT, decode_event
 from services.shared.event_json import read_event
+from services.shared.event_protobuf import event_of
 from tests.profile_events import LINE, USUAL, Event, event, events, key_of, said, view
 
 PROTOBUF = (("content-type", b"application/protobuf"),)

@@ -15,8 +15,9 @@ from attune.events.v1.shopper_event_pb2 import OrderLine, ShopperEvent
 from google.protobuf import json_format
 
 from services.shared.errors import EventRefused
-from services.shared.event_codec import decode_event, event_of
+from services.shared.event_codec import decode_event
 from services.shared.event_json import read_event
+from services.shared.event_protobuf import event_of
 from services.shared.subject import event_key, subject_of
 from tests.profile_events import USUAL, Event, said
 

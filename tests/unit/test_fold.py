@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,21 +10,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.profiles.domain.fold import entries, fold
-from services.shared.event_codec import decode_event
-from services.shared.profile import BOUNDS, EMPTY, Profile, merge, merge_all
-from tests.profile_events import NOON, Event, event, events, key_of, plain, view
+from services.shared.profile import BOUNDS, EMPTY, merge, merge_all
+from tests.profile_events import NOON, Event, event, events, folded, plain, view
 from tests.profile_oracle import KEPT, recompute
 
 MANY = st.lists(events(), max_size=60) | st.lists(
     events(names=50, only="search"), min_size=30, max_size=60
 )
 """Of all kinds, or so many of one that a profile cannot hold them."""
-
-
-def folded(some: list[Event], onto: Profile = EMPTY) -> Profile:
-    """``onto`` with events folded in by the real thing."""
-    return fold(onto, [decode_event(key_of(one), json.dumps(one).encode(), ()) for one in some])
 
 
 def overflowing(kind: str) -> list[Event]:
@@ -113,5 +105,5 @@ def test_an_event_id_with_two_contents() -> None:
 
 def test_entries_of_a_shopper_who_only_was_there() -> None:
     """An event of a kind that leaves no entry of its own still says when the shopper was seen."""
-    made = entries(decode_event(b"demo/u:ana", json.dumps(view(1)).encode(), ()))
+    made = folded([view(1)])
     assert made.first_seen == made.last_seen == int(NOON.timestamp()) * 1_000_000

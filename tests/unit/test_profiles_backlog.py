@@ -16,8 +16,12 @@ TP0, TP1 = TP("shopper-events", 0), TP("shopper-events", 1)
 
 async def drained(backlog: Backlog, count: int) -> list[Batch]:
     """The next batches, as many as there must be."""
+    taken = []
     async with asyncio.timeout(5):
-        return [await backlog.take() for _ in range(count)]
+        for _ in range(count):
+            taken.append(await backlog.take())
+            backlog.give_back(taken[-1].tp)
+    return taken
 
 
 async def test_batches_that_follow_one_another_become_one() -> None:
@@ -58,6 +62,20 @@ async def test_what_was_taken_away_is_dropped() -> None:
     assert backlog.has_room.is_set()
 
 
+async def test_of_a_partition_one_batch_is_out() -> None:
+    """The next one waits until it is given back; other partitions' do not."""
+    backlog = Backlog()
+    for tp, generation in ((TP0, 1), (TP0, 2), (TP1, 1)):
+        backlog.put(Batch(tp, generation, "a"))
+    assert (await backlog.take()).tp == TP0
+    assert (await backlog.take()).tp == TP1
+    taking = asyncio.create_task(backlog.take())
+    await asyncio.sleep(0)
+    assert (taking.done(), backlog.is_out(TP0), backlog.has(TP0)) == (False, True, True)
+    backlog.give_back(TP0)
+    assert await taking == Batch(TP0, 2, ["a"])
+
+
 async def test_who_takes_waits_for_something_to_come() -> None:
     """No turning in circles meanwhile."""
     backlog = Backlog()
@@ -85,6 +103,7 @@ def test_nothing_is_lost_and_each_partition_keeps_its_order(
             batch = await backlog.take()
             assert 0 < len(batch.records) <= BATCH_EVENTS
             out[batch.tp].extend(batch.records)
+            backlog.give_back(batch.tp)
         return out
 
     out = asyncio.run(through())

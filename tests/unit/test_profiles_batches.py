@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
-from services.profiles.adapters.durability import MemoryDurability
 from services.profiles.adapters.trends import MemoryTrends, TrendWrite
 from services.profiles.batches import Batches
+from services.profiles.domain.age import AgeRule
 from services.profiles.domain.dead_letter import DeadLetter
-from services.shared.errors import KafkaUnavailable, RedisUnavailable
-from services.shared.profile import Profile
-from services.shared.profile_store import MemoryProfileStore, ProfileWrite
+from services.shared.consent import Consent, write_consent
+from services.shared.errors import KafkaUnavailable
+from services.shared.profile import Profile, is_automated
+from services.shared.profile_codec import decode, encode
+from services.shared.profile_store import (
+    NOTHING,
+    MemoryProfileStore,
+    Stored,
+    Write,
+    read_profiles,
+)
 from tests.profile_events import NOON, FakeRecord, event, plain, record, view
 from tests.profile_oracle import Event, recompute, trend_counts
 
@@ -31,8 +39,7 @@ def batches() -> Batches:
         store=MemoryProfileStore(),
         trends=MemoryTrends(),
         dead_letters=MemoryDeadLetters(),
-        durability=MemoryDurability(),
-        age_limit=7 * DAY,
+        age=AgeRule(7 * DAY),
         retention=90 * DAY,
     )
 
@@ -42,7 +49,7 @@ async def keep(through: Batches, records: Sequence[FakeRecord]) -> None:
 
 
 async def profile(of: Batches, user: str = "ana") -> Profile:
-    return (await of.store.read([("demo", f"u:{user}")]))[0][0]
+    return (await read_profiles(of.store, [("demo", f"u:{user}")]))[0]
 
 
 def letters(of: Batches) -> list[DeadLetter]:
@@ -110,18 +117,17 @@ async def test_any_batches_any_repetition(seed: int) -> None:
     assert through.trends.counts == trend_counts([(e, APPENDED) for e in some], shop_id="demo")
 
 
-@dataclass
 class LosingStore(MemoryProfileStore):
     """A store where someone else writes between our first read and our write."""
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.other = [ProfileWrite("demo", "u:ana", Profile(1, 1), 0)]
+        self.other = [Write(b"demo/u:ana", NOTHING, encode(Profile(1, 1)))]
 
-    async def write(self, writes: Sequence[ProfileWrite], *, retention: timedelta) -> list[bool]:
+    async def save(self, writes: Sequence[Write], *, retention: timedelta) -> list[bool]:
         while self.other:
-            await super().write([self.other.pop()], retention=retention)
-        return await super().write(writes, retention=retention)
+            await super().save([self.other.pop()], retention=retention)
+        return await super().save(writes, retention=retention)
 
 
 async def test_a_lost_race_is_read_and_folded_again() -> None:
@@ -132,6 +138,102 @@ async def test_a_lost_race_is_read_and_folded_again() -> None:
     assert kept.first_seen == 1
     assert len(kept.views) == 1
     assert len((await profile(through, "bob")).views) == 1
+
+
+class CountingStore(MemoryProfileStore):
+    """Counts what is written."""
+
+    saved = 0
+
+    async def save(self, writes: Sequence[Write], *, retention: timedelta) -> list[bool]:
+        self.saved += len(writes)
+        return await super().save(writes, retention=retention)
+
+
+async def test_what_is_known_is_not_written_again() -> None:
+    """A worker that was stopped, and wakes when another has its partition, changes nothing."""
+    store = CountingStore()
+    through = replace(batches(), store=store)
+    for expected in (1, 1, 2):
+        await keep(through, [record(view(expected), expected)])
+        assert store.saved == expected
+
+
+REFUSED = write_consent(Consent(personalization=False))
+
+
+async def test_a_shopper_who_refuses_has_no_profile() -> None:
+    """What was kept goes with the next event, and nothing new comes."""
+    store = MemoryProfileStore()
+    through = replace(batches(), store=store)
+    await keep(through, [record(view(1), 1)])
+    store.consents[b"demo/u:ana"] = REFUSED
+    await keep(through, [record(view(2), 2), record(view(3, user="bob"), 3)])
+    assert await store.load([b"demo/u:ana"]) == [Stored(b"", REFUSED)]
+    assert len((await profile(through, "bob")).views) == 1
+    assert isinstance(through.trends, MemoryTrends)
+    assert through.trends.counts.total() == 2  # the first view, and bob's
+
+
+async def test_what_was_erased_does_not_come_back() -> None:
+    """Events of before an erasure that come late leave nothing, later ones a new profile."""
+    store = MemoryProfileStore()
+    through = replace(batches(), store=store)
+    erased_at = APPENDED - 60_000_000
+    store.consents[b"demo/u:ana"] = write_consent(Consent(erased_at=erased_at))
+    old, new = view(1, "mug", at=NOON - timedelta(minutes=2)), view(2, "pen")
+    await keep(through, [record(old, 1), record(new, 2)])
+    assert plain(await profile(through)) == recompute([new])
+    late = record(view(3, "cup"), 3, appended=NOON - timedelta(minutes=3))
+    await keep(through, [late])
+    assert plain(await profile(through)) == recompute([new])
+
+
+async def test_a_program_makes_no_trends() -> None:
+    """From its fiftieth view within a minute on, what it looks at does not count."""
+    through = batches()
+    some = [
+        record(view(i, f"p{i}", at=NOON - timedelta(seconds=40) + i * timedelta(seconds=0.3)), i)
+        for i in range(120)
+    ]
+    for start in range(0, 120, 40):
+        await keep(through, some[start : start + 40])
+    assert isinstance(through.trends, MemoryTrends)
+    assert through.trends.counts.total() == 50
+    assert is_automated(await profile(through))
+
+
+async def test_history_is_of_any_age_and_makes_no_trends() -> None:
+    """Events of a shop's time before Attune are folded like others."""
+    through = replace(batches(), trends=None, age=AgeRule(None))
+    old = view(1, at=NOON - 4000 * DAY)
+    await keep(through, [record(old, 1), record(view(2, at=NOON + DAY), 2)])
+    assert plain(await profile(through)) == recompute([old])
+    (letter,) = letters(through)
+    assert dict(letter.headers)["attune_error_code"] == b"EVENT_FROM_FUTURE"
+
+
+async def test_an_event_sent_again_is_judged_by_its_first_append() -> None:
+    """A repaired dead letter of last week is in time; a header that cannot be true is not."""
+    through = batches()
+    week, first = 8 * DAY, int((NOON + DAY).timestamp() * 1000)
+    for offset, told in enumerate([first, first + 10 * 86_400_000, 0]):
+        headers = (("attune_appended_at", b"%d" % told),)
+        again = record(view(offset), offset, appended=NOON + week)
+        await keep(through, [again._replace(headers=headers)])
+    assert plain(await profile(through)) == recompute([view(0)])
+    assert len(letters(through)) == 2
+
+
+async def test_profiles_in_the_layout_that_is_told() -> None:
+    """Before a rollback the older one is written, and read whichever it is."""
+    store = MemoryProfileStore()
+    some = [view(i, f"p{i}") for i in range(3)]
+    for offset, layout in enumerate((2, 1, 2)):
+        await keep(replace(batches(), store=store, layout=layout), [record(some[offset], offset)])
+        ((value, _),) = await store.load([b"demo/u:ana"])
+        assert value[0] == layout
+    assert plain(decode(value)) == recompute(some)
 
 
 class RacedTrends(MemoryTrends):
@@ -154,38 +256,27 @@ async def test_a_moved_fence_counts_only_what_lies_beyond() -> None:
     assert {key[2]: n for key, n in through.trends.counts.items()} == {"theirs": 1, "pen": 1}
 
 
-class AwayOnce(MemoryDeadLetters, MemoryDurability):
-    """Something that is away the first time."""
+class AwayOnce(MemoryDeadLetters):
+    """Dead letters that cannot be sent the first time."""
 
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error: Exception | None = error
-
-    def _fail(self) -> None:
-        if self.error:
-            error, self.error = self.error, None
-            raise error
+    away = True
 
     async def send(self, letters: Sequence[DeadLetter]) -> None:
-        self._fail()
+        if self.away:
+            self.away = False
+            raise KafkaUnavailable("x")
         await super().send(letters)
 
-    async def wait(self, mark: int) -> None:
-        self._fail()
 
-
-@pytest.mark.parametrize("part", ["dead_letters", "durability"])
-async def test_a_batch_done_again_after_trouble(part: str) -> None:
-    """Kafka or Redis away in the middle: the batch fails as a whole, done again it is as once."""
-    error = KafkaUnavailable("x") if part == "dead_letters" else RedisUnavailable("x")
-    away = AwayOnce(error)
-    through = replace(batches(), **{part: away})  # type: ignore[arg-type]  # a part by its name
+async def test_a_batch_done_again_after_trouble() -> None:
+    """Kafka away in the middle: the batch fails as a whole, done again it is as once."""
+    through = replace(batches(), dead_letters=AwayOnce())
     some = [
         record(view(1), 1),
         FakeRecord(None, b"", 2),
         record(event(3, search={"query": "q"}), 3),
     ]
-    with pytest.raises(type(error)):
+    with pytest.raises(KafkaUnavailable):
         await keep(through, some)
     await keep(through, some)
     assert plain(await profile(through)) == recompute([view(1), event(3, search={"query": "q"})])

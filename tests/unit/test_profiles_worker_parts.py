@@ -1,4 +1,4 @@
-"""What holds a running worker together: positions, insisting, handling."""
+"""The worker's parts: readiness, trying again, batches that fail, overlap, and disks."""
 
 from __future__ import annotations
 
@@ -14,151 +14,93 @@ from faust.types import TP
 from services.profiles.adapters.backlog import Backlog, Batch
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.durability import MemoryDurability
-from services.profiles.adapters.stream import EventsSkipped, Positions
 from services.profiles.adapters.trends import MemoryTrends
 from services.profiles.batches import Batches
+from services.profiles.domain.age import AgeRule
+from services.profiles.domain.refusals import AT_LEAST, RefusalLimit
+from services.profiles.metrics import LAG_EVENTS
+from services.profiles.positions import Positions
+from services.profiles.readiness import NEEDED, Readiness
 from services.profiles.running import fail_with
-from services.profiles.worker import LAG_EVENTS, Readiness, Worker, insist
-from services.shared.errors import KafkaUnavailable, RedisUnavailable
+from services.profiles.trying import insist
+from services.profiles.worker import Worker
+from services.shared.errors import RedisUnavailable
 from services.shared.health import Health
-from services.shared.profile import Profile
-from services.shared.profile_store import MemoryProfileStore
-from tests.profile_events import record, view
+from services.shared.profile_store import MemoryProfileStore, Stored
+from tests.profile_events import FakeRecord, record, view
+from tests.waiting import eventually_async
 
-TP0, TP1 = TP("shopper-events", 0), TP("shopper-events", 1)
-
-
-class Kafka:
-    """Where reading begins, and the offsets that hold a record."""
-
-    def __init__(self, start: int, *there: int) -> None:
-        self.start, self.there = start, there
-
-    async def start_of(self, tp: TP) -> int:
-        return self.start
-
-    async def first_from(self, tp: TP, offset: int) -> int:
-        return min(at for at in self.there if at >= offset)
+TOPIC = "shopper-events"
+TP0, TP1 = TP(TOPIC, 0), TP(TOPIC, 1)
 
 
-def positions(start: int, *there: int) -> Positions:
-    kafka = Kafka(start, *there)
-    return Positions(kafka.start_of, kafka.first_from)
+def batches() -> Batches:
+    return Batches(
+        topic=TOPIC,
+        topic_id="id",
+        store=MemoryProfileStore(),
+        trends=MemoryTrends(),
+        dead_letters=MemoryDeadLetters(),
+        age=AgeRule(timedelta(days=7)),
+        retention=timedelta(days=90),
+    )
 
 
-async def test_positions_commit_what_is_done() -> None:
-    """A batch's end is to be committed, once; an earlier batch repeated takes nothing back."""
-    at = positions(10)
-    await at.check(TP0, 1, 10)
-    assert at.to_commit(1) == {TP0: 10}
-    at.done(TP0, 15)
-    assert at.to_commit(1) == {TP0: 15}
-    at.committed({TP0: 15})
-    assert at.to_commit(1) == {}
-    await at.check(TP0, 1, 12)
-    at.done(TP0, 14)
-    assert at.to_commit(1) == {}
-    assert (at.done_to(TP0), at.done_to(TP1)) == (15, None)
+class Works:
+    """A worker that runs, with all its parts at hand."""
 
+    def __init__(self, batches: Batches, durability: MemoryDurability | None = None) -> None:
+        self.positions = Positions(self._start_of, self._first_from)
+        self.backlog = Backlog()
+        self.health = Health()
+        self.readiness = Readiness(self.health)
+        self.read_again: list[tuple[TP, int]] = []
+        self.worker = Worker(
+            {TOPIC: batches},
+            self.positions,
+            self.backlog,
+            durability or MemoryDurability(),
+            limit=RefusalLimit(0.9),
+            readiness=self.readiness,
+            read_again=self._read_again,
+        )
+        self.running = asyncio.create_task(self.worker.run())
 
-async def test_positions_of_an_older_generation_are_not_committed() -> None:
-    """What was held before a rebalance may be behind what another worker has committed."""
-    at = positions(10)
-    await at.check(TP0, 1, 10)
-    at.done(TP0, 15)
-    assert at.to_commit(2) == {}
+    async def _start_of(self, tp: TP) -> int:
+        return 0
 
+    async def _first_from(self, tp: TP, offset: int) -> int:
+        return offset
 
-async def test_events_that_faust_passed_over_end_the_worker() -> None:
-    """A batch behind a hole that Kafka can fill is refused, at the start and later."""
-    at = positions(10, 10, 11, 12, 13, 20)
-    with pytest.raises(EventsSkipped, match="10 to 12"):
-        await at.check(TP0, 1, 13)
-    await at.check(TP0, 1, 10)
-    at.done(TP0, 12)
-    with pytest.raises(EventsSkipped, match="12 to 12"):
-        await at.check(TP0, 1, 13)
+    async def _read_again(self, tp: TP, offset: int) -> None:
+        self.read_again.append((tp, offset))
 
+    def put(self, tp: TP, *offsets: int) -> None:
+        self.backlog.put(Batch(tp, 1, [record(view(f"{tp}{at}"), at) for at in offsets]))
 
-async def test_a_hole_that_kafka_has_too() -> None:
-    """Offsets that hold no record, such as a transaction's end, are passed over rightly."""
-    at = positions(10, 10, 11, 14)
-    await at.check(TP0, 1, 10)
-    at.done(TP0, 12)
-    await at.check(TP0, 1, 14)
+    def safe(self, tp: TP) -> int:
+        return self.positions.safe_to(tp) or 0
 
+    async def until_safe(self, tp: TP, offset: int) -> None:
+        async def so() -> bool:
+            return self.safe(tp) >= offset
 
-async def test_a_new_generation_begins_at_the_commit() -> None:
-    """After a rebalance the next batch is held against the group's commit, not our memory."""
-    kafka = Kafka(10, *range(200))
-    at = Positions(kafka.start_of, kafka.first_from)
-    await at.check(TP0, 1, 10)
-    at.done(TP0, 15)
-    at.committed({TP0: 15})
-    await at.check(TP0, 2, 10)
-    at.done(TP0, 15)
-    assert at.to_commit(2) == {TP0: 15}  # although an earlier generation has committed it
-    kafka.start = 100
-    await at.check(TP0, 3, 100)
-    with pytest.raises(EventsSkipped):
-        await at.check(TP0, 4, 101)
-
-
-async def test_positions_are_asked_for_ahead_of_the_first_batch() -> None:
-    """All at once when partitions are assigned; what failed then is asked again when needed."""
-    kafka, asked = Kafka(10, *range(200)), []
-    away = True
-
-    async def start_of(tp: TP) -> int:
-        asked.append(tp)
-        if away and tp == TP1:
-            raise KafkaUnavailable("away")
-        return await kafka.start_of(tp)
-
-    at = Positions(start_of, kafka.first_from)
-    at.assigned([TP0, TP1])
-    await asyncio.sleep(0)
-    assert asked == [TP0, TP1]
-    await at.check(TP0, 1, 10)
-    with pytest.raises(KafkaUnavailable):
-        await at.check(TP1, 1, 10)
-    away = False
-    await at.check(TP1, 1, 10)
-    assert asked == [TP0, TP1, TP1]
-    at.assigned([TP0])
-    kafka.start = 50  # another worker has committed meanwhile
-    await at.check(TP0, 2, 50)
-    assert at.to_commit(2) == {TP0: 50}
-
-
-async def test_a_partition_whose_events_do_not_come_is_looked_at_again() -> None:
-    """Twice behind at the same place with nothing waiting; not while it moves or is in hand."""
-    at, backlog = positions(10), Backlog()
-    worker = Worker(batches(), at)
-    ends = [(TP0, 15), (TP1, 10)]
-    assert worker.idle(ends, backlog) == []  # not known yet where they begin
-    at.assigned([TP0, TP1])
-    await asyncio.sleep(0)
-    assert worker.idle(ends, backlog) == []
-    assert worker.idle(ends, backlog) == [(TP0, 10)]
-    backlog.put(Batch(TP0, 1, [record(view(1), 10)]))
-    assert worker.idle(ends, backlog) == []
-    await worker.handle(await backlog.take())
-    assert worker.idle(ends, backlog) == []
-    assert worker.idle(ends, backlog) == [(TP0, 11)]
+        await eventually_async(so, within=5)
 
 
 async def test_insist_until_it_works() -> None:
     """What is away is asked again until it answers; an error of another kind passes through."""
     tries: list[int] = []
+    told: list[bool] = []
 
-    async def attempt() -> None:
+    async def attempt() -> str:
         tries.append(1)
         if len(tries) < 3:
             raise RedisUnavailable("away")
+        return "done"
 
-    await insist(attempt, doing="test")
-    assert len(tries) == 3
+    assert await insist(attempt, doing="test", failing=told.append) == "done"
+    assert (len(tries), told) == (3, [True, True, False])
 
     async def wrong() -> None:
         raise ValueError("ours")
@@ -180,49 +122,59 @@ async def test_insist_gives_up_when_told() -> None:
 class Broken(MemoryProfileStore):
     """A store with a mistake of ours in it, or one that is away."""
 
-    error: Exception = ValueError("a bug")
+    error: Exception | None = ValueError("a bug")
 
-    async def read(self, subjects: Sequence[tuple[str, str]]) -> list[tuple[Profile, int]]:
-        raise self.error
-
-
-def batches() -> Batches:
-    return Batches(
-        topic="shopper-events",
-        topic_id="id",
-        store=MemoryProfileStore(),
-        trends=MemoryTrends(),
-        dead_letters=MemoryDeadLetters(),
-        durability=MemoryDurability(),
-        age_limit=timedelta(days=7),
-        retention=timedelta(days=90),
-    )
+    async def load(self, names: Sequence[bytes]) -> list[Stored]:
+        if self.error:
+            raise self.error
+        return await super().load(names)
 
 
-def test_readiness_needs_partitions_and_redis() -> None:
-    """Both must be there, in whatever order they come, and neither may go."""
+def test_readiness_needs_everything() -> None:
+    """All must be there, in whatever order they come, and none may go."""
     health = Health()
     readiness = Readiness(health)
+    for what in NEEDED:
+        assert not health.is_ready
+        readiness.has(what)
+    assert health.is_ready
+    for what in NEEDED:
+        readiness.lacks(what)
+        assert not health.is_ready
+        readiness.has(what)
+        assert health.is_ready
+
+
+def test_readiness_means_progress() -> None:
+    """While a batch of any partition is tried again and again, it is not ready."""
+    health = Health()
+    readiness = Readiness(health)
+    for what in NEEDED:
+        readiness.has(what)
     told = []
-    for change, what in (
-        (readiness.has, "redis"),
-        (readiness.has, "partitions"),
-        (readiness.lacks, "partitions"),
-        (readiness.has, "redis"),
-        (readiness.has, "partitions"),
-        (readiness.lacks, "redis"),
-    ):
-        change(what)
+    for tp, is_so in ((TP0, True), (TP1, True), (TP0, False), (TP1, False)):
+        readiness.stuck(tp, is_so)
         told.append(health.is_ready)
-    assert told == [False, True, False, False, True, False]
+    assert told == [False, False, False, True]
+
+
+def test_a_process_that_hangs_is_not_live() -> None:
+    """And is again once it gets on."""
+    health = Health()
+    readiness = Readiness(health)
+    assert health.is_live
+    readiness.hangs(True)
+    assert not health.is_live
+    readiness.hangs(False)
+    assert health.is_live
 
 
 def test_once_ending_a_worker_is_not_ready_again() -> None:
     """Redis that answers while the last batch is finished brings no new work."""
     health = Health()
     readiness = Readiness(health)
-    readiness.has("partitions")
-    readiness.has("redis")
+    for what in NEEDED:
+        readiness.has(what)
     readiness.end()
     readiness.has("redis")
     assert not health.is_ready
@@ -238,46 +190,163 @@ async def test_faust_that_crashes_is_a_failure() -> None:
         async def _fail(self) -> None:
             raise OSError("the fetcher is dead")
 
-    app, worker = Crashed(), Worker(batches(), positions(0))
+    app, works = Crashed(), Works(batches())
     await app.start()
     with pytest.raises(OSError, match="the fetcher is dead"):
-        await fail_with(app, worker)
+        await fail_with(app, works.worker)
     await app.stop()
+    works.running.cancel()
 
 
 async def test_the_lag_of_partitions_taken_away_is_not_told() -> None:
     """A sum over workers counts each partition once."""
-    worker = Worker(batches(), positions(0))
-    LAG_EVENTS.labels(0).set(7)
-    worker.forget([TP0, TP1])
+    works = Works(batches())
+    LAG_EVENTS.labels(TOPIC, 0).set(7)
+    works.worker.forget([TP0, TP1])
     lags = [sample for family in LAG_EVENTS.collect() for sample in family.samples]
-    assert not [sample for sample in lags if sample.labels["partition"] in ("0", "1")]
+    assert not [sample for sample in lags if sample.labels["topic"] == TOPIC]
+    works.running.cancel()
 
 
 async def test_nothing_is_committed_past_a_bug() -> None:
-    """A batch that fails is not done, later ones are not taken, the worker tells."""
-    at = positions(0)
-    worker = Worker(replace(batches(), store=Broken()), at)
-    task = asyncio.create_task(worker.handle(Batch(TP0, 1, [record(view(1), 0)])))
+    """A batch that fails is not done, no other of its partition is taken, the worker tells."""
+    works = Works(replace(batches(), store=Broken()))
+    works.put(TP0, 0)
     with pytest.raises(ValueError, match="a bug"):
-        await worker.failed
-    later = asyncio.create_task(worker.handle(Batch(TP1, 1, [record(view(2), 0)])))
-    assert await worker.finish(within=1)
-    assert at.to_commit(1) == {TP0: 0}
-    assert not task.done()
-    assert not later.done()
-    task.cancel()
-    later.cancel()
+        await works.worker.failed
+    works.put(TP0, 1)
+    assert await works.worker.finish(within=1)
+    assert (works.safe(TP0), works.backlog.has(TP0)) == (0, True)
 
 
 async def test_finishing_while_redis_is_away() -> None:
     """A batch that cannot be kept is given up uncommitted, which is no failure."""
     store = Broken()
     store.error = RedisUnavailable("away")
-    at = positions(0)
-    worker = Worker(replace(batches(), store=store), at)
-    task = asyncio.create_task(worker.handle(Batch(TP0, 1, [record(view(1), 0)])))
-    assert await worker.finish(within=5)
-    assert not worker.failed.done()
-    assert at.to_commit(1) in ({}, {TP0: 0})
-    task.cancel()
+    works = Works(replace(batches(), store=store))
+    works.put(TP0, 0)
+
+    async def is_tried() -> bool:
+        return works.readiness.waits
+
+    await eventually_async(is_tried, within=5)
+    assert await works.worker.finish(within=5)
+    assert not works.worker.failed.done()
+    assert works.safe(TP0) == 0
+
+
+class Slow(MemoryProfileStore):
+    """A store that answers for one partition's shopper only when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+        self.asked: list[bytes] = []
+
+    async def load(self, names: Sequence[bytes]) -> list[Stored]:
+        self.asked += names
+        if len(self.asked) == 1:
+            await self.go.wait()
+        return await super().load(names)
+
+
+async def test_partitions_overlap_and_each_stays_in_order() -> None:
+    """While Redis answers for one, others get on; of the one nothing else is begun."""
+    store = Slow()
+    works = Works(replace(batches(), store=store))
+    works.put(TP0, 0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    works.put(TP1, 0)
+    works.put(TP0, 1)
+    await works.until_safe(TP1, 1)
+    assert (works.safe(TP0), len(store.asked)) == (0, 2)
+    store.go.set()
+    await works.until_safe(TP0, 2)
+    works.running.cancel()
+
+
+class Disk(MemoryDurability):
+    """A disk that is slow, or fails."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.fails = False
+
+    async def wait(self, mark: int) -> None:
+        await self.go.wait()
+        if self.fails:
+            self.fails = False
+            raise RedisUnavailable("not on disk")
+
+
+async def test_what_is_folded_is_committed_once_it_is_safe() -> None:
+    """The next batch does not wait for the disk, commits do, and so does the end."""
+    disk = Disk()
+    works = Works(batches(), disk)
+    works.put(TP0, 0)
+    works.put(TP0, 1)
+
+    async def are_folded() -> bool:
+        return works.positions.expected(TP0) == 2
+
+    await eventually_async(are_folded, within=5)
+    assert works.safe(TP0) == 0
+    assert not await works.worker.finish(within=0.05)
+    disk.go.set()
+    assert await works.worker.finish(within=5)
+    assert works.safe(TP0) == 2
+
+
+async def test_what_is_not_safe_is_read_again() -> None:
+    """A write that may be lost: its events, and all behind them, are folded once more."""
+    disk = Disk()
+    works = Works(batches(), disk)
+    works.put(TP0, 0)
+    disk.fails = True
+    disk.go.set()
+
+    async def is_read_again() -> bool:
+        return bool(works.read_again)
+
+    await eventually_async(is_read_again, within=5)
+    assert works.read_again == [(TP0, 0)]
+    assert (works.positions.expected(TP0), works.safe(TP0)) == (0, 0)
+    works.put(TP0, 0, 1)
+    await works.until_safe(TP0, 2)
+    works.running.cancel()
+
+
+async def test_a_broken_topic_is_not_drained() -> None:
+    """Beyond the limit nothing becomes a dead letter, and the worker is not ready."""
+    through = batches()
+    works = Works(through)
+    for what in NEEDED:
+        works.readiness.has(what)
+    assert works.health.is_ready
+    works.backlog.put(Batch(TP0, 1, [FakeRecord(b"k", b"{", at) for at in range(AT_LEAST)]))
+
+    async def is_not_ready() -> bool:
+        return not works.health.is_ready
+
+    await eventually_async(is_not_ready, within=5)
+    assert isinstance(through.dead_letters, MemoryDeadLetters)
+    assert await works.worker.finish(within=5)
+    assert (through.dead_letters.letters, works.safe(TP0)) == ([], 0)
+
+
+async def test_a_partition_whose_events_do_not_come_is_looked_at_again() -> None:
+    """Twice behind at the same place with nothing waiting; not while it moves or is in hand."""
+    works = Works(batches())
+    worker, ends = works.worker, [(TP0, 15), (TP1, 0)]
+    assert worker.idle(ends) == []  # not known yet where they begin
+    works.positions.assigned([TP0, TP1])
+    await asyncio.sleep(0)
+    assert worker.idle(ends) == []
+    assert worker.idle(ends) == [(TP0, 0)]
+    works.put(TP0, 0)
+    assert worker.idle(ends) == []
+    await works.until_safe(TP0, 1)
+    assert worker.idle(ends) == []
+    assert worker.idle(ends) == [(TP0, 1)]
+    works.running.cancel()

@@ -37,7 +37,7 @@ def shop() -> Catalog:
 
 def searching(catalog: Catalog, query: str) -> SearchBonus | None:
     """The bonus of a search made now."""
-    search = Search(NOW, "s", 0, query)
+    search = Search(NOW, 115, 0, query)
     return search_bonus((search,), catalog.index, rows=catalog.rows, listed=catalog.listed, now=NOW)
 
 

@@ -15,11 +15,11 @@ from services.recommendations.adapters.profiles import (
     ProfileReader,
 )
 from services.shared.errors import RedisUnavailable
-from services.shared.profile import EMPTY, Link, Profile, Touch
-from services.shared.profile_codec import LayoutUnknown
-from services.shared.profile_store import MemoryProfileStore, ProfileWrite
-
-Subjects = Sequence[tuple[str, str]]
+from services.shared.profile import EMPTY, Link, Profile, Touch, event_hash
+from services.shared.profile_codec import encode
+from services.shared.profile_layout import LayoutUnknown
+from services.shared.profile_store import NOTHING, MemoryProfileStore, Stored, Write
+from services.shared.subject import event_key
 
 
 class Clock:
@@ -37,39 +37,42 @@ class Watched(MemoryProfileStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trips: list[Subjects] = []
+        self.trips: list[Sequence[bytes]] = []
         self.failure: Exception | None = None
         self.hangs = False
 
-    async def read(self, subjects: Subjects) -> list[tuple[Profile, int]]:
-        self.trips.append(subjects)
+    async def load(self, names: Sequence[bytes]) -> list[Stored]:
+        self.trips.append(names)
         if self.hangs:
             await asyncio.Event().wait()
         if self.failure:
             raise self.failure
-        return await super().read(subjects)
+        return await super().load(names)
 
 
 async def store_of(**profiles: Profile) -> Watched:
     """A store with the profiles of shop ``s``; ``u_ana`` is ``u:ana``."""
     store = Watched()
     writes = [
-        ProfileWrite("s", name.replace("_", ":", 1), profile, 0)
+        Write(event_key("s", name.replace("_", ":", 1)), NOTHING, encode(profile))
         for name, profile in profiles.items()
     ]
-    assert all(await store.write(writes, retention=timedelta(days=1)))
+    assert all(await store.save(writes, retention=timedelta(days=1)))
     return store
 
 
 def viewed(*product_ids: str) -> Profile:
     """A shopper who viewed products."""
-    views = tuple(Touch(at, f"e-{p}", 0, p) for at, p in enumerate(product_ids, start=1))
+    views = tuple(
+        Touch(at, int.from_bytes(event_hash(p), "big"), 0, p)
+        for at, p in enumerate(product_ids, start=1)
+    )
     return Profile(first_seen=1, last_seen=9, views=views)
 
 
 def user(*links: tuple[str, bool], views: str = "mine") -> Profile:
     """A user with visitors that signed in (True) or out (False), oldest first."""
-    entries = tuple(Link(at, f"l{at}", 0, v, on) for at, (v, on) in enumerate(links, start=1))
+    entries = tuple(Link(at, at, 0, v, on) for at, (v, on) in enumerate(links, start=1))
     return Profile(first_seen=1, last_seen=9, views=viewed(views).views, links=entries)
 
 

@@ -28,7 +28,7 @@ CATALOG = catalog_of(
 def search(query: str, *, hours_ago: float = 0.0) -> Search:
     """A search of that age."""
     at = NOW - round(hours_ago * 60) * MICROSECONDS_A_MINUTE
-    return Search(at, f"{query}{hours_ago}", 0, query)
+    return Search(at, at, 0, query)
 
 
 def bonus_of(*searches: Search, now: int = NOW) -> SearchBonus | None:

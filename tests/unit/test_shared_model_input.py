@@ -85,14 +85,14 @@ def test_gap_buckets_are_their_definition(moments: list[int]) -> None:
 def test_a_profile_in_the_order_in_which_it_happened() -> None:
     """Views, clicks, carts and purchases by time; what was taken out or cancelled is left out."""
     profile = Profile(
-        views=(Touch(4, "v", 0, "mug"),),
-        clicks=(Touch(3, "c", 0, "cup"),),
-        carts=(Cart(1, "in", 0, "lamp", 1), Cart(2, "out", 0, "lamp", -1)),
+        views=(Touch(4, 118, 0, "mug"),),
+        clicks=(Touch(3, 99, 0, "cup"),),
+        carts=(Cart(1, 215, 0, "lamp", 1), Cart(2, 344, 0, "lamp", -1)),
         purchases=(
-            Purchase(5, "p", 0, "mug", "kept", 1, 0, ""),
-            Purchase(6, "q", 0, "cup", "sent-back", 1, 0, ""),
+            Purchase(5, 112, 0, "mug", "kept", 1, 0, ""),
+            Purchase(6, 113, 0, "cup", "sent-back", 1, 0, ""),
         ),
-        cancels=(Cancel(7, "x", 0, "cup", "sent-back", 1),),
+        cancels=(Cancel(7, 120, 0, "cup", "sent-back", 1),),
     )
     assert [(each.product_id, each.action) for each in interactions(profile)] == [
         ("lamp", CART),

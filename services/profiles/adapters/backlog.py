@@ -34,14 +34,20 @@ class Batch(NamedTuple):
 
 
 class Backlog:
-    """Batches that wait; belongs to one event loop."""
+    """Batches that wait; belongs to one event loop.
+
+    Of each partition one batch is out at a time, from :meth:`take` to :meth:`give_back`, so that
+    partitions overlap and each stays in order.
+    """
 
     def __init__(self, *, events: int = BACKLOG_EVENTS) -> None:
         self._limit = events
         self._waiting: dict[TP, deque[Batch]] = {}
         """By partition, the one whose turn is next first."""
+        self._out: set[TP] = set()
         self._events = 0
         self._has_some = asyncio.Event()
+        """Set while something waits of a partition of which nothing is out."""
         self.has_room = asyncio.Event()
         """Set while more may be fetched."""
         self.has_room.set()
@@ -52,22 +58,37 @@ class Backlog:
         self._changed(len(batch.records))
 
     async def take(self) -> Batch:
-        """The next batch, partitions in turn; waits for one.
+        """The next batch of a partition of which none is out, in turn; waits for one.
 
         Batches of one generation that follow one another become one, up to
         :data:`BATCH_EVENTS` records.
         """
         await self._has_some.wait()
-        tp, waiting = next(iter(self._waiting.items()))
+        tp = next(tp for tp in self._waiting if tp not in self._out)
+        waiting = self._waiting.pop(tp)
         first = waiting.popleft()
         records = list(first.records)
         while waiting and self._fits(records, first, waiting[0]):
             records.extend(waiting.popleft().records)
-        del self._waiting[tp]
         if waiting:
             self._waiting[tp] = waiting  # behind the others
+        self._out.add(tp)
         self._changed(-len(records))
         return Batch(tp, first.generation, records)
+
+    def give_back(self, tp: TP) -> None:
+        """The batch that was out is done with: the next one of its partition may be taken."""
+        self._out.discard(tp)
+        self._changed(0)
+
+    def is_out(self, tp: TP) -> bool:
+        """Whether a batch of ``tp`` was taken and not given back."""
+        return tp in self._out
+
+    @property
+    def has_some(self) -> bool:
+        """Whether something waits that could be taken."""
+        return self._has_some.is_set()
 
     def has(self, tp: TP) -> bool:
         """Whether something of ``tp`` waits."""
@@ -85,7 +106,7 @@ class Backlog:
 
     def _changed(self, events: int) -> None:
         self._events += events
-        _say(self._has_some, bool(self._waiting))
+        _say(self._has_some, not self._waiting.keys() <= self._out)
         _say(self.has_room, self._events < self._limit)
 
 

@@ -1,8 +1,16 @@
-"""Wait until Redis has written to disk what one connection wrote."""
+"""Wait until Redis has written to disk what was written to it.
+
+``WAITAOF`` holds up the connection that asks, so another one asks than the one that writes.
+It speaks of what its own connection wrote; so it first writes a key of its own, and as the
+append-only file has all writes in one order, what came before that key is on disk, too. All
+who wait at once are told by one such question.
+"""
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+import asyncio
+import uuid
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 from redis.exceptions import ResponseError
@@ -11,13 +19,34 @@ from services.shared.errors import RedisUnavailable
 from services.shared.redis_connection import RedisConnection
 
 WAIT_MILLISECONDS: Final = 5_000
-"""With ``appendfsync everysec`` Redis needs up to a second."""
+"""With ``appendfsync everysec`` Redis needs up to a second, and longer on a slow disk."""
+
+MARK_SECONDS: Final = 3_600
+"""After so long without a write the key of ours goes."""
 
 CANNOT: Final = ("unknown command", "waitaof cannot be used when numlocal is set but appendonly")
 """How Redis says that it never will: older than 7.2, or without an append-only file. Anything
 else, such as that it is a replica just now, may be otherwise after a failover."""
 
+LOSSES: Final = {
+    ("yes", "always"): "nothing is lost by a crash: it answers after the disk has",
+    ("yes", "everysec"): "a crash of Redis may lose the last two seconds",
+    ("yes", "no"): "a crash of Redis may lose what its system has not yet written, about 30 s",
+}
+"""What may be lost without WAITAOF, by ``appendonly`` and ``appendfsync``."""
+
 _log = structlog.get_logger()
+
+
+class Server(NamedTuple):
+    """Which Redis a connection leads to."""
+
+    run_id: str
+    """Another one after each start."""
+    replication_id: str
+    """Another one after each start and after each failover."""
+    replicas: int
+    """How many follow it; not those that are still given all that it holds."""
 
 
 class Durability(Protocol):
@@ -47,45 +76,132 @@ class MemoryDurability:
 
 
 class RedisDurability:
-    """``WAITAOF 1 0`` where Redis has it (7.2) and keeps an append-only file."""
+    """``WAITAOF`` where Redis has it (7.2) and keeps an append-only file."""
 
-    def __init__(self, connection: RedisConnection) -> None:
-        """``connection`` is the one that writes, as WAITAOF speaks of no other."""
-        self._connection = connection
+    def __init__(
+        self, writer: RedisConnection, asker: RedisConnection, *, replicas: int = 0
+    ) -> None:
+        """``writer`` is the connection that writes, ``asker`` another one to the same server.
+
+        ``replicas`` is how many must have it on disk, too, of those that are connected.
+        """
+        self._writer = writer
+        self._asker = asker
+        self._replicas = replicas
+        self._key = f"attune:durability:{uuid.uuid4().hex}"
         self._waits = False
-        self._asked_of = 0
-        """Which connection: another may lead to another server, with other settings."""
+        self._warned = ""
+        self._server = Server("", "", 0)
+        self._looked = (0, 0)
+        """How often the two connections had been opened when we last asked whom they lead to."""
+        self._asking = asyncio.Lock()
+        self._waiting = 0
+        self._told = 0
+        """Of all who ever waited, how many have been told."""
 
     async def begin(self) -> int:
         """See :class:`Durability`; the mark is which connection it is."""
-        if not self._asked_of or self._asked_of != self._connection.opened:
-            self._waits = await self._can_wait()
-            self._asked_of = self._connection.opened
-        return self._connection.opened
+        if self._looked != self._opened() or not all(self._looked):
+            await self._look()
+        return self._writer.opened
 
     async def wait(self, mark: int) -> None:
         """See :class:`Durability`."""
         if not self._waits:
             return
-        (reply,) = await self._connection.ask(
-            [("WAITAOF", 1, 0, WAIT_MILLISECONDS)], within=WAIT_MILLISECONDS / 1000 + 1
-        )
-        if self._connection.opened != mark:
+        self._waiting += 1
+        number = self._waiting
+        async with self._asking:
+            if self._told < number:
+                covered = self._waiting
+                await self._ask()
+                self._told = covered
+        if self._opened() != self._looked or self._writer.opened != mark:
             raise RedisUnavailable("Redis: the connection broke between a write and its WAITAOF")
+
+    def _opened(self) -> tuple[int, int]:
+        return self._writer.opened, self._asker.opened
+
+    async def _ask(self) -> None:
+        replicas = min(self._replicas, self._server.replicas)
+        _, reply = await self._asker.ask(
+            [
+                ("SET", self._key, self._waiting, "EX", MARK_SECONDS),
+                ("WAITAOF", 1, replicas, WAIT_MILLISECONDS),
+            ],
+            within=WAIT_MILLISECONDS / 1000 + 1,
+        )
         if not isinstance(reply, list) or reply[0] != 1:
             raise RedisUnavailable(f"Redis: not on disk after {WAIT_MILLISECONDS} ms")
+        if reply[1] < replicas:
+            self._looked = (0, 0)  # perhaps it has fewer replicas now
+            raise RedisUnavailable(
+                f"Redis: on the disks of {reply[1]} of {replicas} replicas after "
+                f"{WAIT_MILLISECONDS} ms; do they keep an append-only file?"
+            )
+
+    async def _look(self) -> None:
+        """See whom the connections lead to, and whether it can tell."""
+        written, asked = await server_of(self._writer), await server_of(self._asker)
+        if written.run_id != asked.run_id:
+            await self._writer.close()
+            await self._asker.close()
+            raise RedisUnavailable("Redis: two connections lead to two servers; opened anew")
+        self._waits = await self._can_wait()
+        self._server = asked
+        self._looked = self._opened()
 
     async def _can_wait(self) -> bool:
         try:
-            await self._connection.ask([("WAITAOF", 1, 0, 1)])
+            await self._asker.ask([("WAITAOF", 1, 0, 1)])
         except ResponseError as error:
             if not str(error).lower().startswith(CANNOT):
                 raise RedisUnavailable(f"Redis: WAITAOF: {error}") from error
-            _log.warning(
-                "redis_cannot_confirm_writes",
-                reason=str(error),
-                meaning="a crash of Redis may lose profile updates whose events are committed; "
-                "use Redis 7.2 or newer with appendonly yes",
-            )
+            await self._warn(str(error))
             return False
         return True
+
+    async def _warn(self, reason: str) -> None:
+        """Say, once for each reason, what may be lost by what Redis is set to."""
+        meaning = await loss_of(self._asker)
+        if self._warned != meaning:
+            self._warned = meaning
+            _log.warning(
+                "redis_cannot_confirm_writes",
+                reason=reason,
+                meaning=f"{meaning}; use Redis 7.2 or newer with appendonly yes",
+            )
+
+
+async def server_of(connection: RedisConnection) -> Server:
+    """Which server a connection leads to. Raises RedisUnavailable."""
+    replies = await connection.ask([("INFO", "server"), ("INFO", "replication")])
+    told = dict(
+        line.split(":", 1)
+        for reply in replies
+        for line in bytes(reply).decode().splitlines()  # type: ignore[call-overload]  # INFO answers bytes
+        if ":" in line
+    )
+    replicas = sum(
+        name.startswith("slave") and "state=online" in about for name, about in told.items()
+    )
+    return Server(told.get("run_id", ""), told.get("master_replid", ""), replicas)
+
+
+async def loss_of(connection: RedisConnection) -> str:
+    """What a crash of a Redis without WAITAOF may lose, by its settings."""
+    unknown = "a crash of Redis may lose profile updates whose events are committed"
+    try:
+        replies = await connection.ask(
+            [("CONFIG", "GET", "appendonly"), ("CONFIG", "GET", "appendfsync")]
+        )
+    except ResponseError:  # as managed ones do not tell
+        return unknown
+    only, fsync = (_setting(reply) for reply in replies)
+    return LOSSES.get((only, fsync), unknown)
+
+
+def _setting(reply: object) -> str:
+    """The value of a ``CONFIG GET``, in either of Redis' protocols."""
+    found = list(reply.values()) if isinstance(reply, dict) else list(reply)[1:]  # type: ignore[call-overload]  # else it is a list
+    return found[0].decode() if found else ""

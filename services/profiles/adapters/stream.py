@@ -4,55 +4,51 @@ Faust hands over one message at a time, with four tasks for each, and its own ac
 commits past a message that is still in work when messages are acknowledged out of order or skipped
 in a rebalance. So here one *message* is all that was fetched of one partition at once, it waits
 in a backlog of ours (:mod:`services.profiles.adapters.backlog`), and offsets are committed by
-ourselves, from the count of what is done (:class:`Positions`).
+ourselves, from the count of what is done (:mod:`services.profiles.positions`).
 
-What this leans on in Faust 0.15.3 beyond its documentation: ``Consumer._to_message``,
-``Consumer._commit``, ``Consumer._thread`` with its ``_ensure_consumer``, ``Consumer.getmany`` and
-``App._create_directories``. A test fails when they change.
+What this leans on beyond documentation, in Faust 0.15.3: ``Consumer._to_message``,
+``Consumer._thread`` with its ``_ensure_consumer``, ``Consumer.getmany`` and
+``App._create_directories``; in aiokafka 0.14: ``_coordinator.fetch_committed_offsets``. A test
+fails when they change.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-)
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, cast
 
 import faust
+import msgspec
+import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust.serializers.codecs import Codec
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.transport.utils import DefaultSchedulingStrategy
-from faust.types import TP
+from faust.types import TP, ConsumerMessage
 
 from services.profiles.adapters.backlog import BATCH_EVENTS, Backlog, Batch
+from services.profiles.domain.commit import Commit, Note
 from services.profiles.settings import Settings
 from services.shared.errors import KafkaUnavailable
 
 FETCH_BYTES: Final = 1024 * 1024
 """Of one partition at once, as they come over the wire: compressed ones may hold far more."""
 
+METADATA_MS: Final = 30_000
+"""So often a consumer looks for partitions that were added."""
+
 NO_PRESSURE: Final = 1_000_000
 """Messages in Faust's own buffers before it pauses partitions: they never hold that many."""
 
 PROBE_SECONDS: Final = 15.0
 
-
-class EventsSkipped(RuntimeError):
-    """Faust has passed over events of ``tp``; they must be read again from ``expected`` on."""
-
-    def __init__(self, tp: TP, expected: int, first: int) -> None:
-        super().__init__(f"{tp}: events {expected} to {first - 1} were passed over")
-        self.tp = tp
-        self.expected = expected
+_log = structlog.get_logger()
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Note).decode
 
 
 class WholeBatches(DefaultSchedulingStrategy):
@@ -76,16 +72,44 @@ class BatchConsumer(Consumer):
             yield each
 
     def _to_message(self, tp: TP, record: Any) -> Any:
-        message = super()._to_message(tp, record[0])
-        message.key, message.value, message.headers = None, record, None
-        return message
+        first = record[0]
+        timestamp = (first.timestamp or 0) / 1000
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            first.offset,
+            timestamp,
+            first.timestamp_type,
+            headers=None,
+            key=None,
+            value=record,
+            checksum=None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
 
-    async def commit_offsets(self, offsets: Mapping[TP, int]) -> bool:
+    async def commit_offsets(self, commits: Mapping[TP, Commit]) -> bool:
         """Commit the next offset to read of each partition; False if it failed.
 
-        Faust leaves out partitions that were taken away meanwhile.
+        Partitions that were taken away meanwhile are left out.
         """
-        return bool(await self._commit(dict(offsets)))
+        try:
+            return bool(await self._thread.call_thread(self._commit_offsets_there, commits))
+        except (KafkaError, IllegalStateError, OSError, TimeoutError) as error:
+            _log.warning("not_committed", reason=repr(error), meaning="tried again in a moment")
+            return False
+
+    async def _commit_offsets_there(self, commits: Mapping[TP, Commit]) -> bool:
+        consumer: AIOKafkaConsumer = self._thread._ensure_consumer()
+        held = consumer.assignment()
+        told = {
+            partition: OffsetAndMetadata(offset, _encode(note).decode())
+            for tp, (offset, note) in commits.items()
+            if (partition := TopicPartition(tp.topic, tp.partition)) in held
+        }
+        if told:
+            await consumer.commit(told)
+        return len(told) == len(commits)
 
     def ends(self) -> Iterator[tuple[TP, int]]:
         """The partitions held now, each with the offset after its last event, where known."""
@@ -101,23 +125,52 @@ class BatchConsumer(Consumer):
         with contextlib.suppress(IllegalStateError):
             await self.seek(tp, offset)
 
-    async def start_of(self, tp: TP) -> int:
-        """Where reading a partition begins: its committed offset, else its earliest.
+    async def committed_of(self, tp: TP) -> Commit | None:
+        """What the group has committed of ``tp``. Raises KafkaUnavailable."""
+        return cast("Commit | None", await self._ask(self._committed_there, tp))
+
+    async def earliest_of(self, tp: TP) -> int:
+        """The first offset that ``tp`` has. Raises KafkaUnavailable."""
+        return cast("int", await self._ask(self._earliest_there, tp))
+
+    async def offset_at(self, tp: TP, milliseconds: int) -> int | None:
+        """The first offset appended then (since 1970) or later; None where there is none.
 
         Raises KafkaUnavailable.
         """
-        try:
-            return int(await self._thread.call_thread(self._start_of, tp))
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise KafkaUnavailable(f"{tp}: no committed offset: {error!r}") from error
+        return cast("int | None", await self._ask(self._offset_there, tp, milliseconds))
 
-    async def _start_of(self, tp: TP) -> int:
-        consumer: AIOKafkaConsumer = self._thread._ensure_consumer()
+    async def _ask(self, question: Callable[..., Awaitable[Any]], tp: TP, *more: int) -> Any:
+        """Ask in the consumer's own thread, by its own connections."""
         partition = TopicPartition(tp.topic, tp.partition)
-        committed = await consumer.committed(partition)
-        if committed is not None:
-            return int(committed)
+        try:
+            return await self._thread.call_thread(question, partition, *more)
+        except (KafkaError, IllegalStateError, OSError, TimeoutError) as error:
+            raise KafkaUnavailable(f"{tp}: no offset: {error!r}") from error
+
+    async def _committed_there(self, partition: TopicPartition) -> Commit | None:
+        consumer: AIOKafkaConsumer = self._thread._ensure_consumer()
+        # The public `committed` leaves the metadata out.
+        found = await consumer._coordinator.fetch_committed_offsets([partition])
+        told = found.get(partition)
+        return None if told is None or told.offset < 0 else Commit(told.offset, _note(told[1]))
+
+    async def _earliest_there(self, partition: TopicPartition) -> int:
+        consumer: AIOKafkaConsumer = self._thread._ensure_consumer()
         return int((await consumer.beginning_offsets([partition]))[partition])
+
+    async def _offset_there(self, partition: TopicPartition, milliseconds: int) -> int | None:
+        consumer: AIOKafkaConsumer = self._thread._ensure_consumer()
+        found = (await consumer.offsets_for_times({partition: milliseconds}))[partition]
+        return None if found is None else int(found.offset)
+
+
+def _note(text: str) -> Note:
+    """The note beside a commit; an empty one where it is not ours."""
+    try:
+        return _decode(text)
+    except msgspec.MsgspecError:
+        return Note()
 
 
 class BatchTransport(Transport):
@@ -131,97 +184,6 @@ class AsItIs(Codec):
 
     def _loads(self, s: Any) -> Any:
         return s
-
-
-class Positions:
-    """How far each partition is done, and whether what comes next follows on it.
-
-    Faust may drop what it has fetched when partitions move, and then read on behind it; a
-    batch that begins beyond the expected offset is held for a loss until a look at Kafka
-    itself shows that nothing lies between.
-    """
-
-    def __init__(
-        self,
-        start_of: Callable[[TP], Awaitable[int]],
-        first_from: Callable[[TP, int], Awaitable[int]],
-    ) -> None:
-        """``first_from`` answers the offset of the first record from an offset on."""
-        self._start_of = start_of
-        self._first_from = first_from
-        self._starts: dict[TP, asyncio.Future[int]] = {}
-        self._next: dict[TP, tuple[int, int]] = {}
-        self._committed: dict[TP, int] = {}
-
-    def assigned(self, held: Iterable[TP]) -> None:
-        """Begin to ask where these partitions begin, all at once, ahead of their first batches.
-
-        Kafka answers one request of a connection at a time, so the question waits behind a
-        fetch that waits for events: asked only when an event is there, it would hold up the
-        first one of each partition by more than a second.
-        """
-        for task in self._starts.values():
-            task.cancel()
-        self._starts = {tp: asyncio.ensure_future(self._start_of(tp)) for tp in held}
-        for task in self._starts.values():
-            task.add_done_callback(_seen)
-
-    async def _begin(self, tp: TP) -> int:
-        """Where ``tp`` begins; what could not be told at its assignment is asked anew."""
-        ahead = self._starts.pop(tp, None)
-        return await (self._start_of(tp) if ahead is None else ahead)
-
-    async def check(self, tp: TP, generation: int, first: int) -> None:
-        """Raise EventsSkipped if events are missing before a batch that begins at ``first``.
-
-        Raises KafkaUnavailable if Kafka cannot be asked; then nothing is said.
-        """
-        known = self._next.get(tp)
-        if known is None or known[0] != generation:
-            known = self._next[tp] = (generation, await self._begin(tp))
-            self._committed.pop(tp, None)  # what another worker left there is not ours to know
-        if first > known[1]:
-            there = await self._first_from(tp, known[1])
-            if there < first:
-                raise EventsSkipped(tp, there, first)
-
-    def done(self, tp: TP, end: int) -> None:
-        """All before ``end`` is done."""
-        generation, known = self._next[tp]
-        self._next[tp] = (generation, max(known, end))
-
-    def done_to(self, tp: TP) -> int | None:
-        """The offset before which all is done; None before the first batch."""
-        known = self._next.get(tp)
-        return known and known[1]
-
-    def expected(self, tp: TP) -> int | None:
-        """Where the next batch of ``tp`` should begin; None where that is not known yet."""
-        begins = self._starts.get(tp)
-        if begins is not None and begins.done() and not begins.cancelled():
-            return None if begins.exception() else begins.result()
-        return self.done_to(tp) if begins is None else None
-
-    def to_commit(self, generation: int) -> dict[TP, int]:
-        """What is done and not committed yet, of partitions held in this group generation.
-
-        An older generation's offset may be behind what another worker has committed since.
-        """
-        return {
-            tp: end
-            for tp, (held_in, end) in self._next.items()
-            if held_in == generation and self._committed.get(tp, -1) != end
-        }
-
-    def committed(self, offsets: Mapping[TP, int]) -> None:
-        """These were committed."""
-        self._committed.update(offsets)
-
-
-def _seen(task: asyncio.Future[int]) -> None:
-    """Look at a failure, which whoever needs the answer will meet by itself."""
-    if not task.cancelled():
-        task.exception()
 
 
 class App(faust.App):
@@ -239,9 +201,10 @@ def make_app(settings: Settings) -> faust.App:
         broker_max_poll_records=BATCH_EVENTS,
         # A worker that waits for Redis keeps its partitions: another would wait as well.
         broker_max_poll_interval=24 * 3600.0,
-        broker_session_timeout=10.0,
-        broker_heartbeat_interval=3.0,
+        broker_session_timeout=float(settings.session_timeout_seconds),
+        broker_heartbeat_interval=settings.session_timeout_seconds * 0.3,
         consumer_max_fetch_size=FETCH_BYTES,
+        consumer_metadata_max_age_ms=METADATA_MS,
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=settings.instance_id or None,
         ConsumerScheduler=WholeBatches,
@@ -287,10 +250,10 @@ def consumer_of(app: faust.App) -> BatchConsumer:
     return consumer
 
 
-def attach(app: faust.App, topic: str, backlog: Backlog) -> None:
-    """Put each batch of ``topic`` into ``backlog``, and fetch while it has room."""
+def attach(app: faust.App, topics: Sequence[str], backlog: Backlog) -> None:
+    """Put each batch of ``topics`` into ``backlog``, and fetch while it has room."""
     consumer_of(app).has_room = backlog.has_room
-    channel = app.topic(topic, key_serializer="raw", value_serializer=AsItIs(), acks=False)
+    channel = app.topic(*topics, key_serializer="raw", value_serializer=AsItIs(), acks=False)
 
     async def batches(stream: faust.StreamT[Any]) -> None:
         async for event in stream.events():

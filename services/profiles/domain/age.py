@@ -12,23 +12,32 @@ FUTURE_LIMIT: Final = timedelta(minutes=5)
 """How far a shop's clock may run ahead of the broker's."""
 
 
-def check_age(occurred: int, *, appended: int, limit: timedelta) -> None:
-    """Refuse what happened over 5 minutes after, or more than ``limit`` before its append.
+class AgeRule:
+    """Judges by the broker's time of append, so that a replay a year later judges alike."""
 
-    ``occurred`` and ``appended`` are microseconds since 1970. The broker's time of append is
-    part of the record, so a replay a year later judges as the first run did. Raises
-    EventRefused.
-    """
-    age = appended - occurred
-    if -age > FUTURE_LIMIT // MICROSECOND:
-        raise EventRefused(
-            "EVENT_FROM_FUTURE",
-            f"occurred_at is {-age // 1_000_000} s after the broker received it; "
-            f"at most {FUTURE_LIMIT // timedelta(seconds=1)} s are taken",
-        )
-    if age > limit // MICROSECOND:
+    def __init__(self, limit: timedelta | None) -> None:
+        """``limit`` is the greatest age at the append; None: there is none."""
+        self._limit = limit
+        self._oldest = float("inf") if limit is None else limit // MICROSECOND
+        self._newest = -(FUTURE_LIMIT // MICROSECOND)
+
+    def check(self, occurred: int, appended: int) -> None:
+        """Refuse what happened over 5 minutes after, or more than the limit before its append.
+
+        Both are microseconds since 1970. Raises EventRefused.
+        """
+        age = appended - occurred
+        if self._newest <= age <= self._oldest:
+            return
+        if age < 0:
+            raise EventRefused(
+                "EVENT_FROM_FUTURE",
+                f"occurred_at is {-age // 1_000_000} s after the broker received it; "
+                f"at most {FUTURE_LIMIT // timedelta(seconds=1)} s are taken",
+            )
+        limit = 0 if self._limit is None else self._limit // timedelta(seconds=1)
         raise EventRefused(
             "EVENT_TOO_OLD",
             f"occurred_at is {age // 1_000_000} s before the broker received it; "
-            f"at most {limit // timedelta(seconds=1)} s are taken",
+            f"at most {limit} s are taken",
         )

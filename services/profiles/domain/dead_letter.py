@@ -1,4 +1,8 @@
-"""What a refused record becomes, so that it can be looked at, and sent again once repaired."""
+"""What a refused record becomes, so that it can be looked at, and sent again once repaired.
+
+One that is sent again keeps the time at which it was first appended, by which its age is
+judged: what was in time then is in time.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,15 @@ KEY_KEPT: Final = 4_096
 
 HEADERS_KEPT: Final = 65_536
 """Bytes of original headers that are kept; a record's headers have no limit of their own."""
+
+
+APPENDED_AT: Final = "attune_appended_at"
+"""The header that says when a record was first appended, in milliseconds since 1970."""
+
+SENT_AGAIN_WITHIN: Final = 31 * 24 * 3600 * 1000
+"""Milliseconds. Dead letters are kept for 30 days; a header that says more is not believed."""
+
+TIME_DIGITS: Final = 15
 
 
 class Origin(NamedTuple):
@@ -37,6 +50,7 @@ class DeadLetter(NamedTuple):
 def dead_letter(
     origin: Origin,
     *,
+    appended: int,
     key: bytes | None,
     value: bytes | None,
     headers: Sequence[tuple[str, bytes | None]],
@@ -45,6 +59,7 @@ def dead_letter(
 ) -> DeadLetter:
     """The dead letter of a record refused with ``code`` because of ``reason``.
 
+    ``appended`` is the broker's time for the record, in milliseconds since 1970.
     A record without a value gets an empty one; its ``attune_value_size`` is then -1. What is
     kept of key, value and headers stays far below the 1 MiB that a topic takes by default, so
     no record is too large to become a dead letter.
@@ -54,6 +69,7 @@ def dead_letter(
         "attune_topic_id": origin.topic_id,
         "attune_partition": str(origin.partition),
         "attune_offset": str(origin.offset),
+        APPENDED_AT: str(appended),
         "attune_error_code": code,
         "attune_error_reason": reason[:REASON_KEPT],
         "attune_key_size": _size(key),
@@ -63,6 +79,19 @@ def dead_letter(
     ours = [(name, text.encode("utf-8", "replace")) for name, text in told.items()]
     kept_key = None if key is None else key[:KEY_KEPT]
     return DeadLetter(kept_key, (value or b"")[:VALUE_KEPT], [*ours, *_kept(headers)])
+
+
+def first_appended(timestamp: int, headers: Sequence[tuple[str, bytes | None]]) -> int:
+    """When a record was first appended: now (``timestamp``), or as its header says.
+
+    Milliseconds since 1970. A header that cannot be true is passed over.
+    """
+    for name, text in headers:
+        if name == APPENDED_AT and text and len(text) <= TIME_DIGITS and text.isdigit():
+            told = int(text)
+            if timestamp - SENT_AGAIN_WITHIN <= told <= timestamp:
+                return told
+    return timestamp
 
 
 def _size(original: bytes | None) -> str:

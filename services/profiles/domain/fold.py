@@ -1,4 +1,4 @@
-"""What an event leaves in its shopper's profile.
+"""What an event adds to its shopper's profile.
 
 An event is a small profile, and folding is merging: so the order of events, their
 repetition and how they are split into batches cannot matter.
@@ -6,64 +6,82 @@ repetition and how they are split into batches cannot matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import Message
 from msgspec import UNSET
 
 from services.shared.event import Event
-from services.shared.profile import (
-    BOUNDS,
-    Cancel,
-    Cart,
-    Link,
-    Profile,
-    Purchase,
-    Rating,
-    Search,
-    Shown,
-    Touch,
-    merge_all,
-    newest,
-)
+from services.shared.profile import BOUNDS, event_hash
+from services.shared.profile_layout import BIAS, KIND, encode_item
+
+BOUND: Final = tuple(BOUNDS.values())
 
 
-def fold(profile: Profile, events: Iterable[Event]) -> Profile:
-    """``profile`` with what ``events`` add to it; all are one shopper's."""
-    return merge_all((profile, *map(entries, events)))
+class Addition(NamedTuple):
+    """Entries of one kind as a section's bytes, see :mod:`services.shared.profile_layout`."""
+
+    kind: int
+    at: int
+    """When it happened, in microseconds since 1970."""
+    entries: int
+    """How many."""
+    keys: bytes
+    items: bytes
+    visited: tuple[str, ...]
+    """The products that the shopper turned to."""
 
 
-def entries(event: Event) -> Profile:
-    """The profile of a shopper who did this and nothing else."""
+def addition(event: Event) -> Addition:
+    """What ``event`` adds; of an order's lines no more than a profile keeps."""
     kind, make = _KINDS[event.action]
-    made = make(event)
-    kept = newest(made, BOUNDS[kind]) if len(made) > 1 else tuple(made)
-    return Profile(first_seen=event.at, last_seen=event.at, **{kind: kept})
+    key = (event.at + BIAS).to_bytes(8, "big") + event_hash(event.event_id)
+    return make(kind, event, key)
 
 
-def _search(event: Event) -> list[Search]:
-    return [Search(event.at, event.event_id, 0, event.what.query)]
+def _search(kind: int, event: Event, key: bytes) -> Addition:
+    return Addition(kind, event.at, 1, key, encode_item(event.what.query), ())
 
 
-def _touch(event: Event) -> list[Touch]:
-    return [Touch(event.at, event.event_id, 0, event.what.product_id)]
+def _visit(kind: int, event: Event, key: bytes) -> Addition:
+    product = event.what.product_id
+    return Addition(kind, event.at, 1, key, encode_item(product), (product,))
 
 
-def _put_in(event: Event) -> list[Cart]:
-    return [Cart(event.at, event.event_id, 0, event.what.product_id, event.what.quantity)]
+def _refusal(kind: int, event: Event, key: bytes) -> Addition:
+    return Addition(kind, event.at, 1, key, encode_item(event.what.product_id), ())
 
 
-def _took_out(event: Event) -> list[Cart]:
-    return [Cart(event.at, event.event_id, 0, event.what.product_id, -event.what.quantity)]
+def _put_in(kind: int, event: Event, key: bytes) -> Addition:
+    product = event.what.product_id
+    item = encode_item((product, event.what.quantity))
+    return Addition(kind, event.at, 1, key, item, (product,))
 
 
-def _purchases(event: Event) -> list[Purchase]:
-    at, event_id, order_id = event.at, event.event_id, event.what.order_id
-    return [
-        Purchase(at, event_id, number, line.product_id, order_id, line.quantity, *_price(line))
-        for number, line in enumerate(event.what.lines)
-    ]
+def _took_out(kind: int, event: Event, key: bytes) -> Addition:
+    item = encode_item((event.what.product_id, -event.what.quantity))
+    return Addition(kind, event.at, 1, key, item, ())
+
+
+def _purchases(kind: int, event: Event, key: bytes) -> Addition:
+    order_id = event.what.order_id
+    lines = [(line.product_id, order_id, line.quantity, *_price(line)) for line in event.what.lines]
+    visited = tuple(line[0] for line in lines[-BOUND[kind] :])
+    return _lines(kind, event.at, key, lines, visited)
+
+
+def _cancels(kind: int, event: Event, key: bytes) -> Addition:
+    order_id = event.what.order_id
+    lines = [(line.product_id, order_id, line.quantity) for line in event.what.lines or ()]
+    return _lines(kind, event.at, key, lines or [("", order_id, 0)], ())
+
+
+def _lines(kind: int, at: int, key: bytes, lines: list[Any], visited: tuple[str, ...]) -> Addition:
+    kept = range(max(0, len(lines) - BOUND[kind]), len(lines))
+    keys = b"".join([key + line.to_bytes(2, "big") for line in kept])
+    items = b"".join([encode_item(lines[line]) for line in kept])
+    return Addition(kind, at, len(kept), keys, items, visited)
 
 
 def _price(line: Any) -> tuple[int, str]:
@@ -78,45 +96,39 @@ def _price(line: Any) -> tuple[int, str]:
     return units * 1_000_000 + nanos // 1000, money.currency_code
 
 
-def _cancels(event: Event) -> list[Cancel]:
-    at, event_id, cancel = event.at, event.event_id, event.what
-    if not cancel.lines:
-        return [Cancel(at, event_id, 0, "", cancel.order_id, 0)]
-    return [
-        Cancel(at, event_id, number, line.product_id, cancel.order_id, line.quantity)
-        for number, line in enumerate(cancel.lines)
-    ]
+def _shown(kind: int, event: Event, key: bytes) -> Addition:
+    return Addition(kind, event.at, 1, key, encode_item(list(event.what.product_ids)), ())
 
 
-def _shown(event: Event) -> list[Shown]:
-    return [Shown(event.at, event.event_id, 0, tuple(event.what.product_ids))]
+def _rating(kind: int, event: Event, key: bytes) -> Addition:
+    item = encode_item((event.what.product_id, event.what.stars))
+    return Addition(kind, event.at, 1, key, item, ())
 
 
-def _rating(event: Event) -> list[Rating]:
-    return [Rating(event.at, event.event_id, 0, event.what.product_id, event.what.stars)]
+def _linked(kind: int, event: Event, key: bytes) -> Addition:
+    return Addition(kind, event.at, 1, key, encode_item((event.visitor_id, True)), ())
 
 
-def _linked(event: Event) -> list[Link]:
-    return [Link(event.at, event.event_id, 0, event.visitor_id, True)]
+def _unlinked(kind: int, event: Event, key: bytes) -> Addition:
+    return Addition(kind, event.at, 1, key, encode_item((event.visitor_id, False)), ())
 
 
-def _unlinked(event: Event) -> list[Link]:
-    return [Link(event.at, event.event_id, 0, event.visitor_id, False)]
+_Make = Callable[[int, Event, bytes], Addition]
 
-
-_Make = Callable[[Event], "list[Any]"]
-
-_KINDS: Final[dict[str, tuple[str, _Make]]] = {
-    "search": ("searches", _search),
-    "view": ("views", _touch),
-    "click": ("clicks", _touch),
-    "not_interested": ("not_interested", _touch),
-    "add_to_cart": ("carts", _put_in),
-    "remove_from_cart": ("carts", _took_out),
-    "purchase": ("purchases", _purchases),
-    "cancel": ("cancels", _cancels),
-    "impression": ("impressions", _shown),
-    "rating": ("ratings", _rating),
-    "identify": ("links", _linked),
-    "logout": ("links", _unlinked),
+_KINDS: Final[dict[str, tuple[int, _Make]]] = {
+    action: (KIND[kind], make)
+    for action, kind, make in (
+        ("search", "searches", _search),
+        ("view", "views", _visit),
+        ("click", "clicks", _visit),
+        ("not_interested", "not_interested", _refusal),
+        ("add_to_cart", "carts", _put_in),
+        ("remove_from_cart", "carts", _took_out),
+        ("purchase", "purchases", _purchases),
+        ("cancel", "cancels", _cancels),
+        ("impression", "impressions", _shown),
+        ("rating", "ratings", _rating),
+        ("identify", "links", _linked),
+        ("logout", "links", _unlinked),
+    )
 }

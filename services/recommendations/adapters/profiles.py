@@ -16,7 +16,7 @@ from prometheus_client import Counter, Histogram
 
 from services.shared.errors import RedisUnavailable
 from services.shared.profile import Profile, linked_visitors, merge
-from services.shared.profile_store import ProfileStore
+from services.shared.profile_store import ProfileStore, read_profiles
 from services.shared.subject import subject_of
 from services.shared.telemetry import shopper_hash
 
@@ -125,7 +125,7 @@ class ProfileReader:
         first = [(shop_id, subject_of(user_id, visitor_id))]
         if user_id and visitor_id:
             first.append((shop_id, subject_of("", visitor_id)))
-        found = [profile for profile, _ in await self._store.read(first)]
+        found = await read_profiles(self._store, first)
         profile = found[0]
         if not user_id:
             return profile
@@ -134,6 +134,6 @@ class ProfileReader:
             profile = merge(profile, found[1])
         others = [(shop_id, subject_of("", each)) for each in linked if each != visitor_id]
         if others:
-            for other, _ in await self._store.read(others):
+            for other in await read_profiles(self._store, others):
                 profile = merge(profile, other)
         return profile

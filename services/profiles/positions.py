@@ -1,0 +1,127 @@
+"""How far each partition is folded, safe and committed, and whether what comes next follows.
+
+Faust may drop what it has fetched when partitions move, and then read on behind it; a batch
+that begins beyond the expected offset is held for a loss until a look at Kafka itself shows
+that nothing lies between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from faust.types import TP
+
+
+class EventsSkipped(RuntimeError):
+    """Events of ``tp`` were passed over; they must be read again from ``expected`` on."""
+
+    def __init__(self, tp: TP, expected: int, first: int) -> None:
+        super().__init__(f"{tp}: events {expected} to {first - 1} were passed over")
+        self.tp = tp
+        self.expected = expected
+
+
+class Position:
+    """One partition in one generation of the group, from one start on."""
+
+    __slots__ = ("committed", "folded", "generation", "profiles", "safe")
+
+    def __init__(self, generation: int, offset: int) -> None:
+        self.generation = generation
+        self.folded = offset
+        """All before it is in the profiles."""
+        self.safe = offset
+        """All before it outlives a crash of Redis."""
+        self.committed = -1
+        self.profiles = 0
+        """Which generation of profiles the last safe batch was folded into."""
+
+
+class Positions:
+    """The positions of this worker's partitions."""
+
+    def __init__(
+        self,
+        start_of: Callable[[TP], Awaitable[int]],
+        first_from: Callable[[TP, int], Awaitable[int]],
+    ) -> None:
+        """``first_from`` answers the offset of the first record from an offset on."""
+        self._start_of = start_of
+        self._first_from = first_from
+        self._starts: dict[TP, asyncio.Future[int]] = {}
+        self._of: dict[TP, Position] = {}
+
+    def assigned(self, held: Iterable[TP]) -> None:
+        """Begin to ask where these partitions begin, all at once, ahead of their first batches.
+
+        Kafka answers one request of a connection at a time, so the question waits behind a
+        fetch that waits for events: asked only when an event is there, it would hold up the
+        first one of each partition by more than a second.
+        """
+        for task in self._starts.values():
+            task.cancel()
+        self._starts = {tp: asyncio.ensure_future(self._start_of(tp)) for tp in held}
+        for task in self._starts.values():
+            task.add_done_callback(_seen)
+
+    async def check(self, tp: TP, generation: int, first: int) -> Position:
+        """The position that a batch beginning at ``first`` moves on.
+
+        Raises EventsSkipped if events are missing before it, and KafkaUnavailable if Kafka
+        cannot be asked; then nothing is said.
+        """
+        position = self._of.get(tp)
+        if position is None or position.generation != generation:
+            # What was committed in another generation may have been another worker's.
+            position = self._of[tp] = Position(generation, await self._begin(tp))
+        if first > position.folded:
+            there = await self._first_from(tp, position.folded)
+            if there < first:
+                raise EventsSkipped(tp, there, first)
+        return position
+
+    def rewind(self, tp: TP, offset: int) -> None:
+        """From now on ``tp`` is read from ``offset``; what is in work moves nothing any more."""
+        position = self._of.get(tp)
+        if position is not None:
+            self._of[tp] = Position(position.generation, offset)
+
+    def safe_to(self, tp: TP) -> int | None:
+        """The offset before which all is safe; None before the first batch."""
+        position = self._of.get(tp)
+        return None if position is None else position.safe
+
+    def expected(self, tp: TP) -> int | None:
+        """Where the next batch of ``tp`` should begin; None where that is not known yet."""
+        begins = self._starts.get(tp)
+        if begins is not None and begins.done() and not begins.cancelled():
+            return None if begins.exception() else begins.result()
+        position = self._of.get(tp)
+        return position.folded if begins is None and position is not None else None
+
+    def to_commit(self, generation: int) -> dict[TP, Position]:
+        """What is safe and not committed yet, of partitions held in this group generation.
+
+        An older generation's offset may be behind what another worker has committed since.
+        """
+        return {
+            tp: position
+            for tp, position in self._of.items()
+            if position.generation == generation and position.committed != position.safe
+        }
+
+    def held(self) -> Iterable[TP]:
+        """The partitions of which a batch has come."""
+        return list(self._of)
+
+    async def _begin(self, tp: TP) -> int:
+        """Where ``tp`` begins; what could not be told at its assignment is asked anew."""
+        ahead = self._starts.pop(tp, None)
+        return await (self._start_of(tp) if ahead is None else ahead)
+
+
+def _seen(task: asyncio.Future[int]) -> None:
+    """Look at a failure, which whoever needs the answer will meet by itself."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,147 @@
+"""Looks every now and then whether Kafka and Redis are there, and still the same.
+
+A topic that was deleted and made anew has another id, its offsets begin anew, and all of it is
+read. A Redis that has failed over, or was started anew, has another replication id; as the
+one that took over may lack the last writes of the one that failed, the last minutes' events
+are folded again, which changes nothing where nothing was lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from faust.types import TP
+
+from services.profiles.adapters.durability import server_of
+from services.profiles.adapters.stream import BatchConsumer
+from services.profiles.domain.commit import Note, start_after
+from services.profiles.readiness import Readiness
+from services.shared.errors import KafkaUnavailable, Unavailable
+from services.shared.kafka import describe_topics
+from services.shared.redis_connection import RedisConnection
+
+EVERY_SECONDS: Final = 1.0
+KAFKA_EVERY: Final = 5
+"""Each so many looks, Kafka is looked at, too."""
+
+PROBE_SECONDS: Final = 2.0
+
+_log = structlog.get_logger()
+
+
+class Watch:
+    """What Kafka's topics and Redis were last seen to be."""
+
+    def __init__(
+        self,
+        servers: str,
+        topic_ids: dict[str, str],
+        probe: RedisConnection,
+        readiness: Readiness,
+        *,
+        rewind_seconds: int,
+    ) -> None:
+        """``topic_ids`` are those of the topics that are read, by name, and kept up to date."""
+        self._servers = servers
+        self._topic_ids = topic_ids
+        self._probe = probe
+        self._readiness = readiness
+        self._rewind_seconds = rewind_seconds
+        self._replication_id = ""
+        self._again: Callable[[str | None], Awaitable[None]] | None = None
+
+    def on_change(self, again: Callable[[str | None], Awaitable[None]]) -> None:
+        """Have ``again`` called with a topic that was made anew, or None where Redis changed."""
+        self._again = again
+
+    def note(self, topic: str, generation: int) -> Note:
+        """What is committed beside an offset of ``topic`` now."""
+        return Note(self._topic_ids[topic], self._replication_id, generation)
+
+    async def start_of(self, consumer: BatchConsumer, tp: TP) -> int:
+        """Where reading ``tp`` begins. Raises KafkaUnavailable."""
+        commit, now = await consumer.committed_of(tp), self.note(tp.topic, 0)
+        offset = None if commit is None else commit.offset
+        start = start_after(commit, now, rewound=await self.rewound(consumer, tp, offset))
+        if start is None:
+            start = await consumer.earliest_of(tp)
+        if start != offset and commit is not None:
+            _log.warning(
+                "reading_from_before",
+                topic=tp.topic,
+                partition=tp.partition,
+                committed=offset,
+                offset=start,
+                meaning="the topic was made anew, or Redis has failed over or restarted",
+            )
+        return start
+
+    async def rewound(self, consumer: BatchConsumer, tp: TP, offset: int | None) -> int:
+        """The offset of as long ago as Redis may have lost something, ``offset`` at most."""
+        since = int((time.time() - self._rewind_seconds) * 1000)
+        then = await consumer.offset_at(tp, since)
+        known = 0 if offset is None else offset
+        return known if then is None else min(known, then)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        looks = 0
+        while True:
+            await self._look_at_redis()
+            if looks % KAFKA_EVERY == 0:
+                await self._look_at_kafka()
+            looks += 1
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def look_first(self) -> None:
+        """See which Redis it is, before anything is read. Raises RedisUnavailable."""
+        self._replication_id = (await server_of(self._probe)).replication_id
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._probe.close()
+
+    async def _look_at_redis(self) -> None:
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                found = (await server_of(self._probe)).replication_id
+        except (Unavailable, TimeoutError):
+            return self._readiness.lacks("redis")
+        self._readiness.has("redis")
+        if found != self._replication_id:
+            _log.warning(
+                "redis_changed",
+                before=self._replication_id,
+                after=found,
+                meaning=f"the events of the last {self._rewind_seconds} s are folded again",
+            )
+            if await self._tell(None):
+                self._replication_id = found
+        return None
+
+    async def _look_at_kafka(self) -> None:
+        try:
+            found = await describe_topics(self._servers, list(self._topic_ids))
+        except Unavailable:
+            return self._readiness.lacks("kafka")
+        self._readiness.has("kafka")
+        for topic, described in found.items():
+            if described.topic_id != self._topic_ids[topic]:
+                _log.warning("topic_made_anew", topic=topic, meaning="all of it is read")
+                self._topic_ids[topic] = described.topic_id
+                await self._tell(topic)
+        return None
+
+    async def _tell(self, topic: str | None) -> bool:
+        """False where it could not be seen to now."""
+        try:
+            if self._again is not None:
+                await self._again(topic)
+        except KafkaUnavailable as error:
+            _log.warning("not_read_again", reason=str(error))
+            return False
+        return True

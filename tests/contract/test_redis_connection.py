@@ -1,0 +1,88 @@
+"""One connection to a real Redis, and a pool of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.exceptions import ResponseError
+
+from deploy.local.redis import EmbeddedRedis
+from services.shared.errors import BadSetting, RedisUnavailable
+from services.shared.redis_connection import Command, RedisConnection, RedisPool
+
+
+@pytest.fixture
+async def connection(redis_url: str) -> AsyncIterator[RedisConnection]:
+    opened = RedisConnection(redis_url)
+    yield opened
+    await opened.close()
+
+
+async def test_who_asks_does_not_wait_for_others(own_redis: EmbeddedRedis) -> None:
+    """Replies go to those who asked, in order; when the connection ends, all are told."""
+    connection = RedisConnection(own_redis.url)
+    asked = [connection.ask([("ECHO", n), ("ECHO", -n)]) for n in range(50)]
+    replies = await asyncio.gather(*asked)
+    assert replies == [[b"%d" % n, b"%d" % -n] for n in range(50)]
+    slow = [asyncio.create_task(connection.ask([("BLPOP", "nothing", 30)])) for _ in range(3)]
+    await asyncio.sleep(0)
+    own_redis.kill()
+    for task in slow:
+        with pytest.raises(RedisUnavailable):
+            await task
+    await connection.close()
+
+
+async def test_an_error_among_replies(connection: RedisConnection, shop_id: str) -> None:
+    """It stands in its place; ``ask`` raises it once all replies are there."""
+    commands: list[Command] = [("SET", shop_id, "x"), ("INCR", shop_id), ("GET", shop_id)]
+    done, error, found = await connection.exchange(commands)
+    assert (done, found) == (b"OK", b"x")
+    assert isinstance(error, ResponseError)
+    with pytest.raises(ResponseError, match="not an integer"):
+        await connection.ask(commands)
+    assert await connection.ask([("GET", shop_id)]) == [b"x"]
+
+
+async def test_redis_that_does_not_answer_in_time(own_redis: EmbeddedRedis) -> None:
+    """A stopped clock on the other side ends at the deadline, not never."""
+    connection = RedisConnection(own_redis.url)
+    with pytest.raises(RedisUnavailable, match=r"0\.2 s"):
+        await connection.ask([("BLPOP", "nothing", 30)], within=0.2)
+    assert await connection.ask([("PING",)]) == [b"PONG"]
+    await connection.close()
+
+
+async def test_a_pool_after_redis_was_started_anew(own_redis: EmbeddedRedis) -> None:
+    """Its connections are all gone; nobody who asks has to notice."""
+    pool = RedisPool(own_redis.url, size=3)
+    await asyncio.gather(*(pool.ask([("BLPOP", "nothing", "0.1")]) for _ in range(3)))
+    own_redis.kill()
+    with pytest.raises(RedisUnavailable):
+        await pool.ask([("PING",)])
+    own_redis.start()
+    for _ in range(3):
+        assert await pool.ask([("PING",)]) == [b"PONG"]
+    await pool.close()
+
+
+@pytest.mark.parametrize("url", ["redis://h:notaport/0", "redis://h?no_such=1"])
+def test_a_url_that_cannot_be_read(url: str) -> None:
+    """It is a setting that cannot work, and its password is not repeated."""
+    with pytest.raises(BadSetting, match="the URL of Redis cannot be read") as caught:
+        RedisConnection(url.replace("//", "//:secret@"))
+    assert "secret" not in str(caught.value)
+
+
+async def test_pool_waits_no_longer_than_told(redis_url: str) -> None:
+    """With every connection in use, a caller is refused at its deadline."""
+    pool = RedisPool(redis_url, size=1)
+    slow = asyncio.create_task(pool.ask([("BLPOP", "nothing-here", 1)]))
+    await asyncio.sleep(0)
+    with pytest.raises(RedisUnavailable, match="no free connection"):
+        await pool.ask([("PING",)], within=0.05)
+    await slow
+    assert await pool.ask([("PING",)]) == [b"PONG"]
+    await pool.close()

@@ -1,0 +1,67 @@
+"""Trends: the same cases on the fake and on real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.profiles.adapters.trends import MemoryTrends, RedisTrends, Trends, TrendWrite
+from services.shared.redis_connection import RedisConnection
+from services.shared.subject import trend_redis_key
+
+
+@pytest.fixture
+async def connection(redis_url: str) -> AsyncIterator[RedisConnection]:
+    opened = RedisConnection(redis_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def trends(request: pytest.FixtureRequest) -> AsyncIterator[Trends]:
+    if request.param == "memory":
+        yield MemoryTrends()
+        return
+    connection = RedisConnection(request.getfixturevalue("redis_url"))
+    yield RedisTrends(connection, topic_id="topic-1")
+    await connection.close()
+
+
+async def test_trends_count_behind_a_fence(trends: Trends, shop_id: str) -> None:
+    """A count is added with its fence; made again with the old fence it adds nothing."""
+    hour = 2**31 // 3600
+    write = TrendWrite(shop_id, 0, 10, {(hour, "mug"): 2, (hour + 1, "lamp"): 1})
+    assert await trends.fences(3, [shop_id]) == [0]
+    assert await trends.count(3, [write, write]) == [True, False]
+    assert await trends.fences(3, [shop_id, shop_id + "x"]) == [10, 0]
+    assert await trends.fences(2, [shop_id]) == [0]
+    again = TrendWrite(shop_id, 10, 12, {})
+    assert await trends.count(3, [again]) == [True]
+    assert await trends.fences(3, [shop_id]) == [12]
+
+
+async def test_trends_in_redis(connection: RedisConnection, shop_id: str) -> None:
+    """Counts add up in their hour's hash, which goes 8 days after its hour, as readers expect."""
+    trends = RedisTrends(connection, topic_id="topic-1")
+    (clock,) = await connection.ask([("TIME",)])
+    assert isinstance(clock, list)
+    hour = int(clock[0]) // 3600
+    for before in (0, 5):
+        counts = {(hour, "mug"): 2, (hour, "pen"): 1}
+        await trends.count(1, [TrendWrite(shop_id, before, before + 5, counts)])
+    key = trend_redis_key(shop_id, 1, hour)
+    assert await connection.ask([("HGET", key, "mug"), ("HGET", key, "pen")]) == [b"4", b"2"]
+    assert await connection.ask([("EXPIRETIME", key)]) == [(hour + 193) * 3600]
+    partitions = f"attune:trend:{{{shop_id}}}:partitions"
+    assert await connection.ask([("SISMEMBER", partitions, 1)]) == [1]
+
+
+async def test_trends_of_a_topic_made_anew(connection: RedisConnection, shop_id: str) -> None:
+    """The fence of a topic that was deleted holds back nothing of its successor."""
+    old = RedisTrends(connection, topic_id="topic-1")
+    new = RedisTrends(connection, topic_id="topic-2")
+    await old.count(0, [TrendWrite(shop_id, 0, 100, {})])
+    assert await new.fences(0, [shop_id]) == [0]
+    assert await new.count(0, [TrendWrite(shop_id, 0, 3, {})]) == [True]
+    assert await new.fences(0, [shop_id]) == [3]

@@ -1,0 +1,148 @@
+"""How far partitions are done, where reading begins, and what is committed beside an offset."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from faust.types import TP
+
+from services.profiles.domain.commit import Commit, Note, start_after
+from services.profiles.positions import EventsSkipped, Positions
+from services.shared.errors import KafkaUnavailable
+
+TP0, TP1 = TP("shopper-events", 0), TP("shopper-events", 1)
+
+
+class Kafka:
+    """Where reading begins, and the offsets that hold a record."""
+
+    def __init__(self, start: int, *there: int) -> None:
+        self.start, self.there = start, there
+
+    async def start_of(self, tp: TP) -> int:
+        return self.start
+
+    async def first_from(self, tp: TP, offset: int) -> int:
+        return min(at for at in self.there if at >= offset)
+
+
+def positions(start: int, *there: int) -> Positions:
+    kafka = Kafka(start, *there)
+    return Positions(kafka.start_of, kafka.first_from)
+
+
+def to_commit(at: Positions, generation: int) -> dict[TP, int]:
+    return {tp: position.safe for tp, position in at.to_commit(generation).items()}
+
+
+async def test_positions_commit_what_is_safe() -> None:
+    """Not what is only folded; and each offset once."""
+    at = positions(10)
+    position = await at.check(TP0, 1, 10)
+    assert to_commit(at, 1) == {TP0: 10}
+    position.folded = 15
+    position.committed = 10
+    assert (to_commit(at, 1), at.expected(TP0)) == ({}, 15)
+    position.safe = 15
+    assert to_commit(at, 1) == {TP0: 15}
+    assert (at.safe_to(TP0), at.safe_to(TP1)) == (15, None)
+
+
+async def test_positions_of_an_older_generation_are_not_committed() -> None:
+    """What was held before a rebalance may be behind what another worker has committed."""
+    at = positions(10)
+    (await at.check(TP0, 1, 10)).safe = 15
+    assert to_commit(at, 2) == {}
+
+
+async def test_events_that_were_passed_over() -> None:
+    """A batch behind a hole that Kafka can fill is refused, at the start and later."""
+    at = positions(10, 10, 11, 12, 13, 20)
+    with pytest.raises(EventsSkipped, match="10 to 12"):
+        await at.check(TP0, 1, 13)
+    (await at.check(TP0, 1, 10)).folded = 12
+    with pytest.raises(EventsSkipped, match="12 to 12"):
+        await at.check(TP0, 1, 13)
+
+
+async def test_a_hole_that_kafka_has_too() -> None:
+    """Offsets that hold no record, such as a transaction's end, are passed over rightly."""
+    at = positions(10, 10, 11, 14)
+    (await at.check(TP0, 1, 10)).folded = 12
+    await at.check(TP0, 1, 14)
+
+
+async def test_a_new_generation_begins_at_the_commit() -> None:
+    """After a rebalance the next batch is held against the group's commit, not our memory."""
+    kafka = Kafka(10, *range(200))
+    at = Positions(kafka.start_of, kafka.first_from)
+    first = await at.check(TP0, 1, 10)
+    first.safe = first.committed = first.folded = 15
+    second = await at.check(TP0, 2, 10)
+    second.safe = second.folded = 15
+    assert to_commit(at, 2) == {TP0: 15}  # although an earlier generation has committed it
+    kafka.start = 100
+    await at.check(TP0, 3, 100)
+    with pytest.raises(EventsSkipped):
+        await at.check(TP0, 4, 101)
+
+
+async def test_what_was_in_work_when_rewinding_moves_nothing() -> None:
+    """After a failover a partition is read from before, whatever is still being written."""
+    at = positions(10, *range(200))
+    in_work = await at.check(TP0, 1, 10)
+    in_work.folded = in_work.safe = 50
+    at.rewind(TP0, 20)
+    in_work.folded = in_work.safe = 60
+    assert (at.expected(TP0), to_commit(at, 1)) == (20, {TP0: 20})
+    with pytest.raises(EventsSkipped, match="20 to 59"):
+        await at.check(TP0, 1, 60)
+    at.rewind(TP1, 20)  # of which nothing has come yet: it begins where it begins
+    assert at.expected(TP1) is None
+
+
+async def test_positions_are_asked_for_ahead_of_the_first_batch() -> None:
+    """All at once when partitions are assigned; what failed then is asked again when needed."""
+    kafka, asked = Kafka(10, *range(200)), []
+    away = True
+
+    async def start_of(tp: TP) -> int:
+        asked.append(tp)
+        if away and tp == TP1:
+            raise KafkaUnavailable("away")
+        return await kafka.start_of(tp)
+
+    at = Positions(start_of, kafka.first_from)
+    at.assigned([TP0, TP1])
+    await asyncio.sleep(0)
+    assert asked == [TP0, TP1]
+    await at.check(TP0, 1, 10)
+    with pytest.raises(KafkaUnavailable):
+        await at.check(TP1, 1, 10)
+    away = False
+    await at.check(TP1, 1, 10)
+    assert asked == [TP0, TP1, TP1]
+    at.assigned([TP0])
+    kafka.start = 50  # another worker has committed meanwhile
+    await at.check(TP0, 2, 50)
+    assert to_commit(at, 2) == {TP0: 50}
+
+
+NOW = Note("topic-2", "redis-2", 0)
+
+
+@pytest.mark.parametrize(
+    ("commit", "start"),
+    [
+        (None, None),
+        (Commit(100, Note("topic-1", "redis-2")), None),
+        (Commit(100, Note("topic-2", "redis-2")), 100),
+        (Commit(100, Note("topic-2", "redis-1")), 40),
+        (Commit(30, Note("topic-2", "redis-1")), 30),
+        (Commit(100, Note()), 100),
+    ],
+)
+def test_where_reading_begins(commit: Commit | None, start: int | None) -> None:
+    """Behind the commit; earlier if Redis is another one, at the start if the topic is."""
+    assert start_after(commit, NOW, rewound=40) == start
