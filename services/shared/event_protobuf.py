@@ -16,9 +16,9 @@ from services.shared.event import Event
 from services.shared.event_limits import is_price, is_somebodys, micros_of
 from services.shared.proto_checks import Check, check_of
 
-_KNOWN: Final[dict[str, Check]] = {
+_KNOWN: Final[dict[str, Check | None]] = {
     "google.type.Money": lambda money: is_price(money.units, money.nanos, money.currency_code),
-    "google.protobuf.Timestamp": lambda _: True,  # see micros_of
+    "google.protobuf.Timestamp": None,  # see micros_of
 }
 _head = check_of(ShopperEvent.DESCRIPTOR, _KNOWN)
 _ACTIONS: Final = {

@@ -96,4 +96,4 @@ def _decode_1(value: bytes) -> Profile:
     except (msgspec.MsgspecError, ValueError, TypeError, AttributeError) as error:
         raise LayoutUnknown(f"profile body does not decode: {error}") from error
     ordered = {name: tuple(sorted(entries)) for name, entries in made.items()}
-    return Profile(first, last, **ordered)
+    return Profile(first, last, **ordered)  # type: ignore[arg-type]  # each kind holds entries of its own class

@@ -23,8 +23,10 @@ Check = Callable[[Any], bool]
 _LONGEST: Final = 2**31
 
 
-def check_of(message: Descriptor, known: Mapping[str, Check]) -> Check:
-    """Whether a message is within its limits; ``known`` has messages by their full names.
+def check_of(message: Descriptor, known: Mapping[str, Check | None]) -> Check:
+    """Whether a message is within its limits.
+
+    ``known`` has checks of messages by their full names; None where the caller sees to one.
 
     Members of a oneof are not looked at: which is set is for the caller to ask. Raises
     TypeError for a rule that it cannot express.
@@ -32,7 +34,7 @@ def check_of(message: Descriptor, known: Mapping[str, Check]) -> Check:
     checks = [
         (field.name, check)
         for field in message.fields
-        if field.containing_oneof is None or (field.has_presence and _is_optional(field))
+        if field.containing_oneof is None or len(field.containing_oneof.fields) == 1  # "optional"
         if (check := _field(field, known)) is not None
     ]
 
@@ -52,12 +54,7 @@ def check_of(message: Descriptor, known: Mapping[str, Check]) -> Check:
     )
 
 
-def _is_optional(field: FieldDescriptor) -> bool:
-    """Whether a field stands in a oneof only because proto3 calls it optional."""
-    return len(field.containing_oneof.fields) == 1
-
-
-def _field(field: FieldDescriptor, known: Mapping[str, Check]) -> Check | None:
+def _field(field: FieldDescriptor, known: Mapping[str, Check | None]) -> Check | None:
     rules = field.GetOptions().Extensions[validate_pb2.field]
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         return _map(field, rules, known)
@@ -69,7 +66,7 @@ def _field(field: FieldDescriptor, known: Mapping[str, Check]) -> Check | None:
     return lambda many: low <= len(many) <= high and all(map(item, many))
 
 
-def _map(field: FieldDescriptor, rules: Any, known: Mapping[str, Check]) -> Check:
+def _map(field: FieldDescriptor, rules: Any, known: Mapping[str, Check | None]) -> Check:
     only(rules.map, {"min_pairs", "max_pairs", "keys", "values"})
     entry: Any = field.message_type
     key = _single(entry.fields_by_name["key"], rules.map.keys, known) or _any
@@ -80,10 +77,11 @@ def _map(field: FieldDescriptor, rules: Any, known: Mapping[str, Check]) -> Chec
     )
 
 
-def _single(field: FieldDescriptor, rules: Any, known: Mapping[str, Check]) -> Check | None:
+def _single(field: FieldDescriptor, rules: Any, known: Mapping[str, Check | None]) -> Check | None:
     only(rules, {"required", "string", "int32", "map", "repeated"})
     if field.message_type is not None:
-        return known.get(field.message_type.full_name) or check_of(field.message_type, known)
+        name = field.message_type.full_name
+        return known[name] if name in known else check_of(field.message_type, known)
     if rules.required:
         raise TypeError(f"{field.full_name}: required is known of messages only")
     if field.type == FieldDescriptor.TYPE_STRING:

@@ -87,7 +87,7 @@ def test_trending_products_come_from_the_counts_in_redis(shop: Shop) -> None:
 def test_a_search_of_a_moment_ago_leads_the_list(shop: Shop) -> None:
     """Words that were searched for count at once, and are named."""
     shop.list_products(*VECTORS)
-    search = Search(time.time_ns() // 1000, "s", 0, "rakes")
+    search = Search(time.time_ns() // 1000, 1, 0, "rakes")
     shop.know("u:ana", Profile(first_seen=1, last_seen=1, searches=(search,)))
     answer = shop.recommend()
     assert answer.source == pb.SOURCE_PERSONAL
@@ -157,7 +157,7 @@ def test_get_profile_merges_user_and_visitor_until_logout(shop: Shop) -> None:
     views = (Touch(7_000_000, 1, 0, "lamp"),)
     shop.know("v:phone", Profile(first_seen=7_000_000, last_seen=7_000_000, views=views))
     purchases = bought("mug", at=5_000_000).purchases
-    signed_in = (Link(6_000_000, "i", 0, "phone", True),)
+    signed_in = (Link(6_000_000, 1, 0, "phone", True),)
     shop.know(
         "u:ana",
         Profile(first_seen=5_000_000, last_seen=6_000_000, purchases=purchases, links=signed_in),
@@ -169,7 +169,7 @@ def test_get_profile_merges_user_and_visitor_until_logout(shop: Shop) -> None:
         assert (purchase.title, purchase.quantity) == ("The mug", 2)
         assert (purchase.unit_price.units, purchase.unit_price.nanos) == (3, 500_000_000)
         assert (profile.first_seen.seconds, profile.last_seen.seconds) == (5, 7)
-    signed_out = (*signed_in, Link(8_000_000, "o", 0, "phone", False))
+    signed_out = (*signed_in, Link(8_000_000, 2, 0, "phone", False))
     shop.know(
         "u:bob",
         Profile(first_seen=5_000_000, last_seen=8_000_000, purchases=purchases, links=signed_out),
