@@ -112,7 +112,8 @@ def mutated_message(one: Event, chance: random.Random) -> bytes:
         holder = chance.choice(inner)
         field = chance.choice(holder.DESCRIPTOR.fields or message.DESCRIPTOR.fields[:5])
         if field.name not in holder.DESCRIPTOR.fields_by_name or chance.random() < 0.2:
-            message.ClearField(chance.choice(message.DESCRIPTOR.fields).name)
+            cleared: Any = message
+            cleared.ClearField(chance.choice(message.DESCRIPTOR.fields).name)
         else:
             spoil(holder, field, chance)
     value = message.SerializeToString()
