@@ -15,11 +15,11 @@ from typing import Final, NamedTuple, Protocol
 from services.profiles.adapters.dead_letters import DeadLetters
 from services.profiles.adapters.durability import Durability
 from services.profiles.adapters.trends import Trends, TrendWrite
-from services.profiles.domain.age import check_age
 from services.profiles.domain.dead_letter import DeadLetter, Origin, dead_letter
 from services.profiles.domain.fold import entries
 from services.profiles.domain.trend import Folded, increments
 from services.shared.errors import EventRefused
+from services.shared.event_age import check_age
 from services.shared.event_codec import Headers, decode_event
 from services.shared.profile import Profile, merge_all
 from services.shared.profile_store import ProfileStore, ProfileWrite
@@ -105,7 +105,7 @@ class Batches:
     def _read(self, record: Record) -> tuple[str, Folded]:
         event = decode_event(record.key, record.value, record.headers)
         appended = record.timestamp * 1000
-        check_age(event.at, appended=appended, limit=self.age_limit)
+        check_age(event.at, received=appended, limit=self.age_limit)
         return event.shop_id, Folded(record.offset, event.subject, appended, entries(event))
 
     def _letter(self, partition: int, record: Record, refusal: EventRefused) -> DeadLetter:

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from services.profiles.domain.age import check_age
 from services.profiles.domain.dead_letter import Origin, dead_letter
 from services.profiles.domain.fold import entries
 from services.profiles.domain.trend import Folded, increments
 from services.shared.errors import EventRefused
+from services.shared.event_age import check_age
 from services.shared.event_codec import decode_event
 from services.shared.profile import EMPTY
 from tests.profile_events import NOON, Event, event, key_of, view
@@ -30,7 +30,7 @@ def seconds(amount: float) -> int:
 @pytest.mark.parametrize("age", [-300, -1, 0, 7 * 86400])
 def test_age_within_limits(age: float) -> None:
     """Five minutes ahead and a week behind are just inside."""
-    check_age(MICROS, appended=seconds(age), limit=WEEK)
+    check_age(MICROS, received=seconds(age), limit=WEEK)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_age_within_limits(age: float) -> None:
 def test_age_beyond_limits(age: float, code: str) -> None:
     """A microsecond more is refused, and the sentence says by how much."""
     with pytest.raises(EventRefused, match=r"\d+ s") as caught:
-        check_age(MICROS, appended=seconds(age), limit=WEEK)
+        check_age(MICROS, received=seconds(age), limit=WEEK)
     assert caught.value.code == code
 
 
