@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
+import pytest
 from attune.events.v1 import event_service_pb2 as pb
 from attune.events.v1 import event_service_pb2_grpc
 from attune.events.v1.shopper_event_pb2 import AddToCart, OrderLine, Purchase, ShopperEvent, View
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 from services.shared.identity import add_key
 from tests.worker_kafka import now
@@ -51,6 +55,23 @@ class Refused(NamedTuple):
     reason: str
     fields: list[str]
     retry_seconds: float
+
+
+def refused(call: Callable[[], object]) -> Refused:
+    """How a call fails, and what it says of it."""
+    with pytest.raises(grpc.RpcError) as raised:
+        call()
+    info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+    retry = error_details_pb2.RetryInfo()
+    status = rpc_status.from_call(raised.value)  # type: ignore[arg-type]  # it is a Call as well
+    for detail in status.details if status else ():
+        _ = detail.Unpack(info) or detail.Unpack(bad) or detail.Unpack(retry)
+    return Refused(
+        raised.value.code(),
+        info.reason,
+        [violation.field for violation in bad.field_violations],
+        retry.retry_delay.ToTimedelta().total_seconds(),
+    )
 
 
 class Door:
