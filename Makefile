@@ -22,7 +22,7 @@ demo: .venv/.ready build/gen/.ready ## Run the whole path on real servers and re
 	@$(RUN)/python -m deploy.local demo $(if $(ONCE),--once)
 
 .PHONY: up
-up: .venv/.ready build/gen/.ready ## Start Kafka, Redis, the worker and the server, and leave them running
+up: .venv/.ready build/gen/.ready ## Start Kafka, Redis, the worker and the servers, and leave them running
 	@$(RUN)/python -m deploy.local up
 
 .PHONY: down

@@ -1,4 +1,4 @@
-"""Our two services as real processes, for tests of the whole path."""
+"""Our services as real processes, for tests of the whole path."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.local.services import EmbeddedService, profiles_worker, recommendations_server
+from deploy.local.services import (
+    EmbeddedService,
+    events_server,
+    profiles_worker,
+    recommendations_server,
+)
 
 BUNDLE = Path(__file__).parents[1] / "deploy/local/model"
 
@@ -26,6 +31,14 @@ def run_worker(settings: Mapping[str, str], log: Path) -> Iterator[EmbeddedServi
 def run_server(settings: Mapping[str, str], log: Path) -> Iterator[EmbeddedService]:
     """A recommendations server that is ready; the bundle is the committed one if not told."""
     with started(recommendations_server({"BUNDLE": str(BUNDLE), **settings}, log)) as server:
+        server.wait_ready()
+        yield server
+
+
+@contextmanager
+def run_events_server(settings: Mapping[str, str], log: Path) -> Iterator[EmbeddedService]:
+    """An events server that is ready; ``settings`` name Kafka and the keys file."""
+    with started(events_server(settings, log)) as server:
         server.wait_ready()
         yield server
 

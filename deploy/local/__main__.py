@@ -77,8 +77,9 @@ def _lines(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.local",
-        description="Attune on this machine: Kafka, Redis, the profiles worker and the "
-        "recommendations server, as ordinary processes that listen on 127.0.0.1.",
+        description="Attune on this machine: Kafka, Redis, the profiles worker, the "
+        "recommendations server and the events server, as ordinary processes that listen on "
+        "127.0.0.1.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start everything, wait until it is ready, leave it")

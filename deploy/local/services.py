@@ -91,6 +91,17 @@ def recommendations_server(settings: Mapping[str, str], log: Path) -> EmbeddedSe
     )
 
 
+def events_server(settings: Mapping[str, str], log: Path) -> EmbeddedService:
+    """The server that takes events from producers without a Kafka client."""
+    return EmbeddedService(
+        "services.events",
+        prefix="ATTUNE_EVENTS_",
+        port_setting="PORT",
+        settings=settings,
+        log=log,
+    )
+
+
 def is_serving(address: str) -> bool:
     """Whether standard gRPC health at ``address`` says SERVING."""
     with grpc.insecure_channel(address) as channel:

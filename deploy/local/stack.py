@@ -1,4 +1,4 @@
-"""The whole stack: Kafka, Redis, the worker and the server, started in order and stopped."""
+"""The whole stack: Kafka, Redis, the worker and the servers, started in order and stopped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ import msgspec
 
 from deploy.local.kafka import EmbeddedKafka
 from deploy.local.redis import EmbeddedRedis
-from deploy.local.services import ROOT, EmbeddedService, profiles_worker, recommendations_server
+from deploy.local.services import (
+    ROOT,
+    EmbeddedService,
+    events_server,
+    profiles_worker,
+    recommendations_server,
+)
 from deploy.local.state import State, running, stop_recorded, write_state
 from deploy.local.supervised import HOST, PortTaken, StackFailed, port_for
 from deploy.local.topics import create_topics
@@ -21,14 +27,20 @@ from services.shared.identity import add_key
 
 FOLDER: Final = ROOT / "build/stack"
 BUNDLE: Final = ROOT / "deploy/local/model"
-KEPT: Final = ("kafka", "redis", "profiles-worker.log", "recommendations-server.log")
+KEPT: Final = (
+    "kafka",
+    "redis",
+    "profiles-worker.log",
+    "recommendations-server.log",
+    "events-server.log",
+)
 """What a stack keeps in its folder from one start to the next."""
 
 MARK: Final = ".attune-stack"
 """The file that says that a folder is a stack's."""
 
 SHOP: Final = "demo"
-SCOPES: Final = ("recommendations.read", "profiles.read")
+SCOPES: Final = ("recommendations.read", "profiles.read", "events.write")
 EVENT_AGE_LIMIT_SECONDS: Final = 366 * 24 * 3600
 """The demo shop's events are up to a year old."""
 
@@ -47,9 +59,11 @@ class Addresses(msgspec.Struct, frozen=True):
     kafka: str
     redis: str
     grpc: str
+    events_grpc: str
     worker_health: str
     server_metrics: str
     worker_metrics: str
+    events_metrics: str
     api_key_file: str
 
 
@@ -79,7 +93,7 @@ class Stack:
         self._servers: list[tuple[str, Startable]] = []
 
     def start(self, say: Callable[[str], None]) -> Addresses:
-        """Return once both services are ready. Raises StackFailed, with all stopped again."""
+        """Return once all services are ready. Raises StackFailed, with all stopped again."""
         check_folder(self._folder)
         stop_recorded(self._folder)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -110,21 +124,24 @@ class Stack:
         say("topics")
         asyncio.run(create_topics(kafka.servers))
         keys, key_file = self._make_key()
-        say("worker and server")
+        say("worker and servers")
         common = {"KAFKA_SERVERS": kafka.servers, "REDIS_URL": redis.url}
         worker = self._start_service("profiles worker", profiles_worker, self._worker(common))
         server = self._start_service(
             "recommendations server", recommendations_server, self._server(common, keys)
         )
-        worker.wait_ready()
-        server.wait_ready()
+        events = self._start_service("events server", events_server, self._events(common, keys))
+        for service in (worker, server, events):
+            service.wait_ready()
         addresses = Addresses(
             kafka=kafka.servers,
             redis=redis.url,
             grpc=server.address,
+            events_grpc=events.address,
             worker_health=worker.address,
             server_metrics=f"{HOST}:{server.metrics_port}",
             worker_metrics=f"{HOST}:{worker.metrics_port}",
+            events_metrics=f"{HOST}:{events.metrics_port}",
             api_key_file=str(key_file),
         )
         self._record(msgspec.structs.asdict(addresses))
@@ -145,6 +162,15 @@ class Stack:
             "METRICS_PORT": str(port_or("recommendations server", None, 9101)),
             "BUNDLE": str(BUNDLE),
             "API_KEYS_FILE": str(keys),
+        }
+
+    def _events(self, common: Mapping[str, str], keys: Path) -> dict[str, str]:
+        return {
+            "KAFKA_SERVERS": common["KAFKA_SERVERS"],
+            "PORT": str(port_or("events server", None, 50053)),
+            "METRICS_PORT": str(port_or("events server", None, 9103)),
+            "API_KEYS_FILE": str(keys),
+            "EVENT_AGE_LIMIT_SECONDS": str(EVENT_AGE_LIMIT_SECONDS),
         }
 
     def _start_service(

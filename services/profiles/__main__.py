@@ -17,7 +17,6 @@ from services.profiles.adapters.durability import RedisDurability
 from services.profiles.adapters.stream import attach, consumer_of, first_from, make_app
 from services.profiles.adapters.trends import RedisTrends
 from services.profiles.batches import Batches
-from services.profiles.domain.age import AgeRule
 from services.profiles.domain.refusals import RefusalLimit
 from services.profiles.positions import Positions
 from services.profiles.readiness import Readiness
@@ -27,6 +26,7 @@ from services.profiles.trying import insist
 from services.profiles.watching import Watch
 from services.profiles.worker import Worker
 from services.shared.errors import BadSetting
+from services.shared.event_age import AgeRule
 from services.shared.health import Health, serve_health
 from services.shared.kafka import describe_topics, topic_settings
 from services.shared.kafka_records import accept_any_header_name

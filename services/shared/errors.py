@@ -5,6 +5,8 @@
     AttuneError                     code, retriable, grpc_status
     ├── BadInput                    what was sent is wrong; sending it again will not help
     │   ├── EventRefused            an event goes to dead-letters with this code
+    │   ├── EventsRefused           of a request to write events none can be taken
+    │   ├── RequestTooLarge
     │   └── ProductUnknown, ShopperUnknown, …
     ├── Unauthenticated             who calls is not known
     ├── ScopeMissing                who calls may not do this
@@ -13,7 +15,7 @@
     └── Unavailable                 what is needed does not answer now; retriable
         ├── RedisUnavailable, KafkaUnavailable
         ├── CatalogLoading
-        └── TooManyCalls
+        └── TooManyCalls, TooManyBytes
 
 ``code`` is a constant that callers may compare; the message is for people and says what,
 where and what to do. ``services.shared.grpc_server`` maps a whole tree to statuses once.
@@ -21,9 +23,13 @@ where and what to do. ``services.shared.grpc_server`` maps a whole tree to statu
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Set
 from typing import ClassVar
 
 import grpc
+
+Fields = Sequence[tuple[str, str]]
+"""Pairs of a field's path and what is wrong with it."""
 
 
 class AttuneError(Exception):
@@ -40,8 +46,7 @@ class BadInput(AttuneError):
     code = "INVALID_REQUEST"
     grpc_status = grpc.StatusCode.INVALID_ARGUMENT
 
-    def __init__(self, message: str, *, fields: tuple[tuple[str, str], ...] = ()) -> None:
-        """``fields`` are pairs of a field's path and what is wrong with it."""
+    def __init__(self, message: str, *, fields: Fields = ()) -> None:
         super().__init__(message)
         self.fields = fields
 
@@ -49,9 +54,24 @@ class BadInput(AttuneError):
 class EventRefused(BadInput):
     """An event cannot be read or breaks a limit; it goes to ``dead-letters`` with ``code``."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, code: str, message: str, *, fields: Fields = ()) -> None:
+        super().__init__(message, fields=fields)
         self.code = code
+
+
+class EventsRefused(BadInput):
+    """None of a request's events can be taken; ``code`` is theirs where all have the same."""
+
+    def __init__(self, codes: Set[str], message: str, *, fields: Fields) -> None:
+        super().__init__(message, fields=fields)
+        if len(codes) == 1:
+            (self.code,) = codes
+
+
+class RequestTooLarge(BadInput):
+    """A request has more bytes than the method takes."""
+
+    code = "REQUEST_TOO_LARGE"
 
 
 class ProductUnknown(BadInput):
@@ -126,4 +146,11 @@ class TooManyCalls(Unavailable):
     """The server has as many calls in hand as it takes."""
 
     code = "TOO_MANY_CALLS"
+    grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class TooManyBytes(Unavailable):
+    """The calls that the server has in hand hold as many bytes as it takes."""
+
+    code = "TOO_MANY_BYTES"
     grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -146,11 +146,11 @@ def _apply_cloudevents(event: ShopperEvent, told: Mapping[str, str]) -> None:
 def _check_limits(event: ShopperEvent) -> None:
     violations = _validator.collect_violations(event)
     if violations:
-        said = "; ".join(
-            f"{path_of(violation) or 'event'}: {violation.proto.message}"
-            for violation in violations[:5]
+        fields = tuple(
+            (path_of(violation), violation.proto.message) for violation in violations[:5]
         )
-        raise EventRefused("EVENT_INVALID", said)
+        said = "; ".join(f"{path or 'event'}: {what}" for path, what in fields)
+        raise EventRefused("EVENT_INVALID", said, fields=fields)
 
 
 def _check_prices(event: ShopperEvent) -> None:
@@ -163,11 +163,9 @@ def _check_prices(event: ShopperEvent) -> None:
         if line.HasField("unit_price") and not is_price(
             money.units, money.nanos, money.currency_code
         ):
-            raise EventRefused(
-                "EVENT_INVALID",
-                f"{action}.lines[{number}].unit_price: must have a currency of three capital "
-                f"letters and be 0 to {PRICE_LIMIT:,}",
-            )
+            path = f"{action}.lines[{number}].unit_price"
+            what = f"must have a currency of three capital letters and be 0 to {PRICE_LIMIT:,}"
+            raise EventRefused("EVENT_INVALID", f"{path}: {what}", fields=((path, what),))
 
 
 def _check_key(event: Event, key: bytes | None) -> None:

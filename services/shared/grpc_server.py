@@ -46,13 +46,15 @@ DEFAULT_DEADLINE: Final = 2.0
 RETRY_DELAY_MS: Final = 200
 """``RetryInfo`` of retriable errors."""
 
+MESSAGE_BYTES: Final = 1 << 20
+"""A larger request is refused by the transport, unless a service takes more."""
+
 CALLS_AT_ONCE: Final = 1_000
 """Beyond these, calls are refused with RESOURCE_EXHAUSTED instead of queued. Health and
 reflection do not count: a server that is busy is still alive."""
 
 OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.so_reuseport", 0),  # else a second server on a taken port starts, and shares it
-    ("grpc.max_receive_message_length", 1 << 20),
     ("grpc.max_send_message_length", 4 << 20),
     ("grpc.max_metadata_size", 16 << 10),
     ("grpc.max_concurrent_streams", 1_000),  # of one connection
@@ -233,14 +235,21 @@ def _handler(
 
 
 async def start_server(
-    services: Sequence[Service], *, keys: ApiKeys, health: Health, host: str, port: int
+    services: Sequence[Service],
+    *,
+    keys: ApiKeys,
+    health: Health,
+    host: str,
+    port: int,
+    message_bytes: int = MESSAGE_BYTES,
 ) -> tuple[grpc.aio.Server, int]:
     """Serve ``services``, health and reflection; health and reflection need no key.
 
     Returns the server and its port (a free one for ``port`` 0). Raises BadSetting if the
     port is taken. To end: ``await server.stop(grace)``, which lets calls finish.
     """
-    server = grpc.aio.server(options=OPTIONS)
+    received = ("grpc.max_receive_message_length", message_bytes)
+    server = grpc.aio.server(options=(*OPTIONS, received))
     in_hand = CallsInHand(CALLS_AT_ONCE)
     server.add_generic_rpc_handlers(tuple(_handler(service, keys, in_hand) for service in services))
     health.add_to(server)

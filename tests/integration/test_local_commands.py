@@ -18,6 +18,7 @@ from deploy.local.services import is_serving
 from deploy.local.state import read_state
 from deploy.local.supervised import HOST
 from tests.waiting import eventually
+from tests.write_parts import Door, positions, viewed
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,12 +72,17 @@ def test_up_says_where_everything_is_and_down_ends_it(tmp_path: Path) -> None:
             storefront.profile("nobody")
         assert caught.value.code() == grpc.StatusCode.NOT_FOUND
         storefront.close()
+        door = Door(listed["events grpc"], listed["api key"])
+        assert len(positions(door.write(viewed(1)))) == 1
+        door.channel.close()
         assert listed["api key"].startswith("attune_demo_")
         assert "make down" in local("up", "--folder", str(tmp_path)).stderr
         pids = [each.pid for each in read_state(tmp_path).processes]
     finally:
         ended = local("down", "--folder", str(tmp_path))
-    assert ended.stdout.startswith("stopped recommendations server, profiles worker, Redis, Kafka")
+    assert ended.stdout.startswith(
+        "stopped events server, recommendations server, profiles worker, Redis, Kafka"
+    )
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 

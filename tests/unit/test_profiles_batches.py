@@ -12,10 +12,10 @@ import pytest
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.trends import MemoryTrends, TrendWrite
 from services.profiles.batches import Batches
-from services.profiles.domain.age import AgeRule
 from services.profiles.domain.dead_letter import DeadLetter
 from services.shared.consent import Consent, write_consent
 from services.shared.errors import KafkaUnavailable
+from services.shared.event_age import AgeRule
 from services.shared.profile import Profile, is_automated
 from services.shared.profile_codec import decode, encode
 from services.shared.profile_store import (

@@ -9,13 +9,13 @@ from datetime import timedelta
 
 import pytest
 
-from services.profiles.domain.age import AgeRule
 from services.profiles.domain.dead_letter import Origin, dead_letter
 from services.profiles.domain.draft import Draft, Visit
 from services.profiles.domain.fold import addition
 from services.profiles.domain.refusals import AT_LEAST, LOOKED_AT, RefusalLimit
 from services.profiles.domain.trend import Placed, fold
 from services.shared.errors import EventRefused
+from services.shared.event_age import AgeRule
 from services.shared.event_codec import decode_event
 from tests.profile_events import NOON, Event, event, key_of, view
 

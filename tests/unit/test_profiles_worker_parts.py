@@ -16,7 +16,6 @@ from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.durability import MemoryDurability
 from services.profiles.adapters.trends import MemoryTrends
 from services.profiles.batches import Batches
-from services.profiles.domain.age import AgeRule
 from services.profiles.domain.refusals import AT_LEAST, RefusalLimit
 from services.profiles.metrics import LAG_EVENTS
 from services.profiles.positions import Positions
@@ -25,6 +24,7 @@ from services.profiles.running import fail_with
 from services.profiles.trying import insist
 from services.profiles.worker import Worker
 from services.shared.errors import RedisUnavailable
+from services.shared.event_age import AgeRule
 from services.shared.health import Health
 from services.shared.profile_store import MemoryProfileStore, Stored
 from tests.profile_events import FakeRecord, record, view

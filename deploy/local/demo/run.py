@@ -67,11 +67,9 @@ def run_demo(folder: Path, ports: Ports, *, lines: int, once: bool) -> bool:
     stack = Stack(folder, ports)
     is_done = False
     try:
-        narrator.heading(
-            "1. Start Kafka, Redis, the profiles worker and the recommendations server"
-        )
+        narrator.heading("1. Start Kafka, Redis, the profiles worker and the servers")
         addresses = stack.start(lambda what: narrator.say(f"  {what}"))
-        narrator.say("  both services are ready (standard gRPC health)")
+        narrator.say("  all services are ready (standard gRPC health)")
         figures = _show(addresses, lines, narrator)
         (folder / FIGURES).write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
         _say_where(addresses, figures, narrator)

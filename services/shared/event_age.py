@@ -1,4 +1,4 @@
-"""Whether an event is neither from the future nor too old, by the broker's clock."""
+"""Whether an event is neither from the future nor too old when it is received."""
 
 from __future__ import annotations
 
@@ -9,35 +9,39 @@ from services.shared.errors import EventRefused
 
 MICROSECOND: Final = timedelta(microseconds=1)
 FUTURE_LIMIT: Final = timedelta(minutes=5)
-"""How far a shop's clock may run ahead of the broker's."""
+"""How far a shop's clock may run ahead of the one that received its event."""
 
 
 class AgeRule:
-    """Judges by the broker's time of append, so that a replay a year later judges alike."""
+    """Judges by when an event was received.
+
+    The worker takes the broker's time of append for that: it is part of the record, so a replay
+    a year later judges as the first run did.
+    """
 
     def __init__(self, limit: timedelta | None) -> None:
-        """``limit`` is the greatest age at the append; None: there is none."""
+        """``limit`` is the greatest age then; None: there is none."""
         self._limit = limit
         self._oldest = float("inf") if limit is None else limit // MICROSECOND
         self._newest = -(FUTURE_LIMIT // MICROSECOND)
 
-    def check(self, occurred: int, appended: int) -> None:
-        """Refuse what happened over 5 minutes after, or more than the limit before its append.
+    def check(self, occurred: int, received: int) -> None:
+        """Refuse what happened over 5 minutes after, or more than the limit before it was received.
 
         Both are microseconds since 1970. Raises EventRefused.
         """
-        age = appended - occurred
+        age = received - occurred
         if self._newest <= age <= self._oldest:
             return
         if age < 0:
             raise EventRefused(
                 "EVENT_FROM_FUTURE",
-                f"occurred_at is {-age // 1_000_000} s after the broker received it; "
+                f"occurred_at is {-age // 1_000_000} s after it was received; "
                 f"at most {FUTURE_LIMIT // timedelta(seconds=1)} s are taken",
             )
         limit = 0 if self._limit is None else self._limit // timedelta(seconds=1)
         raise EventRefused(
             "EVENT_TOO_OLD",
-            f"occurred_at is {age // 1_000_000} s before the broker received it; "
+            f"occurred_at is {age // 1_000_000} s before it was received; "
             f"at most {limit} s are taken",
         )

@@ -1,0 +1,1 @@
+"""Rules without I/O: what is let in, how rows become events."""

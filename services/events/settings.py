@@ -1,0 +1,70 @@
+"""All that the server can be told, by environment variables that start with :data:`PREFIX`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from services.shared.settings import KafkaServers, LogLevel, Port, TopicPrefix
+
+PREFIX: Final = "ATTUNE_EVENTS_"
+
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's settings; the text beside each is what ``--help`` shows."""
+
+    kafka_servers: KafkaServers
+    api_keys_file: Annotated[
+        Text,
+        Meta(description="Hashes of API keys; python -m services.shared.identity makes it."),
+    ]
+    topic_prefix: TopicPrefix = ""
+    host: Annotated[Text, Meta(description="Where gRPC listens.")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="Its port; 0 takes a free one.")] = 50_053
+    metrics_host: Annotated[Text, Meta(description="Where Prometheus metrics listen.")] = (
+        "127.0.0.1"
+    )
+    metrics_port: Annotated[Port, Meta(description="Its port; 0 takes a free one.")] = 9_103
+    event_age_limit_seconds: Annotated[
+        int,
+        Meta(
+            ge=60,
+            le=100 * 365 * 24 * 3600,
+            description="An event that is older is refused. Set it as for the profiles worker, "
+            "which judges again.",
+        ),
+    ] = 604_800
+    bytes_in_hand: Annotated[
+        int,
+        Meta(
+            ge=1 << 20,
+            le=1 << 34,
+            description="Bytes of requests that wait for Kafka at once; beyond them calls are "
+            "refused with RESOURCE_EXHAUSTED.",
+        ),
+    ] = 64 << 20
+    drain_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=60_000,
+            description="Milliseconds that the server keeps taking calls after SIGTERM, while "
+            "health says NOT_SERVING and load balancers look elsewhere.",
+        ),
+    ] = 500
+    log_level: LogLevel = "info"
+
+    @property
+    def event_age_limit(self) -> timedelta:
+        """How old an event may be when it is received."""
+        return timedelta(seconds=self.event_age_limit_seconds)
+
+    @property
+    def events_topic(self) -> str:
+        """Where events go."""
+        return self.topic_prefix + "shopper-events"
