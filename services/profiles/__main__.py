@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
@@ -20,12 +21,13 @@ from services.profiles.batches import Batches
 from services.profiles.domain.refusals import RefusalLimit
 from services.profiles.positions import Positions
 from services.profiles.readiness import Readiness
+from services.profiles.replaying import COMMAND, Choice, choice_of, parser, replay
 from services.profiles.running import Running, unless
 from services.profiles.settings import PREFIX, Settings
 from services.profiles.trying import insist
 from services.profiles.watching import Watch
 from services.profiles.worker import Worker
-from services.shared.errors import BadSetting
+from services.shared.errors import BadSetting, Unavailable
 from services.shared.event_age import AgeRule
 from services.shared.health import Health, serve_health
 from services.shared.kafka import describe_topics, topic_settings
@@ -221,16 +223,20 @@ async def _arrive(settings: Settings, writer: RedisConnection) -> dict[str, str]
     return ids
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Read settings and run; status 2 for a setting that cannot work."""
+    told = sys.argv[1:] if arguments is None else list(arguments)
+    if told[:1] == [COMMAND]:
+        return _replay(choice_of(parser().parse_args(told[1:])))
     settings_help(
         Settings,
         prefix=PREFIX,
         prog="python -m services.profiles",
         description="Folds shopper events from Kafka into profiles in Redis.",
         epilog="Topics must exist (embedded stack: python -m deploy.local topics). "
-        "SIGTERM finishes the batch in hand, commits and ends with status 0.",
-    ).parse_args()
+        "SIGTERM finishes the batch in hand, commits and ends with status 0. "
+        f"Another command: python -m services.profiles {COMMAND} --help",
+    ).parse_args(told)
     try:
         settings = read_settings(Settings, prefix=PREFIX, environ=os.environ)
     except BadSetting as error:
@@ -241,6 +247,24 @@ def main() -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(run(settings))
+    except BadSetting as error:
+        print(f"{error.code}: {error}", file=sys.stderr)
+        return 2
+
+
+def _replay(choice: Choice) -> int:
+    """Put dead letters back; status 1 where Kafka is away, 2 for a setting that cannot work."""
+    try:
+        settings = read_settings(
+            Settings, prefix=PREFIX, environ={"ATTUNE_PROFILES_REDIS_URL": "redis://", **os.environ}
+        )
+        accept_any_header_name()
+        return asyncio.run(replay(settings, choice, print))
+    except Unavailable as error:
+        print(
+            f"{error.code}: {error}; what was put back counts once, run it again", file=sys.stderr
+        )
+        return 1
     except BadSetting as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 2

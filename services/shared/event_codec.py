@@ -44,6 +44,13 @@ def decode_event(key: bytes | None, value: bytes | None, headers: Headers) -> Ev
 
     Raises EventRefused with the code and the sentence that its dead letter will carry.
     """
+    event = read_value(value, headers)
+    check_key(event, key)
+    return event
+
+
+def read_value(value: bytes | None, headers: Headers) -> Event:
+    """As :func:`decode_event`, whatever the record's key is. Raises EventRefused."""
     if value is None:
         raise EventRefused("EVENT_INVALID", "the record has no value; an event was expected")
     if len(value) > VALUE_LIMIT:
@@ -56,7 +63,6 @@ def decode_event(key: bytes | None, value: bytes | None, headers: Headers) -> Ev
     event = read(value) if read is not None and not told else None
     if event is None:
         event = _checked(value, kind, told)
-    _check_key(event, key)
     return event
 
 
@@ -168,7 +174,8 @@ def _check_prices(event: ShopperEvent) -> None:
             raise EventRefused("EVENT_INVALID", f"{path}: {what}", fields=((path, what),))
 
 
-def _check_key(event: Event, key: bytes | None) -> None:
+def check_key(event: Event, key: bytes | None) -> None:
+    """Raise EventRefused where ``key`` is not that of the event's shop and subject."""
     wanted = event_key(event.shop_id, event.subject)
     if key != wanted:
         has = "none" if key is None else repr(key[:300].decode("utf-8", "replace"))
