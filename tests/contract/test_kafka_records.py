@@ -13,7 +13,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord
 from kafka import KafkaProducer
 
-from services.shared.kafka_records import accept_any_header_name
+from services.shared.kafka_records import accept_any_header_name, hand_out_records_as_they_are
 from tests.worker_kafka import Untextual
 
 
@@ -73,6 +73,27 @@ async def test_a_header_name_that_is_no_text(
     assert [each.value for each in found] == [b"v%d" % i for i in range(5)]
     assert [each.offset for each in found] == list(range(5))
     assert [each.headers[0][0] for each in found] == ["before", "�A", "behind", "�A", "end"]
+
+
+async def test_records_as_they_are(
+    kafka_servers: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have what the worker uses of a record, as aiokafka's own have it."""
+    topic = topic_prefix + "shopper-events"
+    write(kafka_servers, topic, ["a", "b"])
+    usual = await read(kafka_servers, topic, 2)
+    monkeypatch.setattr(
+        fetcher.PartitionRecords, "_consumer_record", fetcher.PartitionRecords._consumer_record
+    )  # as it was, at the end
+    hand_out_records_as_they_are()
+    plain = await read(kafka_servers, topic, 2)
+    assert not isinstance(plain[0], ConsumerRecord)
+
+    def told(record: Any) -> tuple[Any, ...]:
+        head = (record.key, record.value, record.offset, record.timestamp, record.timestamp_type)
+        return (*head, tuple(record.headers))
+
+    assert list(map(told, plain)) == list(map(told, usual))
 
 
 async def test_without_us_it_cannot_be_read(kafka_servers: str, topic_prefix: str) -> None:
