@@ -7,15 +7,15 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import structlog
 import uvloop
 
 from services.profiles.adapters.backlog import Backlog
 from services.profiles.adapters.dead_letters import DeadLetters, KafkaDeadLetters
-from services.profiles.adapters.durability import RedisDurability
+from services.profiles.adapters.durability import Durability, RedisDurability
 from services.profiles.adapters.stream import attach, consumer_of, first_from, make_app
 from services.profiles.adapters.trends import RedisTrends
 from services.profiles.batches import Batches
@@ -28,10 +28,10 @@ from services.profiles.settings import PREFIX, Settings
 from services.profiles.trying import insist
 from services.profiles.watching import Watch
 from services.profiles.worker import Worker
-from services.shared.errors import BadSetting, Unavailable
+from services.shared.errors import BadInput, BadSetting, Unavailable
 from services.shared.event_age import AgeRule
 from services.shared.health import Health, serve_health
-from services.shared.kafka import describe_topics, topic_settings
+from services.shared.kafka import describe_topics, require_append_time, topic_settings
 from services.shared.kafka_records import (
     accept_any_header_name,
     hand_out_records_as_they_are,
@@ -43,9 +43,6 @@ from services.shared.telemetry import configure_logs, serve_metrics
 
 COLLECTED_AFTER: Final = (50_000, 20, 100)
 """New objects, then rounds of the younger generation, before Python looks at one."""
-
-TIMES: Final = "message.timestamp.type"
-APPEND_TIME: Final = "LogAppendTime"
 
 _log = structlog.get_logger()
 
@@ -82,83 +79,68 @@ async def run(settings: Settings) -> int:
 async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event) -> None:
     """Wait for Kafka and Redis, then let Faust feed the worker until ``ending``."""
     connections = Connections(settings.redis_url)
+    durability = RedisDurability(
+        connections.writer, connections.asker, replicas=settings.redis_replicas
+    )
+    dead_letters = KafkaDeadLetters(settings.kafka_servers, settings.dead_letters_topic)
     try:
-        arriving = _arrive(settings, connections.writer)
-        topic_ids = await unless(ending, arriving)
-        if topic_ids is not None:
-            await _fold(settings, readiness, ending, connections, topic_ids)
+        topic_ids = await unless(ending, _arrive(settings, durability))
+        if topic_ids is None:
+            return
+        watch = Watch(settings.kafka_servers, topic_ids, connections.probe, readiness)
+        await insist(watch.look_first, doing="find Redis", giving_up=ending.is_set)
+        store = RedisProfileStore(connections.writer)
+
+        def batches_of(topic: str) -> Batches:
+            return make_batches(settings, topic, topic_ids[topic], store, connections, dead_letters)
+
+        running = _join(settings, readiness, watch, durability, topic_ids, batches_of)
+        await running.serve(ending)
     finally:
+        await dead_letters.close()
         await connections.close()
 
 
-async def _fold(
+def _join(
     settings: Settings,
     readiness: Readiness,
-    ending: asyncio.Event,
-    connections: Connections,
-    topic_ids: dict[str, str],
-) -> None:
-    """Join the parts, and run them."""
-    dead_letters = KafkaDeadLetters(settings.kafka_servers, settings.dead_letters_topic)
-    store = RedisProfileStore(connections.writer)
-
-    def batches_of(topic: str) -> Batches:
-        return make_batches(settings, topic, topic_ids[topic], store, connections, dead_letters)
-
+    watch: Watch,
+    durability: Durability,
+    topics: Iterable[str],
+    batches_of: Callable[[str], Batches],
+) -> Running:
+    """Join the parts that fold."""
     app, backlog = make_app(settings), Backlog()
     consumer = consumer_of(app)
-    attach(app, list(topic_ids), backlog)
-    watch = Watch(
-        settings.kafka_servers,
-        topic_ids,
-        connections.probe,
-        readiness,
-        rewind_seconds=settings.failover_rewind_seconds,
-    )
+    attach(app, list(topics), backlog)
     positions = Positions(
         lambda tp: watch.start_of(consumer, tp),
         lambda tp, offset: first_from(settings.kafka_servers, tp, offset),
     )
-    batches = {topic: batches_of(topic) for topic in topic_ids}
+    batches = {topic: batches_of(topic) for topic in topics}
     worker = Worker(
         batches,
         positions,
         backlog,
-        RedisDurability(connections.writer, connections.asker, replicas=settings.redis_replicas),
+        durability,
         limit=RefusalLimit(settings.refused_share_limit),
         readiness=readiness,
         read_again=consumer.read_again,
     )
 
-    async def again(topic: str | None) -> None:
-        """Read a topic that was made anew from its start; after a failover, what may be lost."""
-        for tp in positions.held():
-            if topic is None:
-                await worker.rewind(tp, await watch.rewound(consumer, tp, positions.safe_to(tp)))
-            elif topic == tp.topic:
-                batches[topic] = batches_of(topic)
-                await worker.rewind(tp, await consumer.earliest_of(tp))
+    def renew(topic: str) -> None:
+        batches[topic] = batches_of(topic)
 
-    watch.on_change(again)
-
-    @app.on_partitions_assigned.connect  # type: ignore[arg-type]  # its type asks for a `signal: object` beside
-    async def assigned(_: Any, held: Any, **__: Any) -> None:
-        _log.info("partitions_assigned", partitions=_told(held))
-        positions.assigned(held)
-        readiness.has("partitions")
-
-    @app.on_partitions_revoked.connect  # type: ignore[arg-type]  # as above
-    async def revoked(_: Any, taken: Any, **__: Any) -> None:
-        _log.info("partitions_revoked", partitions=_told(taken))
-        backlog.forget(taken)
-        worker.forget(taken)
-        readiness.lacks("partitions")
-
-    try:
-        await insist(watch.look_first, doing="find Redis", giving_up=ending.is_set)
-        await Running(app, worker, positions, backlog, watch, readiness).serve(ending)
-    finally:
-        await dead_letters.close()
+    return Running(
+        app,
+        worker,
+        positions,
+        backlog,
+        watch,
+        readiness,
+        renew=renew,
+        rewind_seconds=settings.failover_rewind_seconds,
+    )
 
 
 class Connections:
@@ -197,35 +179,27 @@ def make_batches(
     )
 
 
-def _told(partitions: Any) -> list[str]:
-    return sorted(f"{tp.topic}/{tp.partition}" for tp in partitions)
-
-
-async def _arrive(settings: Settings, writer: RedisConnection) -> dict[str, str]:
+async def _arrive(settings: Settings, durability: Durability) -> dict[str, str]:
     """Wait until Kafka has our topics and Redis answers; the ids of the topics that are read.
 
     Raises BadSetting where a producer's clock would decide how old its events are.
     """
     read = (settings.events_topic, settings.history_topic)
     ids: dict[str, str] = {}
-    times: dict[str, str] = {}
+    told: dict[str, dict[str, str]] = {}
 
     async def kafka() -> None:
         topics = await describe_topics(settings.kafka_servers, (*read, settings.dead_letters_topic))
         for topic in read:
             ids[topic] = topics[topic].topic_id
-            times[topic] = (await topic_settings(settings.kafka_servers, topic))[TIMES]
+            told[topic] = await topic_settings(settings.kafka_servers, topic)
 
     async def redis() -> None:
-        await writer.ask([("PING",)])
+        await durability.begin()  # says at once where writes cannot be confirmed
 
     await insist(kafka, doing="find Kafka and its topics")
-    for topic, time in times.items():
-        if time != APPEND_TIME:
-            raise BadSetting(
-                f"topic {topic} has {TIMES}={time}; set {APPEND_TIME}: an event's age is judged "
-                "by the time at which the broker appended it"
-            )
+    for topic in read:
+        require_append_time(topic, told[topic])
     await insist(redis, doing="find Redis")
     return ids
 
@@ -284,7 +258,7 @@ def _replay(choice: Choice) -> int:
             f"{error.code}: {error}; what was put back counts once, run it again", file=sys.stderr
         )
         return 1
-    except BadSetting as error:
+    except (BadInput, BadSetting) as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 2
 

@@ -115,7 +115,7 @@ class Batches:
     def _letter(self, partition: int, record: Record, refusal: EventRefused) -> DeadLetter:
         return dead_letter(
             Origin(self.topic, self.topic_id, partition, record.offset),
-            appended=record.timestamp,
+            appended=first_appended(record.timestamp, record.headers),
             key=record.key,
             value=record.value,
             headers=record.headers,

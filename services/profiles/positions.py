@@ -8,9 +8,16 @@ that nothing lies between.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
 from faust.types import TP
+
+from services.profiles.domain.commit import Start
+
+MARKS: Final = 60
+"""So finely the time after which a partition is safe on replicas, too, is cut."""
 
 
 class EventsSkipped(RuntimeError):
@@ -25,17 +32,27 @@ class EventsSkipped(RuntimeError):
 class Position:
     """One partition in one generation of the group, from one start on."""
 
-    __slots__ = ("committed", "folded", "generation", "profiles", "safe")
+    __slots__ = ("_marks", "committed", "folded", "generation", "profiles", "safe", "since")
 
-    def __init__(self, generation: int, offset: int) -> None:
+    def __init__(self, generation: int, start: Start) -> None:
         self.generation = generation
-        self.folded = offset
+        self.folded = start.offset
         """All before it is in the profiles."""
-        self.safe = offset
+        self.safe = start.offset
         """All before it outlives a crash of Redis."""
+        self.since = start.since
+        """All before it was safe so long ago that a replica of Redis must have it, too."""
         self.committed = -1
         self.profiles = 0
         """Which generation of profiles the last safe batch was folded into."""
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def mark(self, now: float, rewind_seconds: float) -> None:
+        """Remember what is safe now, and move ``since`` to what was ``rewind_seconds`` ago."""
+        if not self._marks or now - self._marks[-1][0] >= rewind_seconds / MARKS:
+            self._marks.append((now, self.safe))
+        while self._marks and now - self._marks[0][0] >= rewind_seconds:
+            self.since = self._marks.popleft()[1]
 
 
 class Positions:
@@ -43,13 +60,13 @@ class Positions:
 
     def __init__(
         self,
-        start_of: Callable[[TP], Awaitable[int]],
+        start_of: Callable[[TP], Awaitable[Start]],
         first_from: Callable[[TP, int], Awaitable[int]],
     ) -> None:
         """``first_from`` answers the offset of the first record from an offset on."""
         self._start_of = start_of
         self._first_from = first_from
-        self._starts: dict[TP, asyncio.Future[int]] = {}
+        self._starts: dict[TP, asyncio.Future[Start]] = {}
         self._of: dict[TP, Position] = {}
 
     def assigned(self, held: Iterable[TP]) -> None:
@@ -84,19 +101,25 @@ class Positions:
     def rewind(self, tp: TP, offset: int) -> None:
         """From now on ``tp`` is read from ``offset``; what is in work moves nothing any more."""
         position = self._of.get(tp)
+        if tp in self._starts or position is None:  # of this assignment nothing has come yet
+            self._starts[tp] = asyncio.get_running_loop().create_future()
+            self._starts[tp].set_result(Start(offset, offset))
         if position is not None:
-            self._of[tp] = Position(position.generation, offset)
+            self._of[tp] = Position(position.generation, Start(offset, offset))
 
-    def safe_to(self, tp: TP) -> int | None:
-        """The offset before which all is safe; None before the first batch."""
-        position = self._of.get(tp)
-        return None if position is None else position.safe
+    def is_current(self, tp: TP, position: Position) -> bool:
+        """Whether ``position`` still is that of ``tp``: not rewound, not of an older generation."""
+        return self._of.get(tp) is position
+
+    def of(self, tp: TP) -> Position | None:
+        """The position of ``tp``; None before the first batch."""
+        return self._of.get(tp)
 
     def expected(self, tp: TP) -> int | None:
         """Where the next batch of ``tp`` should begin; None where that is not known yet."""
         begins = self._starts.get(tp)
         if begins is not None and begins.done() and not begins.cancelled():
-            return None if begins.exception() else begins.result()
+            return None if begins.exception() else begins.result().offset
         position = self._of.get(tp)
         return position.folded if begins is None and position is not None else None
 
@@ -111,17 +134,14 @@ class Positions:
             if position.generation == generation and position.committed != position.safe
         }
 
-    def held(self) -> Iterable[TP]:
-        """The partitions of which a batch has come."""
-        return list(self._of)
-
-    async def _begin(self, tp: TP) -> int:
+    async def _begin(self, tp: TP) -> Start:
         """Where ``tp`` begins; what could not be told at its assignment is asked anew."""
         ahead = self._starts.pop(tp, None)
-        return await (self._start_of(tp) if ahead is None else ahead)
+        start = await (self._start_of(tp) if ahead is None else ahead)
+        return await self._begin(tp) if tp in self._starts else start  # rewound meanwhile
 
 
-def _seen(task: asyncio.Future[int]) -> None:
+def _seen(task: asyncio.Future[Start]) -> None:
     """Look at a failure, which whoever needs the answer will meet by itself."""
     if not task.cancelled():
         task.exception()

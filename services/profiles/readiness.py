@@ -53,8 +53,10 @@ class Readiness:
 
     def hangs(self, is_so: bool) -> None:
         """Whether work stands still although nothing is missing: then a new start may help."""
-        if is_so == self._health.is_live:
-            _log.error("hangs") if is_so else _log.info("hangs_no_more")
+        if is_so and self._health.is_live:
+            _log.error("hangs")
+        elif not is_so and not self._health.is_live:
+            _log.info("hangs_no_more")
         self._health.live(not is_so)
 
     def _tell(self) -> None:

@@ -6,15 +6,16 @@ import argparse
 import asyncio
 import re
 import shlex
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-from services.profiles.adapters.dead_letter_topic import Again, Letter, Putting, letters
-from services.profiles.domain.dead_letter import APPENDED_AT
+from services.profiles.adapters.dead_letter_topic import letters
+from services.profiles.adapters.producing import Producing
+from services.profiles.domain.dead_letter import APPENDED_AT, DeadLetter
 from services.profiles.settings import Settings
-from services.shared.errors import EventRefused
+from services.shared.errors import BadInput, EventRefused
 from services.shared.event_age import AgeRule
 from services.shared.event_codec import check_key, read_value
 from services.shared.subject import event_key
@@ -22,6 +23,7 @@ from services.shared.subject import event_key
 COMMAND: Final = "replay-dead-letters"
 REPAIR_SECONDS: Final = 10.0
 REPAIRED_BYTES: Final = 65_536
+PUT_BACK: Final = "put back"
 
 _AGO: Final = re.compile(r"(\d{1,6})([mhd])")
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -97,65 +99,79 @@ def choice_of(told: argparse.Namespace) -> Choice:
 
 
 async def replay(settings: Settings, choice: Choice, say: Callable[[str], None]) -> int:
-    """Put back what can be; says what became of the letters. Raises KafkaUnavailable."""
+    """Put back what can be; says what became of the letters.
+
+    Raises KafkaUnavailable, and BadInput where the command to repair with cannot be run.
+    """
     outcomes: Counter[str] = Counter()
     since = int(choice.since.timestamp() * 1000)
-    topics = {
+    ages = {
         settings.events_topic: AgeRule(settings.event_age_limit),
         settings.history_topic: AgeRule(None),
     }
-    async with Putting(settings.kafka_servers) as putting:
+    producing = Producing(settings.kafka_servers)
+    try:
         async for some in letters(settings.kafka_servers, settings.dead_letters_topic, since=since):
-            again = []
+            again: defaultdict[str, list[DeadLetter]] = defaultdict(list)
             for letter in some:
-                outcome = await _again(letter, choice, topics)
-                if isinstance(outcome, Again):
-                    again.append(outcome)
-                elif outcome:
-                    outcomes[outcome] += 1
-            if again and not choice.dry_run:
-                await putting.put(again)
-            outcomes["put back"] += len(again)
-    if choice.dry_run:
-        outcomes["would be put back"] = outcomes.pop("put back", 0)
+                topic = dict(letter.headers).get("attune_topic", b"").decode("utf-8", "replace")
+                if topic in ages and _is_chosen(letter, choice):
+                    outcome = await _again(letter, choice, ages[topic])
+                    if isinstance(outcome, DeadLetter):
+                        again[topic].append(outcome)
+                    else:
+                        outcomes[outcome] += 1
+            for topic, records in again.items():
+                if not choice.dry_run:
+                    await producing.send(topic, records)
+                outcomes[PUT_BACK] += len(records)
+    finally:
+        await producing.close()
+    done = outcomes.pop(PUT_BACK, 0)
+    outcomes["would be put back" if choice.dry_run else PUT_BACK] = done
     for outcome, count in outcomes.most_common():
         say(f"{count:8,} {outcome}")
     return 0
 
 
-async def _again(letter: Letter, choice: Choice, topics: Mapping[str, AgeRule]) -> Again | str:
-    """What is put back of a letter; else why nothing is, "" where it was not chosen."""
-    told = {name: text.decode("utf-8", "replace") for name, text in letter.headers}
-    topic, code = told.get("attune_topic", ""), told.get("attune_error_code", "")
-    if topic not in topics or (choice.codes and code not in choice.codes):
-        return ""
-    if choice.shop_id and not (letter.key or b"").startswith(choice.shop_id.encode() + b"/"):
-        return ""
-    if told.get("attune_value_size") != str(len(letter.value)):
+def _is_chosen(letter: DeadLetter, choice: Choice) -> bool:
+    code = dict(letter.headers).get("attune_error_code", b"").decode("utf-8", "replace")
+    if choice.codes and code not in choice.codes:
+        return False
+    return not choice.shop_id or (letter.key or b"").startswith(choice.shop_id.encode() + b"/")
+
+
+async def _again(letter: DeadLetter, choice: Choice, age: AgeRule) -> DeadLetter | str:
+    """The record to put back, with the headers that it came with; else why there is none."""
+    told = dict(letter.headers)
+    if told.get("attune_value_size") != b"%d" % len(letter.value):
         return "cut: more bytes than a dead letter keeps; see the original at its offset"
     value: bytes | None = letter.value
     if choice.through:
         value = await _repaired(choice.through, letter.value)
         if value is None:
             return "not repaired: the command failed, took too long or printed too much"
-    appended = told.get(APPENDED_AT, "")
+    appended = told.get(APPENDED_AT, b"")
     headers = [pair for pair in letter.headers if not pair[0].startswith("attune_")]
     try:
         event = read_value(value, headers)
         key = event_key(event.shop_id, event.subject) if choice.rekey else letter.key
         check_key(event, key)
         if appended.isdigit():
-            topics[topic].check(event.at, int(appended) * 1000)
+            age.check(event.at, int(appended) * 1000)
     except EventRefused as refusal:
         return f"still refused: {refusal.code}"
-    return Again(topic, key or b"", value or b"", [*headers, (APPENDED_AT, appended.encode())])
+    return DeadLetter(key, value or b"", [*headers, (APPENDED_AT, appended)])
 
 
 async def _repaired(command: Sequence[str], value: bytes) -> bytes | None:
-    """What ``command`` prints of ``value``; None where it fails."""
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
+    """What ``command`` prints of ``value``; None where it fails. Raises BadInput."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+    except OSError as error:
+        raise BadInput(f"--through {command[0]}: {error.strerror}") from error
     try:
         async with asyncio.timeout(REPAIR_SECONDS):
             printed, _ = await process.communicate(value)

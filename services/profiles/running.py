@@ -6,14 +6,15 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, TypeVar
 
 import faust
 import structlog
+from faust.types import TP
 
 from services.profiles.adapters.backlog import Backlog
-from services.profiles.adapters.stream import consumer_of
+from services.profiles.adapters.stream import BatchConsumer, consumer_of
 from services.profiles.domain.commit import Commit
 from services.profiles.metrics import LAG_EVENTS
 from services.profiles.positions import Positions
@@ -49,13 +50,25 @@ class Running:
         backlog: Backlog,
         watch: Watch,
         readiness: Readiness,
+        *,
+        renew: Callable[[str], None],
+        rewind_seconds: int,
     ) -> None:
+        """``renew`` is told of a topic that was made anew, before it is read.
+
+        ``rewind_seconds``: how long after a write a replica of Redis must have it.
+        """
         self._app = app
         self._worker = worker
         self._positions = positions
         self._backlog = backlog
         self._watch = watch
         self._readiness = readiness
+        self._renew = renew
+        self._rewind_seconds = rewind_seconds
+        watch.on_change(self.read_again)
+        app.on_partitions_assigned.connect(self._assigned)  # type: ignore[arg-type]  # its type asks for a `signal: object` beside
+        app.on_partitions_revoked.connect(self._revoked)  # type: ignore[arg-type]  # as above
 
     async def serve(self, ending: asyncio.Event) -> None:
         """Run Faust until ``ending`` or a failure; then finish the batch in hand and commit."""
@@ -90,17 +103,58 @@ class Running:
         """Commit what is safe."""
         consumer = consumer_of(self._app)
         positions = self._positions.to_commit(self._app.consumer_generation_id)
+        now = time.monotonic()
+        for position in positions.values():
+            position.mark(now, self._rewind_seconds)
         commits = {
-            tp: Commit(each.safe, self._watch.note(tp.topic, each.profiles))
+            tp: Commit(
+                each.safe,
+                self._watch.note(tp.topic, generation=each.profiles, since=each.since),
+            )
             for tp, each in positions.items()
         }
         if commits and await consumer.commit_offsets(commits):
             for tp, position in positions.items():
                 position.committed = commits[tp].offset
         for tp, end in consumer.ends():
-            safe = self._positions.safe_to(tp)
-            if safe is not None:
-                LAG_EVENTS.labels(tp.topic, tp.partition).set(max(end - safe, 0))
+            known = self._positions.of(tp)
+            if known is not None:
+                LAG_EVENTS.labels(tp.topic, tp.partition).set(max(end - known.safe, 0))
+
+    async def read_again(self, topic: str | None) -> None:
+        """Read a topic that was made anew from its start; None: what Redis may have lost.
+
+        Raises KafkaUnavailable.
+        """
+        consumer = consumer_of(self._app)
+        if topic is not None:
+            self._renew(topic)
+        for tp in consumer.assignment():
+            if topic is None:
+                since = await self._since(consumer, tp)
+                if since is not None:
+                    await self._worker.rewind(tp, since)
+            elif tp.topic == topic:
+                await self._worker.rewind(tp, await consumer.earliest_of(tp))
+
+    async def _since(self, consumer: BatchConsumer, tp: TP) -> int | None:
+        """From where ``tp`` is folded again after a failover; None: nothing of it was folded."""
+        position = self._positions.of(tp)
+        if position is not None:
+            return position.since
+        commit = await consumer.committed_of(tp)
+        return None if commit is None else commit.note.since
+
+    async def _assigned(self, _: Any, held: Any, **__: Any) -> None:
+        _log.info("partitions_assigned", partitions=_told(held))
+        self._positions.assigned(held)
+        self._readiness.has("partitions")
+
+    async def _revoked(self, _: Any, taken: Any, **__: Any) -> None:
+        _log.info("partitions_revoked", partitions=_told(taken))
+        self._backlog.forget(taken)
+        self._worker.forget(taken)
+        self._readiness.lacks("partitions")
 
     async def _look_again_always(self) -> None:
         """Where a partition has events and none come, read from where we are.
@@ -150,6 +204,10 @@ async def fail_with(app: Any, worker: Worker) -> None:
     """
     await app.wait(worker.failed)
     raise app.crash_reason or RuntimeError("Faust has stopped by itself")
+
+
+def _told(partitions: Iterable[TP]) -> list[str]:
+    return sorted(f"{tp.topic}/{tp.partition}" for tp in partitions)
 
 
 async def unless(ending: asyncio.Event, work: Awaitable[T]) -> T | None:

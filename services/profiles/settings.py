@@ -53,7 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=7 * 24 * 3600,
-            description="After a failover of Redis, events of so long ago are folded again.",
+            description="After a failover of Redis, what was folded in so long before is folded again.",
         ),
     ] = 60
     refused_share_limit: Annotated[

@@ -2,14 +2,13 @@
 
 A topic that was deleted and made anew has another id, its offsets begin anew, and all of it is
 read. A Redis that has failed over, or was started anew, has another replication id; as the
-one that took over may lack the last writes of the one that failed, the last minutes' events
-are folded again, which changes nothing where nothing was lost.
+one that took over may lack the last writes of the one that failed, what was folded last is
+folded again, which changes nothing where nothing was lost.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -18,9 +17,9 @@ from faust.types import TP
 
 from services.profiles.adapters.durability import server_of
 from services.profiles.adapters.stream import BatchConsumer
-from services.profiles.domain.commit import Note, start_after
+from services.profiles.domain.commit import Note, Start, start_after
 from services.profiles.readiness import Readiness
-from services.shared.errors import KafkaUnavailable, Unavailable
+from services.shared.errors import Unavailable
 from services.shared.kafka import describe_topics
 from services.shared.redis_connection import RedisConnection
 
@@ -42,50 +41,45 @@ class Watch:
         topic_ids: dict[str, str],
         probe: RedisConnection,
         readiness: Readiness,
-        *,
-        rewind_seconds: int,
     ) -> None:
         """``topic_ids`` are those of the topics that are read, by name, and kept up to date."""
         self._servers = servers
         self._topic_ids = topic_ids
         self._probe = probe
         self._readiness = readiness
-        self._rewind_seconds = rewind_seconds
         self._replication_id = ""
         self._again: Callable[[str | None], Awaitable[None]] | None = None
 
     def on_change(self, again: Callable[[str | None], Awaitable[None]]) -> None:
-        """Have ``again`` called with a topic that was made anew, or None where Redis changed."""
+        """Have ``again`` called with a topic that was made anew, or None where Redis changed.
+
+        If it raises Unavailable, Redis' change is told again.
+        """
         self._again = again
 
-    def note(self, topic: str, generation: int) -> Note:
+    def note(self, topic: str, *, generation: int, since: int) -> Note:
         """What is committed beside an offset of ``topic`` now."""
-        return Note(self._topic_ids[topic], self._replication_id, generation)
+        return Note(self._topic_ids[topic], self._replication_id, generation, since)
 
-    async def start_of(self, consumer: BatchConsumer, tp: TP) -> int:
+    async def start_of(self, consumer: BatchConsumer, tp: TP) -> Start:
         """Where reading ``tp`` begins. Raises KafkaUnavailable."""
-        commit, now = await consumer.committed_of(tp), self.note(tp.topic, 0)
-        offset = None if commit is None else commit.offset
-        start = start_after(commit, now, rewound=await self.rewound(consumer, tp, offset))
+        commit = await consumer.committed_of(tp)
+        start = start_after(
+            commit, topic_id=self._topic_ids[tp.topic], replication_id=self._replication_id
+        )
         if start is None:
-            start = await consumer.earliest_of(tp)
-        if start != offset and commit is not None:
+            earliest = await consumer.earliest_of(tp)
+            start = Start(earliest, earliest)
+        if commit is not None and commit.offset != start.offset:
             _log.warning(
                 "reading_from_before",
                 topic=tp.topic,
                 partition=tp.partition,
-                committed=offset,
-                offset=start,
+                committed=commit.offset,
+                offset=start.offset,
                 meaning="the topic was made anew, or Redis has failed over or restarted",
             )
         return start
-
-    async def rewound(self, consumer: BatchConsumer, tp: TP, offset: int | None) -> int:
-        """The offset of as long ago as Redis may have lost something, ``offset`` at most."""
-        since = int((time.time() - self._rewind_seconds) * 1000)
-        then = await consumer.offset_at(tp, since)
-        known = 0 if offset is None else offset
-        return known if then is None else min(known, then)
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -117,7 +111,7 @@ class Watch:
                 "redis_changed",
                 before=self._replication_id,
                 after=found,
-                meaning=f"the events of the last {self._rewind_seconds} s are folded again",
+                meaning="what was folded last is folded again",
             )
             if await self._tell(None):
                 self._replication_id = found
@@ -141,7 +135,7 @@ class Watch:
         try:
             if self._again is not None:
                 await self._again(topic)
-        except KafkaUnavailable as error:
+        except Unavailable as error:
             _log.warning("not_read_again", reason=str(error))
             return False
         return True

@@ -221,7 +221,8 @@ class Worker:
                     meaning="events are folded again from the last ones that are safe",
                 )
                 waiting.clear()
-                await self.rewind(tp, position.safe)
+                if self._positions.is_current(tp, position):
+                    await self.rewind(tp, position.safe)
             else:
                 waiting.popleft()
             async with self._safer:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
-from services.shared.errors import KafkaUnavailable
+from services.shared.errors import BadSetting, KafkaUnavailable
 
 DEADLINE_SECONDS: Final = 15.0
+
+TIMES: Final = "message.timestamp.type"
+APPEND_TIME: Final = "LogAppendTime"
 
 T = TypeVar("T")
 
@@ -49,6 +52,15 @@ async def topic_settings(servers: str, topic: str) -> dict[str, str]:
         return {name: str(about["value"]) for name, about in settings.items()}
 
     return await _ask(servers, ask)
+
+
+def require_append_time(topic: str, settings: Mapping[str, str]) -> None:
+    """Raise BadSetting where a producer's clock would decide how old its events are."""
+    if settings[TIMES] != APPEND_TIME:
+        raise BadSetting(
+            f"topic {topic} has {TIMES}={settings[TIMES]}; set {APPEND_TIME}: an event's age is "
+            "judged by the time at which the broker appended it"
+        )
 
 
 async def _ask(servers: str, question: Callable[[Any], T]) -> T:

@@ -101,7 +101,7 @@ class Vocabulary:
 
 
 def interactions(profile: Profile) -> list[Interaction]:
-    """What the shopper did with products, oldest first, by (time, event id, line).
+    """What the shopper did with products, oldest first, by (time, event, line).
 
     Views, clicks, products put into the cart, and purchases that were not cancelled since.
     What was taken out of a cart says little by itself and is left out.

@@ -270,27 +270,6 @@ async def test_a_profile_that_cannot_be_read(
     assert await profiles_as_the_oracle_says(redis_url, some)
 
 
-@pytest.mark.parametrize(
-    ("settings", "says"),
-    [
-        ({"REDIS_URL": "redis://x"}, "ATTUNE_PROFILES_KAFKA_SERVERS is missing"),
-        ({"REDIS_URL": "http://x", "KAFKA_SERVERS": "x:1"}, "ATTUNE_PROFILES_REDIS_URL"),
-        ({"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1,"}, "ATTUNE_PROFILES_KAFKA_SERVERS"),
-        ({"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1, y:2"}, "ATTUNE_PROFILES_KAFKA_SERVERS"),
-        ({"REDIS_URL": "redis://x:y/0", "KAFKA_SERVERS": "x:1"}, "BAD_SETTING: the URL of Redis"),
-        (
-            {"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1", "KAFKA_SERVRES": "y"},
-            "ATTUNE_PROFILES_KAFKA_SERVRES is not a setting",
-        ),
-    ],
-)
-def test_a_setting_that_cannot_work(settings: dict[str, str], says: str, tmp_path: Path) -> None:
-    """The worker does not start, and one sentence names the setting."""
-    with started(profiles_worker(settings, tmp_path / "worker.log")) as worker:
-        assert worker.process.wait(20) == 2
-        assert says in worker.log_path.read_text()
-
-
 async def test_until_committed_can_fail(kafka_servers: str, topic_prefix: str) -> None:
     """The condition that the tests above wait on does not hold by itself."""
 

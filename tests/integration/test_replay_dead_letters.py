@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -108,6 +109,22 @@ def test_a_command_line_that_cannot_be(capsys: pytest.CaptureFixture[str]) -> No
         main(["replay-dead-letters", "--help"])
     assert ended.value.code == 0
     assert "--code EVENT_KEY_MISMATCH --rekey" in capsys.readouterr().out
+
+
+async def test_a_command_that_is_not_there(
+    settings: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sentence names it; nothing is put back."""
+    async with producer(settings["KAFKA_SERVERS"]) as to:
+        headers = [("attune_topic", (settings["TOPIC_PREFIX"] + "shopper-events").encode())]
+        headers.append(("attune_value_size", b"1"))
+        await to.send_and_wait(settings["TOPIC_PREFIX"] + "dead-letters", b"{", headers=headers)
+    for name, value in settings.items():
+        monkeypatch.setenv(f"ATTUNE_PROFILES_{name}", value)
+    arguments = ["replay-dead-letters", "--since", "1h", "--through", "no-such-program"]
+    assert await asyncio.to_thread(main, arguments) == 2
+    assert "--through no-such-program: No such file" in capsys.readouterr().err
+    assert await ends(settings) == 0
 
 
 def test_moments() -> None:

@@ -222,7 +222,18 @@ async def test_an_event_sent_again_is_judged_by_its_first_append() -> None:
         again = record(view(offset), offset, appended=NOON + week)
         await keep(through, [again._replace(headers=headers)])
     assert plain(await profile(through)) == recompute([view(0)])
-    assert len(letters(through)) == 2
+    now = int((NOON + week).timestamp() * 1000)
+    kept = [int(dict(letter.headers)["attune_appended_at"]) for letter in letters(through)]
+    assert kept == [now, now]
+
+
+async def test_a_record_that_is_refused_again_keeps_its_first_append() -> None:
+    """However often it is put back, its age is that of the first time."""
+    through = batches()
+    told = b"%d" % int(NOON.timestamp() * 1000)
+    again = FakeRecord(b"demo/u:ana", b"{", headers=(("attune_appended_at", told),))
+    await keep(through, [again._replace(timestamp=int((NOON + DAY).timestamp() * 1000))])
+    assert dict(letters(through)[0].headers)["attune_appended_at"] == told
 
 
 async def test_profiles_in_the_layout_that_is_told() -> None:

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from faust.types import TP
 
-from services.profiles.domain.commit import Commit, Note, start_after
-from services.profiles.positions import EventsSkipped, Positions
+from services.profiles.domain.commit import Commit, Note, Start, start_after
+from services.profiles.positions import MARKS, EventsSkipped, Position, Positions
 from services.shared.errors import KafkaUnavailable
 
 TP0, TP1 = TP("shopper-events", 0), TP("shopper-events", 1)
@@ -20,8 +20,8 @@ class Kafka:
     def __init__(self, start: int, *there: int) -> None:
         self.start, self.there = start, there
 
-    async def start_of(self, tp: TP) -> int:
-        return self.start
+    async def start_of(self, tp: TP) -> Start:
+        return Start(self.start, self.start // 2)
 
     async def first_from(self, tp: TP, offset: int) -> int:
         return min(at for at in self.there if at >= offset)
@@ -46,7 +46,7 @@ async def test_positions_commit_what_is_safe() -> None:
     assert (to_commit(at, 1), at.expected(TP0)) == ({}, 15)
     position.safe = 15
     assert to_commit(at, 1) == {TP0: 15}
-    assert (at.safe_to(TP0), at.safe_to(TP1)) == (15, None)
+    assert (at.of(TP0), at.of(TP1)) == (position, None)
 
 
 async def test_positions_of_an_older_generation_are_not_committed() -> None:
@@ -98,8 +98,47 @@ async def test_what_was_in_work_when_rewinding_moves_nothing() -> None:
     assert (at.expected(TP0), to_commit(at, 1)) == (20, {TP0: 20})
     with pytest.raises(EventsSkipped, match="20 to 59"):
         await at.check(TP0, 1, 60)
-    at.rewind(TP1, 20)  # of which nothing has come yet: it begins where it begins
-    assert at.expected(TP1) is None
+    assert not at.is_current(TP0, in_work)
+
+
+async def test_a_partition_of_which_nothing_has_come_is_rewound_too() -> None:
+    """Whether it is known by then where it would have begun, or only being asked."""
+    asked = asyncio.Event()
+
+    async def start_of(_: TP) -> Start:
+        await asked.wait()
+        return Start(100, 100)
+
+    at = Positions(start_of, Kafka(0, *range(200)).first_from)
+    at.assigned([TP0, TP1])
+    checking = asyncio.create_task(at.check(TP1, 1, 20))
+    await asyncio.sleep(0)  # now it waits for the answer
+    for tp in (TP0, TP1):
+        at.rewind(tp, 20)
+    asked.set()
+    assert (await checking).folded == 20
+    assert (at.expected(TP0), (await at.check(TP0, 1, 20)).folded) == (20, 20)
+
+
+def test_what_a_replica_must_have() -> None:
+    """What was safe a minute ago; of a new start what the one before has told."""
+    position = Position(1, Start(100, 40))
+    told = []
+    for now in range(0, 130, 10):
+        position.safe += 10
+        position.mark(now, 60.0)
+        told.append(position.since)
+    assert told == [40] * 6 + [110, 120, 130, 140, 150, 160, 170]
+    position.mark(10_000, 60.0)
+    assert position.since == position.safe
+
+
+def test_marks_are_few() -> None:
+    """However long the rewind and often the commits."""
+    position = Position(1, Start(0, 0))
+    for second in range(100_000):
+        position.mark(float(second), 50_000.0)
+    assert len(position._marks) <= MARKS + 1
 
 
 async def test_positions_are_asked_for_ahead_of_the_first_batch() -> None:
@@ -107,7 +146,7 @@ async def test_positions_are_asked_for_ahead_of_the_first_batch() -> None:
     kafka, asked = Kafka(10, *range(200)), []
     away = True
 
-    async def start_of(tp: TP) -> int:
+    async def start_of(tp: TP) -> Start:
         asked.append(tp)
         if away and tp == TP1:
             raise KafkaUnavailable("away")
@@ -129,20 +168,19 @@ async def test_positions_are_asked_for_ahead_of_the_first_batch() -> None:
     assert to_commit(at, 2) == {TP0: 50}
 
 
-NOW = Note("topic-2", "redis-2", 0)
+HELD = Note("topic-2", "redis-2", 0, 40)
 
 
 @pytest.mark.parametrize(
     ("commit", "start"),
     [
         (None, None),
-        (Commit(100, Note("topic-1", "redis-2")), None),
-        (Commit(100, Note("topic-2", "redis-2")), 100),
-        (Commit(100, Note("topic-2", "redis-1")), 40),
-        (Commit(30, Note("topic-2", "redis-1")), 30),
-        (Commit(100, Note()), 100),
+        (Commit(100, Note("topic-1", "redis-2", 0, 40)), None),
+        (Commit(100, HELD), Start(100, 40)),
+        (Commit(100, Note("topic-2", "redis-1", 0, 40)), Start(40, 40)),
+        (Commit(100, Note()), Start(100, 100)),
     ],
 )
-def test_where_reading_begins(commit: Commit | None, start: int | None) -> None:
+def test_where_reading_begins(commit: Commit | None, start: Start | None) -> None:
     """Behind the commit; earlier if Redis is another one, at the start if the topic is."""
-    assert start_after(commit, NOW, rewound=40) == start
+    assert start_after(commit, topic_id="topic-2", replication_id="redis-2") == start

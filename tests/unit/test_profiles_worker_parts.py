@@ -1,4 +1,4 @@
-"""The worker's parts: readiness, trying again, batches that fail, overlap, and disks."""
+"""The worker: batches that fail, overlap, are tried again, and wait for disks."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.durability import MemoryDurability
 from services.profiles.adapters.trends import MemoryTrends
 from services.profiles.batches import Batches
+from services.profiles.domain.commit import Start
 from services.profiles.domain.refusals import AT_LEAST, RefusalLimit
 from services.profiles.metrics import LAG_EVENTS
 from services.profiles.positions import Positions
 from services.profiles.readiness import NEEDED, Readiness
 from services.profiles.running import fail_with
-from services.profiles.trying import insist
 from services.profiles.worker import Worker
 from services.shared.errors import RedisUnavailable
 from services.shared.event_age import AgeRule
@@ -66,8 +66,8 @@ class Works:
         )
         self.running = asyncio.create_task(self.worker.run())
 
-    async def _start_of(self, tp: TP) -> int:
-        return 0
+    async def _start_of(self, tp: TP) -> Start:
+        return Start(0, 0)
 
     async def _first_from(self, tp: TP, offset: int) -> int:
         return offset
@@ -79,44 +79,14 @@ class Works:
         self.backlog.put(Batch(tp, 1, [record(view(f"{tp}{at}"), at) for at in offsets]))
 
     def safe(self, tp: TP) -> int:
-        return self.positions.safe_to(tp) or 0
+        position = self.positions.of(tp)
+        return 0 if position is None else position.safe
 
     async def until_safe(self, tp: TP, offset: int) -> None:
         async def so() -> bool:
             return self.safe(tp) >= offset
 
         await eventually_async(so, within=5)
-
-
-async def test_insist_until_it_works() -> None:
-    """What is away is asked again until it answers; an error of another kind passes through."""
-    tries: list[int] = []
-    told: list[bool] = []
-
-    async def attempt() -> str:
-        tries.append(1)
-        if len(tries) < 3:
-            raise RedisUnavailable("away")
-        return "done"
-
-    assert await insist(attempt, doing="test", failing=told.append) == "done"
-    assert (len(tries), told) == (3, [True, True, False])
-
-    async def wrong() -> None:
-        raise ValueError("ours")
-
-    with pytest.raises(ValueError, match="ours"):
-        await insist(wrong, doing="test")
-
-
-async def test_insist_gives_up_when_told() -> None:
-    """Once the process is to end, what is away is no longer waited for."""
-
-    async def attempt() -> None:
-        raise RedisUnavailable("away")
-
-    with pytest.raises(RedisUnavailable):
-        await insist(attempt, doing="test", giving_up=lambda: True)
 
 
 class Broken(MemoryProfileStore):
@@ -128,56 +98,6 @@ class Broken(MemoryProfileStore):
         if self.error:
             raise self.error
         return await super().load(names)
-
-
-def test_readiness_needs_everything() -> None:
-    """All must be there, in whatever order they come, and none may go."""
-    health = Health()
-    readiness = Readiness(health)
-    for what in NEEDED:
-        assert not health.is_ready
-        readiness.has(what)
-    assert health.is_ready
-    for what in NEEDED:
-        readiness.lacks(what)
-        assert not health.is_ready
-        readiness.has(what)
-        assert health.is_ready
-
-
-def test_readiness_means_progress() -> None:
-    """While a batch of any partition is tried again and again, it is not ready."""
-    health = Health()
-    readiness = Readiness(health)
-    for what in NEEDED:
-        readiness.has(what)
-    told = []
-    for tp, is_so in ((TP0, True), (TP1, True), (TP0, False), (TP1, False)):
-        readiness.stuck(tp, is_so)
-        told.append(health.is_ready)
-    assert told == [False, False, False, True]
-
-
-def test_a_process_that_hangs_is_not_live() -> None:
-    """And is again once it gets on."""
-    health = Health()
-    readiness = Readiness(health)
-    assert health.is_live
-    readiness.hangs(True)
-    assert not health.is_live
-    readiness.hangs(False)
-    assert health.is_live
-
-
-def test_once_ending_a_worker_is_not_ready_again() -> None:
-    """Redis that answers while the last batch is finished brings no new work."""
-    health = Health()
-    readiness = Readiness(health)
-    for what in NEEDED:
-        readiness.has(what)
-    readiness.end()
-    readiness.has("redis")
-    assert not health.is_ready
 
 
 async def test_faust_that_crashes_is_a_failure() -> None:
@@ -255,8 +175,11 @@ async def test_partitions_overlap_and_each_stays_in_order() -> None:
     store = Slow()
     works = Works(replace(batches(), store=store))
     works.put(TP0, 0)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+
+    async def is_asked() -> bool:
+        return bool(store.asked)
+
+    await eventually_async(is_asked, within=5)
     works.put(TP1, 0)
     works.put(TP0, 1)
     await works.until_safe(TP1, 1)
@@ -341,7 +264,11 @@ async def test_a_partition_whose_events_do_not_come_is_looked_at_again() -> None
     worker, ends = works.worker, [(TP0, 15), (TP1, 0)]
     assert worker.idle(ends) == []  # not known yet where they begin
     works.positions.assigned([TP0, TP1])
-    await asyncio.sleep(0)
+
+    async def is_known() -> bool:
+        return works.positions.expected(TP0) == 0
+
+    await eventually_async(is_known, within=5)
     assert worker.idle(ends) == []
     assert worker.idle(ends) == [(TP0, 0)]
     works.put(TP0, 0)

@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from services.events.domain.record import Position, Record, Unacknowledged
 from services.shared.errors import BadSetting, KafkaUnavailable
 from services.shared.event_codec import VALUE_LIMIT
-from services.shared.kafka import describe_topics, topic_settings
+from services.shared.kafka import describe_topics, require_append_time, topic_settings
 
 BATCH_BYTES: Final = 256 * 1024
 """What one partition gathers while its last batch is on its way."""
@@ -35,9 +35,6 @@ LOOK_AGAIN_SECONDS: Final = 30.0
 FLUSH_SECONDS: Final = 10.0
 BACKOFF_SECONDS: Final = (0.2, 5.0)
 """The first and the longest wait before Kafka is tried again."""
-
-TIMES: Final = "message.timestamp.type"
-APPEND_TIME: Final = "LogAppendTime"
 
 Outcome = Position | Unacknowledged
 
@@ -228,11 +225,7 @@ class KafkaTopic:
 
 def _batch_bytes(topic: str, settings: dict[str, str]) -> int:
     """How large a batch may be. Raises BadSetting, see :meth:`KafkaTopic.connect`."""
-    if settings[TIMES] != APPEND_TIME:
-        raise BadSetting(
-            f"topic {topic} has {TIMES}={settings[TIMES]}; set {APPEND_TIME}: an event's age is "
-            "judged by the time at which the broker appended it"
-        )
+    require_append_time(topic, settings)
     most = int(settings["max.message.bytes"])
     if most < LEAST_BATCH_BYTES:
         raise BadSetting(

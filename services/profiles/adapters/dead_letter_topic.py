@@ -1,14 +1,15 @@
-"""Reads dead letters from a moment on to the present end, and puts events back."""
+"""Reads dead letters from a moment on to the present end."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from services.profiles.domain.dead_letter import DeadLetter
 from services.shared.errors import KafkaUnavailable
 from services.shared.kafka import describe_topics
 
@@ -17,24 +18,7 @@ FETCHED: Final = 500
 """Records at once."""
 
 
-class Letter(NamedTuple):
-    """A record of ``dead-letters``."""
-
-    key: bytes | None
-    value: bytes
-    headers: Sequence[tuple[str, bytes]]
-
-
-class Again(NamedTuple):
-    """A record to put back where it came from."""
-
-    topic: str
-    key: bytes
-    value: bytes
-    headers: Sequence[tuple[str, bytes]]
-
-
-async def letters(servers: str, topic: str, *, since: int) -> AsyncIterator[list[Letter]]:
+async def letters(servers: str, topic: str, *, since: int) -> AsyncIterator[list[DeadLetter]]:
     """All letters that came at ``since`` (milliseconds since 1970) or later, some at a time.
 
     Those that come while this reads are left for the next time. Raises KafkaUnavailable.
@@ -74,41 +58,5 @@ async def _seek(
     return left
 
 
-def _letter(record: Any) -> Letter:
-    return Letter(record.key, record.value or b"", record.headers)
-
-
-class Putting:
-    """Puts records back, each acknowledged by all in-sync replicas; an async context manager."""
-
-    def __init__(self, servers: str) -> None:
-        self._servers = servers
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=servers, acks="all", enable_idempotence=True
-        )
-
-    async def __aenter__(self) -> Putting:
-        try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                await self._producer.start()
-        except (KafkaError, OSError, TimeoutError) as error:
-            await self._producer.stop()
-            raise KafkaUnavailable(f"Kafka at {self._servers}: {error!r}") from error
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._producer.stop()
-
-    async def put(self, records: Sequence[Again]) -> None:
-        """Return once all are acknowledged. Raises KafkaUnavailable; then some may be."""
-        try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                sent = [
-                    await self._producer.send(
-                        each.topic, key=each.key, value=each.value, headers=list(each.headers)
-                    )
-                    for each in records
-                ]
-                await asyncio.gather(*sent)
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise KafkaUnavailable(f"events were not acknowledged: {error!r}") from error
+def _letter(record: Any) -> DeadLetter:
+    return DeadLetter(record.key, record.value or b"", list(record.headers))

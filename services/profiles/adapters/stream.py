@@ -133,18 +133,12 @@ class BatchConsumer(Consumer):
         """The first offset that ``tp`` has. Raises KafkaUnavailable."""
         return cast("int", await self._ask(self._earliest_there, tp))
 
-    async def offset_at(self, tp: TP, milliseconds: int) -> int | None:
-        """The first offset appended then (since 1970) or later; None where there is none.
-
-        Raises KafkaUnavailable.
-        """
-        return cast("int | None", await self._ask(self._offset_there, tp, milliseconds))
-
-    async def _ask(self, question: Callable[..., Awaitable[Any]], tp: TP, *more: int) -> Any:
+    async def _ask(self, question: Callable[[Any], Awaitable[Any]], tp: TP) -> Any:
         """Ask in the consumer's own thread, by its own connections."""
         partition = TopicPartition(tp.topic, tp.partition)
         try:
-            return await self._thread.call_thread(question, partition, *more)
+            async with asyncio.timeout(PROBE_SECONDS):
+                return await self._thread.call_thread(question, partition)
         except (KafkaError, IllegalStateError, OSError, TimeoutError) as error:
             raise KafkaUnavailable(f"{tp}: no offset: {error!r}") from error
 
@@ -158,11 +152,6 @@ class BatchConsumer(Consumer):
     async def _earliest_there(self, partition: TopicPartition) -> int:
         consumer: AIOKafkaConsumer = self._thread._ensure_consumer()
         return int((await consumer.beginning_offsets([partition]))[partition])
-
-    async def _offset_there(self, partition: TopicPartition, milliseconds: int) -> int | None:
-        consumer: AIOKafkaConsumer = self._thread._ensure_consumer()
-        found = (await consumer.offsets_for_times({partition: milliseconds}))[partition]
-        return None if found is None else int(found.offset)
 
 
 def _note(text: str) -> Note:

@@ -1,8 +1,9 @@
 """What is committed of a partition: where to read on, and what that was true of.
 
 Whoever reads on compares the note. Of a topic that was made anew under the same name
-everything is read; and where Redis has failed over since, the last minutes are folded again,
-as the replica may not have had them.
+everything is read. And where Redis has failed over since, the last minute's work is done
+again, as the replica that took over may not have had it; what was the last minute's work only
+whoever did it can tell, for in that time it may have folded an hour's events, or none.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
     """Redis' own: it changes with each failover, and with each start."""
     generation: int = 0
     """Of the profiles that the events were folded into."""
+    since: int = 0
+    """The offset from which to fold again if that Redis has failed over."""
 
 
 class Commit(NamedTuple):
@@ -29,14 +32,22 @@ class Commit(NamedTuple):
     note: Note
 
 
-def start_after(commit: Commit | None, now: Note, *, rewound: int) -> int | None:
+class Start(NamedTuple):
+    """Where reading begins, and from where to fold again if Redis fails over soon."""
+
+    offset: int
+    since: int
+
+
+def start_after(commit: Commit | None, *, topic_id: str, replication_id: str) -> Start | None:
     """Where to read on; None: from the topic's first event.
 
-    ``commit`` is what the group has committed, ``now`` what a commit would note now, and
-    ``rewound`` the offset of as long ago as Redis may have lost something.
+    ``commit`` is what the group has committed, the others are what topic and Redis are now.
     """
-    if commit is None or (commit.note.topic_id not in ("", now.topic_id)):
+    if commit is None or commit.note.topic_id not in ("", topic_id):
         return None
-    if commit.note.replication_id in ("", now.replication_id):
-        return commit.offset
-    return min(commit.offset, rewound)
+    if not commit.note.replication_id:  # not ours: another program has set the group's offset
+        return Start(commit.offset, commit.offset)
+    if commit.note.replication_id == replication_id:
+        return Start(commit.offset, commit.note.since)
+    return Start(commit.note.since, commit.note.since)

@@ -59,7 +59,7 @@ def dead_letter(
 ) -> DeadLetter:
     """The dead letter of a record refused with ``code`` because of ``reason``.
 
-    ``appended`` is the broker's time for the record, in milliseconds since 1970.
+    ``appended`` is when it was first appended, in milliseconds since 1970.
     A record without a value gets an empty one; its ``attune_value_size`` is then -1. What is
     kept of key, value and headers stays far below the 1 MiB that a topic takes by default, so
     no record is too large to become a dead letter.

@@ -1,0 +1,47 @@
+"""What the worker says, and does, as it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.local.redis import EmbeddedRedis
+from deploy.local.services import profiles_worker
+from services.shared.redis_connection import RedisConnection
+from tests.stack import run_worker, started
+
+
+async def test_a_redis_that_cannot_confirm_writes_is_told_of_at_the_start(
+    kafka_servers: str, own_redis: EmbeddedRedis, topic_prefix: str, tmp_path: Path
+) -> None:
+    """Before the first event, and with what a crash may lose."""
+    connection = RedisConnection(own_redis.url)
+    await connection.ask([("CONFIG", "SET", "appendonly", "no")])
+    await connection.close()
+    settings = {"KAFKA_SERVERS": kafka_servers, "REDIS_URL": own_redis.url}
+    with run_worker({**settings, "TOPIC_PREFIX": topic_prefix}, tmp_path / "log") as worker:
+        said = worker.log_path.read_text()
+    assert said.count("redis_cannot_confirm_writes") == 1
+    assert "may lose profile updates" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"REDIS_URL": "redis://x"}, "ATTUNE_PROFILES_KAFKA_SERVERS is missing"),
+        ({"REDIS_URL": "http://x", "KAFKA_SERVERS": "x:1"}, "ATTUNE_PROFILES_REDIS_URL"),
+        ({"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1,"}, "ATTUNE_PROFILES_KAFKA_SERVERS"),
+        ({"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1, y:2"}, "ATTUNE_PROFILES_KAFKA_SERVERS"),
+        ({"REDIS_URL": "redis://x:y/0", "KAFKA_SERVERS": "x:1"}, "BAD_SETTING: the URL of Redis"),
+        (
+            {"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1", "KAFKA_SERVRES": "y"},
+            "ATTUNE_PROFILES_KAFKA_SERVRES is not a setting",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_work(settings: dict[str, str], says: str, tmp_path: Path) -> None:
+    """The worker does not start, and one sentence names the setting."""
+    with started(profiles_worker(settings, tmp_path / "worker.log")) as worker:
+        assert worker.process.wait(20) == 2
+        assert says in worker.log_path.read_text()
