@@ -8,28 +8,30 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from services.shared.settings import KafkaServers, LogLevel, Port, TopicPrefix
+from services.shared.settings import (
+    ApiKeysFile,
+    DrainMs,
+    GrpcHost,
+    KafkaServers,
+    LogLevel,
+    MetricsHost,
+    Port,
+    TopicPrefix,
+)
 
 PREFIX: Final = "ATTUNE_EVENTS_"
-
-Text = Annotated[str, Meta(min_length=1)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The server's settings; the text beside each is what ``--help`` shows."""
 
     kafka_servers: KafkaServers
-    api_keys_file: Annotated[
-        Text,
-        Meta(description="Hashes of API keys; python -m services.shared.identity makes it."),
-    ]
+    api_keys_file: ApiKeysFile
     topic_prefix: TopicPrefix = ""
-    host: Annotated[Text, Meta(description="Where gRPC listens.")] = "127.0.0.1"
-    port: Annotated[Port, Meta(description="Its port; 0 takes a free one.")] = 50_053
-    metrics_host: Annotated[Text, Meta(description="Where Prometheus metrics listen.")] = (
-        "127.0.0.1"
-    )
-    metrics_port: Annotated[Port, Meta(description="Its port; 0 takes a free one.")] = 9_103
+    host: GrpcHost = "127.0.0.1"
+    port: Port = 50_053
+    metrics_host: MetricsHost = "127.0.0.1"
+    metrics_port: Port = 9_103
     event_age_limit_seconds: Annotated[
         int,
         Meta(
@@ -48,15 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "refused with RESOURCE_EXHAUSTED.",
         ),
     ] = 64 << 20
-    drain_ms: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=60_000,
-            description="Milliseconds that the server keeps taking calls after SIGTERM, while "
-            "health says NOT_SERVING and load balancers look elsewhere.",
-        ),
-    ] = 500
+    drain_ms: DrainMs = 500
     log_level: LogLevel = "info"
 
     @property

@@ -8,7 +8,14 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from services.shared.settings import KafkaServers, LogLevel, Port, RedisUrl, TopicPrefix
+from services.shared.settings import (
+    KafkaServers,
+    LogLevel,
+    MetricsHost,
+    Port,
+    RedisUrl,
+    TopicPrefix,
+)
 
 PREFIX: Final = "ATTUNE_PROFILES_"
 
@@ -53,7 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=7 * 24 * 3600,
-            description="After a failover of Redis, what was folded in so long before is folded again.",
+            description="After a failover of Redis, what was folded in so long before is folded "
+            "again.",
         ),
     ] = 60
     refused_share_limit: Annotated[
@@ -73,9 +81,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "2"
     health_host: Annotated[str, Meta(description="Where gRPC health listens.")] = "127.0.0.1"
-    health_port: Annotated[Port, Meta(description="Its port; 0 takes a free one.")] = 50052
-    metrics_host: Annotated[str, Meta(description="Where Prometheus metrics listen.")] = "127.0.0.1"
-    metrics_port: Annotated[Port, Meta(description="Its port; 0 takes a free one.")] = 9102
+    health_port: Port = 50052
+    metrics_host: MetricsHost = "127.0.0.1"
+    metrics_port: Port = 9102
     event_age_limit_seconds: Annotated[
         Seconds, Meta(description="An event that is older when it reaches Kafka is refused.")
     ] = 604_800

@@ -20,7 +20,22 @@ from services.shared.errors import BadSetting
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-Port = Annotated[int, Meta(ge=0, le=65_535)]
+Text = Annotated[str, Meta(min_length=1)]
+GrpcHost = Annotated[Text, Meta(description="Where gRPC listens.")]
+MetricsHost = Annotated[Text, Meta(description="Where Prometheus metrics listen.")]
+Port = Annotated[int, Meta(ge=0, le=65_535, description="Its port; 0 takes a free one.")]
+ApiKeysFile = Annotated[
+    Text, Meta(description="Hashes of API keys; python -m services.shared.identity makes it.")
+]
+DrainMs = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=60_000,
+        description="Milliseconds that the server keeps taking calls after SIGTERM, while "
+        "health says NOT_SERVING and load balancers look elsewhere.",
+    ),
+]
 KafkaServers = Annotated[
     str,
     Meta(
