@@ -126,6 +126,7 @@ def _join(
         limit=RefusalLimit(settings.refused_share_limit),
         readiness=readiness,
         read_again=consumer.read_again,
+        look_at_topics=watch.look_at_topics,
     )
 
     def renew(topic: str) -> None:

@@ -48,6 +48,7 @@ class Watch:
         self._probe = probe
         self._readiness = readiness
         self._replication_id = ""
+        self._looking = asyncio.Lock()
         self._again: Callable[[str | None], Awaitable[None]] | None = None
 
     def on_change(self, again: Callable[[str | None], Awaitable[None]]) -> None:
@@ -119,16 +120,23 @@ class Watch:
 
     async def _look_at_kafka(self) -> None:
         try:
-            found = await describe_topics(self._servers, list(self._topic_ids))
+            await self.look_at_topics()
         except Unavailable:
             return self._readiness.lacks("kafka")
-        self._readiness.has("kafka")
-        for topic, described in found.items():
-            if described.topic_id != self._topic_ids[topic]:
-                _log.warning("topic_made_anew", topic=topic, meaning="all of it is read")
-                self._topic_ids[topic] = described.topic_id
-                await self._tell(topic)
-        return None
+        return self._readiness.has("kafka")
+
+    async def look_at_topics(self) -> None:
+        """See whether the topics are the same, and have one that is not read from its start.
+
+        Raises KafkaUnavailable.
+        """
+        async with self._looking:
+            found = await describe_topics(self._servers, list(self._topic_ids))
+            for topic, described in found.items():
+                if described.topic_id != self._topic_ids[topic]:
+                    _log.warning("topic_made_anew", topic=topic, meaning="all of it is read")
+                    self._topic_ids[topic] = described.topic_id
+                    await self._tell(topic)
 
     async def _tell(self, topic: str | None) -> bool:
         """False where it could not be seen to now."""

@@ -59,8 +59,12 @@ class Worker:
         limit: RefusalLimit,
         readiness: Readiness,
         read_again: Callable[[TP, int], Awaitable[None]],
+        look_at_topics: Callable[[], Awaitable[None]],
     ) -> None:
-        """``batches`` by topic; ``read_again`` has a partition read from an offset on."""
+        """``batches`` by topic; ``read_again`` has a partition read from an offset on.
+
+        ``look_at_topics`` sees to it that one which was made anew is read from its start.
+        """
         self._batches = batches
         self._positions = positions
         self._backlog = backlog
@@ -68,6 +72,7 @@ class Worker:
         self._limit = limit
         self._readiness = readiness
         self._read_again = read_again
+        self._look_at_topics = look_at_topics
         self._working: set[asyncio.Task[None]] = set()
         self._saving: set[asyncio.Task[None]] = set()
         self._unsafe: defaultdict[TP, deque[Unsafe]] = defaultdict(deque)
@@ -171,6 +176,10 @@ class Worker:
                 lambda: self._positions.check(tp, generation, records[0].offset),
                 doing="compare positions with Kafka",
             )
+            if records[0].offset < position.folded:  # nobody has asked for these again
+                await self._insist(tp, self._look_at_topics, doing="see whether the topic is new")
+                if not self._positions.is_current(tp, position):
+                    return None
             batches = self._batches[tp.topic]
             judged = batches.judge(tp.partition, records)
             if self._limit.stops(len(records), len(judged.refused)):

@@ -5,88 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 import mode
 import pytest
-from faust.types import TP
 
-from services.profiles.adapters.backlog import Backlog, Batch
+from services.profiles.adapters.backlog import Batch
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.durability import MemoryDurability
 from services.profiles.adapters.trends import MemoryTrends
-from services.profiles.batches import Batches
-from services.profiles.domain.commit import Start
-from services.profiles.domain.refusals import AT_LEAST, RefusalLimit
+from services.profiles.domain.refusals import AT_LEAST
 from services.profiles.metrics import LAG_EVENTS
-from services.profiles.positions import Positions
-from services.profiles.readiness import NEEDED, Readiness
+from services.profiles.readiness import NEEDED
 from services.profiles.running import fail_with
-from services.profiles.worker import Worker
 from services.shared.errors import RedisUnavailable
-from services.shared.event_age import AgeRule
-from services.shared.health import Health
 from services.shared.profile_store import MemoryProfileStore, Stored
-from tests.profile_events import FakeRecord, record, view
+from tests.profile_events import FakeRecord
 from tests.waiting import eventually_async
-
-TOPIC = "shopper-events"
-TP0, TP1 = TP(TOPIC, 0), TP(TOPIC, 1)
-
-
-def batches() -> Batches:
-    return Batches(
-        topic=TOPIC,
-        topic_id="id",
-        store=MemoryProfileStore(),
-        trends=MemoryTrends(),
-        dead_letters=MemoryDeadLetters(),
-        age=AgeRule(timedelta(days=7)),
-        retention=timedelta(days=90),
-    )
-
-
-class Works:
-    """A worker that runs, with all its parts at hand."""
-
-    def __init__(self, batches: Batches, durability: MemoryDurability | None = None) -> None:
-        self.positions = Positions(self._start_of, self._first_from)
-        self.backlog = Backlog()
-        self.health = Health()
-        self.readiness = Readiness(self.health)
-        self.read_again: list[tuple[TP, int]] = []
-        self.worker = Worker(
-            {TOPIC: batches},
-            self.positions,
-            self.backlog,
-            durability or MemoryDurability(),
-            limit=RefusalLimit(0.9),
-            readiness=self.readiness,
-            read_again=self._read_again,
-        )
-        self.running = asyncio.create_task(self.worker.run())
-
-    async def _start_of(self, tp: TP) -> Start:
-        return Start(0, 0)
-
-    async def _first_from(self, tp: TP, offset: int) -> int:
-        return offset
-
-    async def _read_again(self, tp: TP, offset: int) -> None:
-        self.read_again.append((tp, offset))
-
-    def put(self, tp: TP, *offsets: int) -> None:
-        self.backlog.put(Batch(tp, 1, [record(view(f"{tp}{at}"), at) for at in offsets]))
-
-    def safe(self, tp: TP) -> int:
-        position = self.positions.of(tp)
-        return 0 if position is None else position.safe
-
-    async def until_safe(self, tp: TP, offset: int) -> None:
-        async def so() -> bool:
-            return self.safe(tp) >= offset
-
-        await eventually_async(so, within=5)
+from tests.worker_in_memory import TOPIC, TP0, TP1, Works, batches
 
 
 class Broken(MemoryProfileStore):
@@ -235,6 +170,35 @@ async def test_what_is_not_safe_is_read_again() -> None:
     await eventually_async(is_read_again, within=5)
     assert works.read_again == [(TP0, 0)]
     assert (works.positions.expected(TP0), works.safe(TP0)) == (0, 0)
+    works.put(TP0, 0, 1)
+    await works.until_safe(TP0, 2)
+    works.running.cancel()
+
+
+async def test_offsets_that_go_back() -> None:
+    """A topic that was made anew is read from its start before anything of it is folded."""
+    through = batches()
+    works = Works(through)
+
+    async def has_looked() -> bool:
+        return works.looks == 1
+
+    works.put(TP0, 0, 1, 2)
+    await works.until_safe(TP0, 3)
+    works.put(TP0, 1)  # of the same topic: folded again, which changes nothing
+    await eventually_async(has_looked, within=5)
+    works.put(TP0, 3)
+    await works.until_safe(TP0, 4)
+    assert works.looks == 1
+    works.is_made_anew = True
+    works.put(TP0, 0)
+
+    async def is_read_again() -> bool:
+        return works.read_again == [(TP0, 0)]
+
+    await eventually_async(is_read_again, within=5)
+    assert isinstance(through.trends, MemoryTrends)
+    assert await through.trends.fences(0, ["demo"]) == [4]
     works.put(TP0, 0, 1)
     await works.until_safe(TP0, 2)
     works.running.cancel()

@@ -1,0 +1,89 @@
+"""A worker that runs on fakes, with all its parts at hand."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+from faust.types import TP
+
+from services.profiles.adapters.backlog import Backlog, Batch
+from services.profiles.adapters.dead_letters import MemoryDeadLetters
+from services.profiles.adapters.durability import MemoryDurability
+from services.profiles.adapters.trends import MemoryTrends
+from services.profiles.batches import Batches
+from services.profiles.domain.commit import Start
+from services.profiles.domain.refusals import RefusalLimit
+from services.profiles.positions import Positions
+from services.profiles.readiness import Readiness
+from services.profiles.worker import Worker
+from services.shared.event_age import AgeRule
+from services.shared.health import Health
+from services.shared.profile_store import MemoryProfileStore
+from tests.profile_events import record, view
+from tests.waiting import eventually_async
+
+TOPIC = "shopper-events"
+TP0, TP1 = TP(TOPIC, 0), TP(TOPIC, 1)
+
+
+def batches() -> Batches:
+    return Batches(
+        topic=TOPIC,
+        topic_id="id",
+        store=MemoryProfileStore(),
+        trends=MemoryTrends(),
+        dead_letters=MemoryDeadLetters(),
+        age=AgeRule(timedelta(days=7)),
+        retention=timedelta(days=90),
+    )
+
+
+class Works:
+    """A worker that runs, with all its parts at hand."""
+
+    def __init__(self, batches: Batches, durability: MemoryDurability | None = None) -> None:
+        self.positions = Positions(self._start_of, self._first_from)
+        self.backlog = Backlog()
+        self.health = Health()
+        self.readiness = Readiness(self.health)
+        self.read_again: list[tuple[TP, int]] = []
+        self.looks, self.is_made_anew = 0, False
+        self.worker = Worker(
+            {TOPIC: batches},
+            self.positions,
+            self.backlog,
+            durability or MemoryDurability(),
+            limit=RefusalLimit(0.9),
+            readiness=self.readiness,
+            read_again=self._read_again,
+            look_at_topics=self._look_at_topics,
+        )
+        self.running = asyncio.create_task(self.worker.run())
+
+    async def _look_at_topics(self) -> None:
+        self.looks += 1
+        if self.is_made_anew:
+            await self.worker.rewind(TP0, 0)
+
+    async def _start_of(self, tp: TP) -> Start:
+        return Start(0, 0)
+
+    async def _first_from(self, tp: TP, offset: int) -> int:
+        return offset
+
+    async def _read_again(self, tp: TP, offset: int) -> None:
+        self.read_again.append((tp, offset))
+
+    def put(self, tp: TP, *offsets: int) -> None:
+        self.backlog.put(Batch(tp, 1, [record(view(f"{tp}{at}"), at) for at in offsets]))
+
+    def safe(self, tp: TP) -> int:
+        position = self.positions.of(tp)
+        return 0 if position is None else position.safe
+
+    async def until_safe(self, tp: TP, offset: int) -> None:
+        async def so() -> bool:
+            return self.safe(tp) >= offset
+
+        await eventually_async(so, within=5)
