@@ -6,24 +6,27 @@ read what has changed, run the fault tests, and only then write down what is tru
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
+import threading
 from importlib.metadata import version
 from typing import Any
 
 import faust
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import group_coordinator
 from aiokafka.structs import ConsumerRecord
 from faust.transport import consumer as base
 from faust.transport.drivers import aiokafka as driver
-from faust.types import ConsumerMessage
+from faust.types import TP, ConsumerMessage
 
 from services.profiles.adapters.stream import BatchConsumer, BatchTransport
 
 SOURCES: dict[str, tuple[Any, str]] = {
     "Consumer._to_message": (driver.Consumer._to_message, "7c24f6511b2fcef7"),
+    "Consumer.seek": (base.Consumer.seek, "b86a9fe05f956b30"),
     "Consumer.getmany": (base.Consumer.getmany, "4b168d84882a70d6"),
     "Consumer._drain_messages": (base.Consumer._drain_messages, "44a2500309e83c63"),
     "AIOKafkaConsumerThread._ensure_consumer": (
@@ -78,6 +81,30 @@ def test_a_message_carries_what_faust_needs() -> None:
         "time_total", "generation_id",
     }  # fmt: skip
     assert {"offset", "timestamp", "timestamp_type"} <= set(ConsumerRecord.__dataclass_fields__)
+
+
+async def test_a_partition_is_rewound_by_the_thread_that_reads_it() -> None:
+    """From another one, aiokafka's fetcher may lose what it is just handing out, and crash."""
+
+    class Consumer:
+        def seek(self, partition: TopicPartition, offset: int) -> None:
+            sought.append((threading.current_thread(), partition, offset))
+
+    class Thread:
+        def _ensure_consumer(self) -> Consumer:
+            return Consumer()
+
+        async def call_thread(self, function: Any, *arguments: Any) -> None:
+            await asyncio.to_thread(lambda: asyncio.run(function(*arguments)))
+
+    sought: list[Any] = []
+    ours: Any = object.__new__(BatchConsumer)
+    ours._thread, ours._read_offset = Thread(), {}
+    await ours.read_again(TP("t", 1), 7)
+    ((thread, partition, offset),) = sought
+    assert thread is not threading.current_thread()
+    assert (partition, offset) == (TopicPartition("t", 1), 7)
+    assert ours._read_offset == {TP("t", 1): 7}
 
 
 def test_the_consumer_has_a_coordinator() -> None:

@@ -7,9 +7,9 @@ in a backlog of ours (:mod:`services.profiles.adapters.backlog`), and offsets ar
 ourselves, from the count of what is done (:mod:`services.profiles.positions`).
 
 What this leans on beyond documentation, in Faust 0.15.3: ``Consumer._to_message``,
-``Consumer._thread`` with its ``_ensure_consumer``, ``Consumer.getmany`` and
-``App._create_directories``; in aiokafka 0.14: ``_coordinator.fetch_committed_offsets``. A test
-fails when they change.
+``Consumer._thread`` with its ``_ensure_consumer``, ``Consumer._read_offset``,
+``Consumer.getmany`` and ``App._create_directories``; in aiokafka 0.14:
+``_coordinator.fetch_committed_offsets``. A test fails when they change.
 """
 
 from __future__ import annotations
@@ -121,9 +121,18 @@ class BatchConsumer(Consumer):
                     yield tp, end
 
     async def read_again(self, tp: TP, offset: int) -> None:
-        """Have ``tp`` read from ``offset`` on; nothing, where it was taken away meanwhile."""
+        """Have ``tp`` read from ``offset`` on; nothing, where it was taken away meanwhile.
+
+        Faust's own ``seek`` reaches from this thread into the consumer, whose thread may just
+        be handing out what was fetched of ``tp``, and then dies of it.
+        """
         with contextlib.suppress(IllegalStateError):
-            await self.seek(tp, offset)
+            await self._thread.call_thread(self._seek_there, tp, offset)
+            self._read_offset[tp] = offset or None  # below it Faust drops what comes
+
+    async def _seek_there(self, tp: TP, offset: int) -> None:
+        consumer: AIOKafkaConsumer = self._thread._ensure_consumer()
+        consumer.seek(TopicPartition(tp.topic, tp.partition), offset)
 
     async def committed_of(self, tp: TP) -> Commit | None:
         """What the group has committed of ``tp``. Raises KafkaUnavailable."""
