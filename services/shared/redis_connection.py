@@ -67,23 +67,23 @@ class RedisConnection:
         hold a password.
         """
         try:
-            pool = ConnectionPool.from_url(
+            self._factory = ConnectionPool.from_url(
                 url,
                 socket_connect_timeout=DEADLINE_SECONDS,
                 socket_timeout=None,  # an ask has one deadline for all its replies
                 retry=Retry(NoBackoff(), 0),
             )
-            self._connection: Any = pool.make_connection()  # type: ignore[no-untyped-call]  # untyped in redis-py
+            self._factory.make_connection()  # type: ignore[no-untyped-call]  # untyped in redis-py
         except (ValueError, TypeError) as error:
             raise BadSetting(f"the URL of Redis cannot be read: {error}") from error
         self._opening = asyncio.Lock()
-        self._replies: _Replies | None = None
+        self._line: _Line | None = None
         self._opened = 0
 
     @property
     def is_open(self) -> bool:
         """Whether it was opened and not closed since; the other side may be gone all the same."""
-        return self._replies is not None
+        return self._line is not None
 
     @property
     def opened(self) -> int:
@@ -104,81 +104,85 @@ class RedisConnection:
         self, commands: Sequence[Command], *, within: float = DEADLINE_SECONDS
     ) -> list[Reply]:
         """As ``ask``, but a command's error stands as a ResponseError in its reply's place."""
+        line: _Line | None = None
         try:
             async with asyncio.timeout(within):
-                return await self._exchange(commands)
+                line = self._line or await self._open()
+                return await line.exchange(commands) if commands else []
         except (RedisError, OSError, TimeoutError) as error:
-            await self.close()
+            await self._drop(line)
             raise RedisUnavailable(
                 f"Redis: {str(error) or f'no answer in {within:.3g} s'}"
             ) from error
         except BaseException:
-            await self.close()
+            await self._drop(line)
             raise
 
     async def close(self) -> None:
         """Close the connection; a later ask opens it again. Who waits gets RedisUnavailable."""
-        replies, self._replies = self._replies, None
-        if replies is not None:
-            replies.end(ConnectionError("the connection was closed"))
-        await self._connection.disconnect(nowait=True)
+        await self._drop(self._line)
 
-    async def _exchange(self, commands: Sequence[Command]) -> list[Reply]:
-        if not commands:
-            return []
-        replies = self._replies or await self._open()
+    async def _open(self) -> _Line:
+        async with self._opening:
+            if self._line is None:
+                self._opened += 1
+                connection: Any = self._factory.make_connection()  # type: ignore[no-untyped-call]  # untyped in redis-py
+                try:
+                    await connection.connect()
+                except BaseException:
+                    await connection.disconnect(nowait=True)
+                    raise
+                self._line = _Line(connection)
+            return self._line
+
+    async def _drop(self, line: _Line | None) -> None:
+        """Close ``line``; where another one was opened since, that one stays."""
+        if line is None:
+            return
+        if self._line is line:
+            self._line = None
+        await line.close()
+
+
+class _Line:
+    """An open connection: commands go out, replies go to those who wait, in order."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._waiting: deque[tuple[asyncio.Future[list[Reply]], int, list[Reply]]] = deque()
+        self._reading = asyncio.create_task(self._read(connection._reader))
+
+    async def exchange(self, commands: Sequence[Command]) -> list[Reply]:
+        """The replies to ``commands``. Raises ConnectionError once it is closed."""
+        writer = self._connection._writer
+        if self._reading.done() or writer is None or writer.transport.is_closing():
+            raise ConnectionError("the connection was closed")
         # hiredis packs in C; redis-py's own packing was a large part of a batch.
         packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]  # its stub means a tuple of one
-        waiting = replies.expect(len(commands))
-        self._connection._writer.write(packed)
-        await self._connection._writer.drain()
-        return await waiting
-
-    async def _open(self) -> _Replies:
-        async with self._opening:
-            if self._replies is None:
-                self._opened += 1
-                await self._connection.connect()
-                self._replies = _Replies(self._connection._reader)
-            return self._replies
-
-
-class _Replies:
-    """Reads replies and hands them to those who wait, in the order of their asking."""
-
-    def __init__(self, stream: asyncio.StreamReader) -> None:
-        self._stream = stream
-        self._waiting: deque[tuple[asyncio.Future[list[Reply]], int, list[Reply]]] = deque()
-        self._reading = asyncio.create_task(self._read())
-
-    def expect(self, count: int) -> asyncio.Future[list[Reply]]:
-        """The next ``count`` replies that nobody waits for yet."""
-        if self._reading.done():
-            raise ConnectionError("Redis has closed the connection")
         future: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((future, count, []))
-        return future
+        self._waiting.append((future, len(commands), []))
+        writer.write(packed)
+        await writer.drain()
+        return await future
 
-    def end(self, error: Exception) -> None:
-        """Read no more; whoever waits gets ``error``."""
+    async def close(self) -> None:
+        """Close it. Whoever waits gets ConnectionError."""
         self._reading.cancel()
-        while self._waiting:
-            future = self._waiting.popleft()[0]
-            if not future.done():
-                future.set_exception(error)
+        self._end(ConnectionError("the connection was closed"))
+        await self._connection.disconnect(nowait=True)
 
-    async def _read(self) -> None:
+    async def _read(self, stream: asyncio.StreamReader) -> None:
         reader = hiredis.Reader(
             protocolError=InvalidResponse, replyError=_error, notEnoughData=_MORE
         )
         try:
-            while data := await self._stream.read(READ_BYTES):
+            while data := await stream.read(READ_BYTES):
                 reader.feed(data)
                 while (reply := reader.gets()) is not _MORE:
                     self._hand_over(reply)
         except (OSError, InvalidResponse) as error:
-            self.end(error)
-        self.end(ConnectionError("Redis has closed the connection"))
+            self._end(error)
+        self._end(ConnectionError("Redis has closed the connection"))
 
     def _hand_over(self, reply: Reply) -> None:
         future, count, replies = self._waiting[0]
@@ -187,6 +191,13 @@ class _Replies:
             self._waiting.popleft()
             if not future.done():
                 future.set_result(replies)
+
+    def _end(self, error: Exception) -> None:
+        while self._waiting:
+            future = self._waiting.popleft()[0]
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # whoever asked may have failed before it came to wait
 
 
 class RedisPool:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 from redis.exceptions import ResponseError
 
 from deploy.local.redis import EmbeddedRedis
@@ -32,6 +33,38 @@ async def test_who_asks_does_not_wait_for_others(own_redis: EmbeddedRedis) -> No
     for task in slow:
         with pytest.raises(RedisUnavailable):
             await task
+    await connection.close()
+
+
+def test_writing_to_what_the_loop_has_closed(redis_url: str) -> None:
+    """uvloop, which services run on, raises RuntimeError for that; it is Redis being away."""
+
+    async def ask() -> None:
+        connection = RedisConnection(redis_url)
+        await connection.ask([("PING",)])
+        assert connection._line is not None
+        connection._line._connection._writer.transport.abort()
+        with pytest.raises(RedisUnavailable, match="closed"):
+            await connection.ask([("PING",)])
+        assert await connection.ask([("PING",)]) == [b"PONG"]
+        await connection.close()
+
+    uvloop.run(ask())
+
+
+async def test_who_fails_does_not_close_what_was_opened_since(redis_url: str) -> None:
+    """A late failure of the old connection leaves the new one alone."""
+    connection = RedisConnection(redis_url)
+    await connection.ask([("PING",)])
+    slow = [asyncio.create_task(connection.ask([("BLPOP", "nothing", 30)])) for _ in range(3)]
+    await asyncio.sleep(0)  # now they wait for replies
+    await connection.close()
+    assert await connection.ask([("PING",)]) == [b"PONG"]
+    for task in slow:
+        with pytest.raises(RedisUnavailable):
+            await task
+    assert await connection.ask([("PING",)]) == [b"PONG"]
+    assert connection.opened == 2
     await connection.close()
 
 
