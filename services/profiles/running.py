@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
@@ -188,11 +189,17 @@ class Running:
             _log.warning("not_committed", meaning="Kafka did not answer; events are read again")
 
     async def _stop(self) -> None:
-        """Let Faust stop; where it cannot, its threads must not keep the process from ending."""
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
+        """Let Faust stop; where it cannot, its threads must not keep the process from ending.
+
+        What is asked of Kafka for partitions just assigned is given up first: Faust would ask it
+        of a consumer that is closed already, and wait for the answer for ever.
+        """
+        self._positions.assigned(())
+        limit = asyncio.timeout(STOP_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with limit:
                 await self._app.stop()
-        except TimeoutError:
+        if limit.expired():  # Faust may also swallow the cancellation, and return
             _log.warning("faust_did_not_stop", within_seconds=STOP_SECONDS)
             threading.Timer(LEAVE_SECONDS, os._exit, [UNCLEAN]).start()
 

@@ -76,6 +76,18 @@ async def test_of_a_partition_one_batch_is_out() -> None:
     assert await taking == Batch(TP0, 2, ["a"])
 
 
+async def test_what_is_taken_away_as_soon_as_it_came() -> None:
+    """Who waits is woken by it, finds nothing, and waits on."""
+    backlog = Backlog()
+    taking = asyncio.create_task(backlog.take())
+    await asyncio.sleep(0)  # now it waits
+    backlog.put(Batch(TP0, 1, "a"))
+    backlog.forget([TP0])
+    await asyncio.sleep(0)
+    backlog.put(Batch(TP1, 1, "b"))
+    assert await taking == Batch(TP1, 1, ["b"])
+
+
 async def test_who_takes_waits_for_something_to_come() -> None:
     """No turning in circles meanwhile."""
     backlog = Backlog()

@@ -63,7 +63,8 @@ class Backlog:
         Batches of one generation that follow one another become one, up to
         :data:`BATCH_EVENTS` records.
         """
-        await self._has_some.wait()
+        while not self._has_some.is_set():  # what woke us may be gone again
+            await self._has_some.wait()
         tp = next(tp for tp in self._waiting if tp not in self._out)
         waiting = self._waiting.pop(tp)
         first = waiting.popleft()
