@@ -53,10 +53,10 @@ def made(
     rows: Iterable[Mapping[str, Cell]], mapping: str = "", shop_id: str = "demo"
 ) -> list[Made]:
     """What becomes of rows that have just these cells."""
-    some = [Row(n, {k: v for k, v in cells.items() if v}, n) for n, cells in enumerate(rows, 1)]
-    read = read_mapping(mapping)
-    columns = list(dict.fromkeys(name for row in some for name in row.cells))
-    return list(maker(read, columns, shop_id).made(some))
+    told = list(rows)
+    some = [Row(n, {k: v for k, v in cells.items() if v}, n) for n, cells in enumerate(told, 1)]
+    columns = list(dict.fromkeys(name for cells in told for name in cells))
+    return list(maker(read_mapping(mapping), columns, shop_id).made(some))
 
 
 def maker(mapping: FileMapping, columns: Sequence[str], shop_id: str = "demo") -> EventMaker:

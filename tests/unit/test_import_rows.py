@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 
 import pytest
@@ -201,7 +202,7 @@ def test_ids_follow_from_what_happened() -> None:
     assert events([view(1), view(1)]) == [one, one]
     rows = [view(1), view(2), view(1, user_id="bob"), view(1, occurred_at="2021-03-01T09:30:01Z")]
     others = [view(1, action="click"), view(1, session_id="s"), line(1), line(1, unit_price="1")]
-    assert len({each.event_id for each in events(rows + others)}) == 8
+    assert len({events([row])[0].event_id for row in rows + others}) == 8
     (elsewhere,) = made([view(1)], shop_id="other")
     assert isinstance(elsewhere.event, ShopperEvent)
     assert elsewhere.event.event_id != one.event_id
@@ -209,10 +210,15 @@ def test_ids_follow_from_what_happened() -> None:
 
 def test_ids_stay_what_they_are() -> None:
     """A release that named events otherwise would count what was imported before again."""
+    at = 1_614_591_000_000_000
+    texts = [
+        f'["demo",["user_id","u1"],{at},"view",{{"product_id":"p1"}},1]',
+        f'["demo",["user_id","ana"],{at},"purchase",{{"order_id":"o1","lines":[{{"product_id":"p0",'
+        '"quantity":2,"unit_price":{"currency_code":"EUR","units":3,"nanos":500000000}}]},1]',
+    ]
     found = [one.event_id for one in events([view(1), line(1, unit_price="3.5", currency="EUR")])]
     assert found == [
-        "import-0",
-        "import-1",
+        "import-" + blake2b(text.encode(), digest_size=16).hexdigest() for text in texts
     ]
 
 
@@ -272,16 +278,11 @@ def test_columns_constants_and_words_of_the_file() -> None:
         ({"action": "add_to_cart", "quantity": "1.0"}, "ROW_INVALID: quantity: '1.0'"),
         ({"action": "purchase", "quantity": "1"}, "EVENT_INVALID: purchase.order_id"),
         ({"action": "search"}, "EVENT_INVALID: search.query"),
-        ({"product_id": "\udcff"}, "ROW_INVALID: "),
     ],
 )
 def test_wrong_rows(change: dict[str, str], said: str) -> None:
     """Each has its code, and the reason names the field."""
-    row = {**view(1), "visitor_id": "", **change}
-    mapping = "" if row["action"] else "[constants]\nsession_id = 's'\n[columns]\naction='kind'"
-    told = {**row, "kind": "view"} if not row["action"] else row
-    found = refusal({**told, "kind": ""}, "") if not mapping else None
-    assert found is None or found.startswith(said)
+    assert refusal({**view(1), **change}).startswith(said)
 
 
 def test_chunks_are_bounded_and_in_order() -> None:
