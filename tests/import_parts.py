@@ -64,7 +64,7 @@ def maker(mapping: FileMapping, columns: Sequence[str], shop_id: str = "demo") -
     return EventMaker(mapping, mapping.taken_from(columns), shop_id=shop_id)
 
 
-def start(*arguments: str, folder: Path, **settings: str) -> subprocess.Popen[str]:
+def start(*arguments: str, folder: Path, settings: Mapping[str, str]) -> subprocess.Popen[str]:
     """The command, with settings and nothing else of ours in its environment."""
     path = ":".join(str(Path(each).resolve()) for each in sys.path if each)
     return subprocess.Popen(
@@ -78,12 +78,12 @@ def start(*arguments: str, folder: Path, **settings: str) -> subprocess.Popen[st
 
 
 def run(
-    *arguments: str, folder: Path, within: float = 120, **settings: str
+    *arguments: str, folder: Path, settings: Mapping[str, str] | None = None
 ) -> tuple[int, str, str]:
     """Status, output and errors of the command once it has ended."""
-    process = start(*arguments, folder=folder, **settings)
+    process = start(*arguments, folder=folder, settings=settings or {})
     try:
-        output, errors = process.communicate(timeout=within)
+        output, errors = process.communicate(timeout=120)
     finally:
         process.kill()
     return process.returncode, output, errors

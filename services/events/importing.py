@@ -97,12 +97,11 @@ class Import:
                 waiting.append((chunk, asyncio.create_task(self._write(chunk.records))))
                 await asyncio.sleep(0)
                 if len(waiting) == IN_FLIGHT:
-                    await self._settle(path, *waiting.popleft())
-                    display.show(seen(self.progress, path, chunk.read))
+                    await self._settle(path, *waiting.popleft(), display)
                 if ending.is_set():
                     break
             while waiting:
-                await self._settle(path, *waiting.popleft())
+                await self._settle(path, *waiting.popleft(), display)
         finally:
             for _, task in waiting:
                 task.cancel()
@@ -114,7 +113,8 @@ class Import:
         """Return once Kafka has all of them. Raises KafkaUnavailable."""
         until = time.monotonic() + self.patience_seconds
         while records:
-            outcomes = await self.topic.write(records, within=ATTEMPT_SECONDS)
+            within = max(PAUSE_SECONDS, min(ATTEMPT_SECONDS, until - time.monotonic()))
+            outcomes = await self.topic.write(records, within=within)
             late = [each for each in outcomes if isinstance(each, Unacknowledged)]
             if late and time.monotonic() > until:
                 raise KafkaUnavailable(f"{late[0].reason} ({self.patience_seconds:.0f} s of tries)")
@@ -126,11 +126,14 @@ class Import:
                 if isinstance(outcome, Unacknowledged)
             ]
 
-    async def _settle(self, path: str, chunk: Chunk, written: asyncio.Task[None]) -> None:
+    async def _settle(
+        self, path: str, chunk: Chunk, written: asyncio.Task[None], display: Display
+    ) -> None:
         await written
         size = self.memory.add_rejects(path, chunk.rejects)
         before = self.progress.files[path]
         self._note(path, after(before, chunk), size)
+        display.show(seen(self.progress, path, chunk.read))
         check_share(self.progress, self.refused_share)
 
     def _note(self, path: str, file: FileProgress, rejects_bytes: int) -> None:

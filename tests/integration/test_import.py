@@ -41,7 +41,9 @@ def test_files_become_events_of_the_topic(
     rows = [*(view(n) for n in range(40)), line(1, 1), line(1, 2), view(41, action="look")]
     write_csv(tmp_path / "shop.csv", rows)
     told = {"KAFKA_SERVERS": kafka_servers, "TOPIC_PREFIX": topic_prefix}
-    status, output, errors = run("--shop", "demo", "--files", "*.csv", folder=tmp_path, **told)
+    status, output, errors = run(
+        "--shop", "demo", "--files", "*.csv", folder=tmp_path, settings=told
+    )
     assert (status, errors) == (0, "")
     assert kept(kafka_servers, topic_prefix) == Counter(ids_of(rows))
     for each in asyncio.run(records(kafka_servers, topic_prefix + "shopper-history")):
@@ -50,7 +52,7 @@ def test_files_become_events_of_the_topic(
     assert (reject["row"], reject["code"]) == (43, "ROW_INVALID")
     assert reject["cells"] == view(41, action="look")
     assert "ROW_INVALID" in output
-    again = run("--shop", "demo", "--files", "*.csv", folder=tmp_path, **told)
+    again = run("--shop", "demo", "--files", "*.csv", folder=tmp_path, settings=told)
     assert again[0] == 0
     assert kept(kafka_servers, topic_prefix).total() == 41
 
@@ -65,14 +67,14 @@ def test_ended_in_the_middle_it_goes_on(
     path = write_csv(tmp_path / "shop.csv", rows)
     told = {"KAFKA_SERVERS": kafka_servers, "TOPIC_PREFIX": topic_prefix}
     arguments = ("--shop", "demo", "--files", str(path))
-    process = start(*arguments, folder=tmp_path, **told)
+    process = start(*arguments, folder=tmp_path, settings=told)
     eventually(lambda: rows_done(tmp_path / FOLDER), within=60)
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == (1 if number == signal.SIGTERM else -number)
     done = rows_done(tmp_path / FOLDER)
     assert 0 < done < ROWS
-    status, output, _ = run(*arguments, folder=tmp_path, **told)
+    status, output, _ = run(*arguments, folder=tmp_path, settings=told)
     assert (status, f"{done:,}" in output) == (0, True)
     found = kept(kafka_servers, topic_prefix)
     assert found.keys() == ids_of(rows)
@@ -87,14 +89,15 @@ def test_kafka_that_goes_away_for_good(tmp_path: Path, own_kafka: EmbeddedKafka)
     rows = [view(n) for n in range(ROWS)]
     path = write_csv(tmp_path / "shop.csv", rows)
     arguments = ("--shop", "demo", "--files", str(path), "--patience", "3")
-    process = start(*arguments, folder=tmp_path, KAFKA_SERVERS=own_kafka.servers)
+    told = {"KAFKA_SERVERS": own_kafka.servers}
+    process = start(*arguments, folder=tmp_path, settings=told)
     eventually(lambda: rows_done(tmp_path / FOLDER), within=60)
     own_kafka.kill()
     _, errors = process.communicate(timeout=90)
     assert process.returncode == 1
     assert errors.splitlines()[-1].startswith("KAFKA_UNAVAILABLE: ")
     own_kafka.start()
-    assert run(*arguments[:4], folder=tmp_path, KAFKA_SERVERS=own_kafka.servers)[0] == 0
+    assert run(*arguments[:4], folder=tmp_path, settings=told)[0] == 0
     assert kept(own_kafka.servers, "").keys() == ids_of(rows)
 
 
@@ -103,9 +106,9 @@ def test_one_import_at_a_time(tmp_path: Path, kafka_servers: str, topic_prefix: 
     path = write_csv(tmp_path / "shop.csv", [view(n) for n in range(ROWS)])
     told = {"KAFKA_SERVERS": kafka_servers, "TOPIC_PREFIX": topic_prefix}
     arguments = ("--shop", "demo", "--files", str(path))
-    process = start(*arguments, folder=tmp_path, **told)
+    process = start(*arguments, folder=tmp_path, settings=told)
     eventually(lambda: rows_done(tmp_path / FOLDER), within=60)
-    second = run(*arguments, folder=tmp_path, **told)
+    second = run(*arguments, folder=tmp_path, settings=told)
     process.kill()
     process.communicate(timeout=60)
     assert (second[0], "another import works in" in second[2]) == (2, True)
@@ -119,11 +122,11 @@ def test_another_mapping_or_file_is_noticed(
     (tmp_path / "mapping.toml").write_text("[constants]\nsession_id = 's'\n")
     told = {"KAFKA_SERVERS": kafka_servers, "TOPIC_PREFIX": topic_prefix}
     arguments = ("--shop", "demo", "--files", str(path))
-    assert run(*arguments, folder=tmp_path, **told)[0] == 0
-    mapped = run(*arguments, "--mapping", "mapping.toml", folder=tmp_path, **told)
+    assert run(*arguments, folder=tmp_path, settings=told)[0] == 0
+    mapped = run(*arguments, "--mapping", "mapping.toml", folder=tmp_path, settings=told)
     assert (mapped[0], "the mapping has changed" in mapped[2]) == (2, True)
     write_csv(path, [view(2)])
-    changed = run(*arguments, folder=tmp_path, **told)
+    changed = run(*arguments, folder=tmp_path, settings=told)
     assert (changed[0], "shop.csv has changed since 1 rows" in changed[2]) == (2, True)
     assert kept(kafka_servers, topic_prefix).total() == 1
 
@@ -134,10 +137,10 @@ def test_too_many_refused(tmp_path: Path, kafka_servers: str, topic_prefix: str)
     path = write_csv(tmp_path / "shop.csv", rows)
     told = {"KAFKA_SERVERS": kafka_servers, "TOPIC_PREFIX": topic_prefix}
     arguments = ("--shop", "demo", "--files", str(path))
-    status, _, errors = run(*arguments, folder=tmp_path, **told)
+    status, _, errors = run(*arguments, folder=tmp_path, settings=told)
     assert (status, errors.startswith("TOO_MANY_REFUSED: ")) == (2, True)
     assert kept(kafka_servers, topic_prefix).total() < 10_000
-    assert run(*arguments, "--max-refused-share", "0.1", folder=tmp_path, **told)[0] == 0
+    assert run(*arguments, "--max-refused-share", "0.1", folder=tmp_path, settings=told)[0] == 0
     assert kept(kafka_servers, topic_prefix).keys() == ids_of(rows)
 
 

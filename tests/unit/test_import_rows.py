@@ -170,8 +170,8 @@ def test_rows_of_one_order_are_one_purchase() -> None:
 
 def test_a_long_order_is_several_events() -> None:
     """Each within an event's limits, of its own name, also where the file has one for all."""
-    for named in ({}, {"event_id": "e"}):
-        found = events([line(1, **named) for _ in range(ORDER_LINES * 2 + 1)])
+    for name in ("", "e"):
+        found = events([line(1, event_id=name) for _ in range(ORDER_LINES * 2 + 1)])
         assert [len(one.purchase.lines) for one in found] == [ORDER_LINES, ORDER_LINES, 1]
         assert len({one.event_id for one in found}) == 3
 
