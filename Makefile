@@ -80,6 +80,10 @@ check-locks: ## Locks hold neither addresses nor paths of a machine
 bench-freshness: .venv-dev/.ready build/gen/.ready ## How soon an event is in its profile (QUICK=1: in a minute, coarser)
 	$(DEV)/python -m tests.bench.freshness $(if $(QUICK),--quick)
 
+.PHONY: bench-import
+bench-import: .venv-dev/.ready build/gen/.ready ## How fast a shop's files are imported (QUICK=1: in a minute, coarser)
+	$(DEV)/python -m tests.bench.importing $(if $(QUICK),--quick)
+
 ##@ Model
 
 .PHONY: model
