@@ -14,7 +14,7 @@ import pytest
 from services.events.adapters.import_files import RowFile, row_file, untouched
 from services.events.adapters.import_folder import PROGRESS, REJECTS, opened
 from services.events.adapters.terminal import Seen
-from services.events.adapters.topic import MemoryTopic
+from services.events.adapters.topic import MemoryTopic, Outcome
 from services.events.domain.chunks import CHUNK_ROWS
 from services.events.domain.mapping import FileMapping
 from services.events.domain.progress import FileProgress, Progress, taken_up
@@ -47,11 +47,21 @@ class Failing(MemoryTopic):
         super().__init__()
         self._left = records
 
-    async def write(self, records: Sequence[Record], *, within: float) -> list[object]:  # type: ignore[override]  # as wide as the fake's
+    async def write(self, records: Sequence[Record], *, within: float) -> list[Outcome]:
         """See ``EventTopic``."""
         outcomes = await super().write(records, within=within)
         self._left -= len(records)
-        return list(outcomes) if self._left > 0 else [Unacknowledged("away")] * len(records)
+        return outcomes if self._left > 0 else [Unacknowledged("away")] * len(records)
+
+
+class Hesitant(MemoryTopic):
+    """A topic that takes nine tenths of a full chunk, and the rest at the second try."""
+
+    async def write(self, records: Sequence[Record], *, within: float) -> list[Outcome]:
+        """See ``EventTopic``."""
+        taken = min(len(records), CHUNK_ROWS * 9 // 10)
+        outcomes = await super().write(records[:taken], within=within)
+        return [*outcomes, *[Unacknowledged("not sent")] * (len(records) - taken)]
 
 
 class Broken:
@@ -82,6 +92,7 @@ def run(
     folder: Path,
     *,
     share: float = 1.0,
+    patience: float = 0.0,
     ending: bool = False,
 ) -> tuple[bool, Seen]:
     """One run; whether it came to the end, and what was shown last."""
@@ -101,7 +112,7 @@ def run(
             topic=topic,
             memory=memory,
             refused_share=share,
-            patience_seconds=0.0,
+            patience_seconds=patience,
             now_micros=lambda: 1 << 60,
         )
         return asyncio.run(do()), shown.last
@@ -142,6 +153,17 @@ def test_kafka_that_goes_away(tmp_path: Path, path: Path, records: int) -> None:
     assert values(topic).keys() | values(after).keys() == whole(path, tmp_path / "other")
     assert values(after).total() == ROWS - len(WRONG) - remembered.events
     assert refused_rows(tmp_path / "folder") == WRONG
+
+
+def test_what_was_not_acknowledged_is_written_again(tmp_path: Path, path: Path) -> None:
+    """And nothing else is."""
+    topic = Hesitant()
+    with pytest.raises(KafkaUnavailable, match="not sent"):
+        run(topic, row_file(path, FileMapping()), tmp_path / "folder")
+    topic = Hesitant()
+    assert run(topic, row_file(path, FileMapping()), tmp_path / "other", patience=120.0)[0]
+    assert set(values(topic).values()) == {1}
+    assert values(topic).total() == ROWS - len(WRONG)
 
 
 @pytest.mark.parametrize("rows", [1, 5_777, ROWS])

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from services.events.domain.cells import moment_reader, price
 from services.events.domain.chunks import CHUNK_ROWS, chunks
-from services.events.domain.mapping import ACTIONS, NAMES, Time
-from services.events.domain.rows import ORDER_LINES
+from services.events.domain.mapping import ACTIONS, NAMES, FileMapping, Time
+from services.events.domain.rows import ORDER_LINES, Row
 from services.shared.errors import EventRefused
 from services.shared.event_codec import decode_event
-from tests.import_parts import AT, line, made, view
+from tests.import_parts import AT, line, made, maker, view
 
 NOON = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()) * 1_000_000
 
@@ -283,6 +283,15 @@ def test_columns_constants_and_words_of_the_file() -> None:
 def test_wrong_rows(change: dict[str, str], said: str) -> None:
     """Each has its code, and the reason names the field."""
     assert refusal({**view(1), **change}).startswith(said)
+
+
+def test_a_row_that_cannot_be_read() -> None:
+    """What its reader says of it is the reason, whatever cells it has."""
+    rows = [Row(1, view(1), 0), Row(2, view(2), 0, "is not in UTF-8")]
+    first, second = maker(FileMapping(), list(view(1))).made(rows)
+    assert isinstance(first.event, ShopperEvent)
+    assert isinstance(second.event, EventRefused)
+    assert (second.event.code, str(second.event)) == ("ROW_INVALID", "is not in UTF-8")
 
 
 def test_chunks_are_bounded_and_in_order() -> None:
