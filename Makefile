@@ -37,6 +37,11 @@ test: .venv-dev/.ready build/gen/.ready ## Run every test and show the coverage 
 	@mkdir -p build/tmp
 	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest --cov --cov-report=term $(ONLY)
 
+.PHONY: clients
+clients: .venv-dev/.ready build/gen/.ready ## Run the producers' examples whose clients this machine has, and say which it lacks
+	@mkdir -p build/tmp
+	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest -v tests/integration/test_producer_examples.py
+
 .PHONY: check
 check: check-format check-lint check-types check-imports check-proto check-dead check-locks ## Run all checks below
 
