@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import uvloop
-from msgspec import structs
+from msgspec import json, structs
 from rich.console import Console
 from rich.table import Table
 
@@ -139,7 +139,7 @@ def _job(told: argparse.Namespace, console: Console) -> Job:
         left = [column for column in each.file.columns if column not in each.columns]
         said = f"{path}: reads {_listed(each.columns)}; leaves alone {_listed(left)}"
         console.print(said, markup=False, soft_wrap=True)
-    digest = hashlib.sha256(text).hexdigest()
+    digest = hashlib.sha256(json.encode(mapping, order="sorted")).hexdigest()
     return Job(inputs, Progress(shop_id=told.shop, mapping_sha256=digest, topic_id="", files=files))
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import polars as pl
+import psutil
 from rich.progress import track
 
 from deploy.local.kafka import EmbeddedKafka
@@ -28,6 +29,9 @@ from tests.bench.report import ROOT, Row, publish
 
 LINES: Final = 3
 """Of each order."""
+
+LOOK_SECONDS: Final = 0.05
+"""Between two looks at a process's memory. (What the kernel says at its end is our own's, too.)"""
 
 
 class Run(NamedTuple):
@@ -68,16 +72,19 @@ def imported(path: Path, *arguments: str, servers: str, prefix: str) -> Run:
     folder = path.parent / secrets.token_hex(4)
     told = ["--shop", "demo", "--files", str(path), "--folder", str(folder), *arguments]
     begun = time.perf_counter()
-    process = subprocess.Popen(
+    process = psutil.Popen(
         [sys.executable, "-m", "services.events", "import", *told],
         env=environ,
         stdout=subprocess.DEVNULL,
     )
-    _, status, used = os.wait4(process.pid, 0)
+    most, (ended, status, used) = 0, os.wait4(process.pid, os.WNOHANG)
+    while not ended:
+        most = max(most, process.memory_info().rss)
+        time.sleep(LOOK_SECONDS)
+        ended, status, used = os.wait4(process.pid, os.WNOHANG)
     if status:
         raise SystemExit(f"the import ended with {os.waitstatus_to_exitcode(status)}")
-    seconds = time.perf_counter() - begun
-    return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    return Run(time.perf_counter() - begun, used.ru_utime + used.ru_stime, most / 2**20)
 
 
 def measured(runs: int, count: int) -> dict[str, list[Run]]:

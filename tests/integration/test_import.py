@@ -119,10 +119,13 @@ def test_another_mapping_or_file_is_noticed(
 ) -> None:
     """What was imported would be other events: it says so and does nothing."""
     path = write_csv(tmp_path / "shop.csv", [view(1)])
+    (tmp_path / "same.toml").write_text("# says nothing\n[time]\nformat = 'iso'\n")
     (tmp_path / "mapping.toml").write_text("[constants]\nsession_id = 's'\n")
     told = {"KAFKA_SERVERS": kafka_servers, "TOPIC_PREFIX": topic_prefix}
     arguments = ("--shop", "demo", "--files", str(path))
     assert run(*arguments, folder=tmp_path, settings=told)[0] == 0
+    same = run(*arguments, "--mapping", "same.toml", folder=tmp_path, settings=told)
+    assert (same[0], same[2]) == (0, "")
     mapped = run(*arguments, "--mapping", "mapping.toml", folder=tmp_path, settings=told)
     assert (mapped[0], "the mapping has changed" in mapped[2]) == (2, True)
     write_csv(path, [view(2)])

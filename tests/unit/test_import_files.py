@@ -219,6 +219,7 @@ def test_no_mapping_takes_our_names() -> None:
         ("[columns]\nuser = 'x'", r"\[columns\] has the unknown name 'user'; known are event_id"),
         ("[constants]\nprice = '1'", r"\[constants\] has the unknown name 'price'"),
         ("[constants]\nquantity = 1", "Expected `str`, got `int`"),
+        ("[constants]\nevent_id = '1'", "events of one id count once, all of them"),
         ("[actions]\nsold = 'buy'", "Invalid enum value 'buy'"),
         ("[column]", "unknown field `column`"),
         ("[time]\nzone = 'Mars/Olympus'", "time.zone 'Mars/Olympus' is not known"),

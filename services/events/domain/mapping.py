@@ -122,6 +122,8 @@ def read_mapping(text: str) -> FileMapping:
         mapping = msgspec.toml.decode(text, type=FileMapping)
     except msgspec.MsgspecError as error:
         raise BadSetting(_sentence(str(error))) from error
+    if "event_id" in mapping.constants:
+        raise BadSetting("[constants] has event_id: events of one id count once, all of them")
     if mapping.time.zone:
         _zone(mapping.time.zone)
     return mapping
