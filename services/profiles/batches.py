@@ -14,14 +14,15 @@ from typing import Final, NamedTuple, Protocol
 
 from services.profiles.adapters.dead_letters import DeadLetters
 from services.profiles.adapters.trends import Trends, TrendWrite
-from services.profiles.domain.dead_letter import DeadLetter, Origin, dead_letter, first_appended
+from services.profiles.domain.dead_letter import Origin, Refused, first_appended, whose
 from services.profiles.domain.draft import Draft, Visit
 from services.profiles.domain.fold import addition
 from services.profiles.domain.trend import Placed, fold
 from services.shared.consent import read_consent
 from services.shared.errors import EventRefused
+from services.shared.event import Event
 from services.shared.event_age import AgeRule
-from services.shared.event_codec import Headers, decode_event
+from services.shared.event_codec import Headers, check_key, read_value
 from services.shared.profile_layout import LAYOUT
 from services.shared.profile_store import ProfileStore, Stored, Write
 
@@ -61,9 +62,12 @@ class Judged(NamedTuple):
     """The offset after the last record."""
     accepted: dict[bytes, list[Placed]]
     """By ``shop_id/subject``."""
-    refused: list[DeadLetter]
-    codes: list[str]
-    """The error code of each refused record."""
+    refused: list[Refused]
+
+    @property
+    def codes(self) -> list[str]:
+        """Why records were refused, each code once."""
+        return sorted({one.code for one in self.refused})
 
 
 @dataclass(frozen=True)
@@ -83,19 +87,20 @@ class Batches:
 
     def judge(self, partition: int, records: Sequence[Record]) -> Judged:
         """Read every record of a batch. Never raises for what a record holds."""
-        judged = Judged(partition, records[-1].offset + 1, defaultdict(list), [], [])
+        judged = Judged(partition, records[-1].offset + 1, defaultdict(list), [])
         accepted, check_age = judged.accepted, self.age.check
         for record in records:
+            event = None
             try:
                 key = record.key
                 headers = record.headers
-                event = decode_event(key, record.value, headers)
+                event = read_value(record.value, headers)
+                check_key(event, key)
                 time = first_appended(record.timestamp, headers) if headers else record.timestamp
                 appended = time * 1000
                 check_age(event.at, appended)
             except EventRefused as refusal:
-                judged.refused.append(self._letter(partition, record, refusal))
-                judged.codes.append(refusal.code)
+                judged.refused.append(self._refused(partition, record, event, refusal))
             else:
                 placed = Placed(record.offset, appended, addition(event))
                 accepted[key].append(placed)  # type: ignore[index]  # a record without key is refused
@@ -112,15 +117,18 @@ class Batches:
         await self._write(judged, before, drafts)
         await self.dead_letters.send(judged.refused)
 
-    def _letter(self, partition: int, record: Record, refusal: EventRefused) -> DeadLetter:
-        return dead_letter(
+    def _refused(
+        self, partition: int, record: Record, event: Event | None, refusal: EventRefused
+    ) -> Refused:
+        return Refused(
             Origin(self.topic, self.topic_id, partition, record.offset),
-            appended=first_appended(record.timestamp, record.headers),
-            key=record.key,
-            value=record.value,
-            headers=record.headers,
-            code=refusal.code,
-            reason=str(refusal),
+            first_appended(record.timestamp, record.headers),
+            record.key,
+            record.value,
+            record.headers,
+            refusal.code,
+            str(refusal),
+            whose(record.key, event),
         )
 
     async def _count(
