@@ -30,6 +30,7 @@ REQUIRED = {
     "kafka": {"servers": "kafka-0.kafka:9092,kafka-1.kafka:9092"},
     "redis": {"secret": "attune-redis"},
     "apiKeys": {"secret": "attune-keys"},
+    "masterKey": {"secret": "attune-master-key"},
 }
 """What the chart cannot do without."""
 
@@ -38,6 +39,7 @@ EVERY_VALUE: dict[str, Any] = {
     "kafka": {"servers": "other:9093", "topicPrefix": "eu."},
     "redis": {"secret": "other-redis"},
     "apiKeys": {"secret": "other-keys"},
+    "masterKey": {"secret": "other-master-key"},
     "logLevel": "debug",
     "profiles": {
         "replicas": 3,

@@ -46,6 +46,7 @@ def test_a_misspelt_value_is_refused(name: str) -> None:
         ({"kafka": {"servers": ""}}, "kafka.servers is missing"),
         ({"redis": {"secret": ""}}, "redis.secret is missing"),
         ({"apiKeys": {"secret": ""}}, "apiKeys.secret is missing"),
+        ({"masterKey": {"secret": ""}}, "masterKey.secret is missing"),
         (
             {"recommendations": {"replicas": {"min": 4, "max": 3}}},
             "recommendations.replicas.max is 3, below replicas.min (4)",

@@ -61,6 +61,7 @@ def test_the_worker_is_told_what_the_values_say() -> None:
     assert settings == ProfilesSettings(
         kafka_servers="other:9093",
         redis_url="rediss://other:6380/0",
+        master_key_file="/etc/attune/master-key",
         topic_prefix="eu.",
         group="eu.attune-profiles",
         instance_id=POD,
@@ -94,7 +95,7 @@ def test_the_server_is_told_what_the_values_say() -> None:
 
 def test_the_defaults_are_those_of_the_services(rendered: list[Manifest]) -> None:
     """Who sets nothing gets the age limit, retention, group and log level of the services."""
-    plain = ProfilesSettings(kafka_servers="k:1", redis_url="redis://r")
+    plain = ProfilesSettings(kafka_servers="k:1", redis_url="redis://r", master_key_file="f")
     told = profiles_settings(rendered)
     for name in ("event_age_limit_seconds", "profile_retention_seconds", "group", "log_level"):
         assert getattr(told, name) == getattr(plain, name)
@@ -130,15 +131,17 @@ def test_ports_are_the_same_everywhere(rendered: list[Manifest]) -> None:
 
 
 def test_settings_point_at_what_is_mounted(rendered: list[Manifest]) -> None:
-    """The keys file lies where the Secret is mounted, and only the pod's group may read it."""
-    workload = find(rendered, "Deployment", "recommendations")
-    [volume] = [item for item in pod(workload)["volumes"] if "secret" in item]
-    [mount] = [
-        item for item in container(workload)["volumeMounts"] if item["name"] == volume["name"]
-    ]
-    [item] = volume["secret"]["items"]
-    assert (
-        f"{mount['mountPath']}/{item['path']}" == recommendations_settings(rendered).api_keys_file
-    )
-    assert mount["readOnly"] is True
-    assert volume["secret"]["defaultMode"] == 0o440
+    """What a Secret holds lies where it is mounted, and only the pod's group may read it."""
+    files = {
+        "profiles": profiles_settings(rendered).master_key_file,
+        "recommendations": recommendations_settings(rendered).api_keys_file,
+    }
+    for workload, file in zip(workloads(rendered), files.values(), strict=True):
+        [volume] = [item for item in pod(workload)["volumes"] if "secret" in item]
+        [mount] = [
+            item for item in container(workload)["volumeMounts"] if item["name"] == volume["name"]
+        ]
+        [item] = volume["secret"]["items"]
+        assert f"{mount['mountPath']}/{item['path']}" == file
+        assert mount["readOnly"] is True
+        assert volume["secret"]["defaultMode"] == 0o440
