@@ -132,11 +132,11 @@ def test_ports_are_the_same_everywhere(rendered: list[Manifest]) -> None:
 
 def test_settings_point_at_what_is_mounted(rendered: list[Manifest]) -> None:
     """What a Secret holds lies where it is mounted, and only the pod's group may read it."""
-    files = {
-        "profiles": profiles_settings(rendered).master_key_file,
-        "recommendations": recommendations_settings(rendered).api_keys_file,
-    }
-    for workload, file in zip(workloads(rendered), files.values(), strict=True):
+    files = [
+        profiles_settings(rendered).master_key_file,
+        recommendations_settings(rendered).api_keys_file,
+    ]
+    for workload, file in zip(workloads(rendered), files, strict=True):
         [volume] = [item for item in pod(workload)["volumes"] if "secret" in item]
         [mount] = [
             item for item in container(workload)["volumeMounts"] if item["name"] == volume["name"]
