@@ -51,6 +51,8 @@ def test_a_misspelt_value_is_refused(name: str) -> None:
             {"recommendations": {"replicas": {"min": 4, "max": 3}}},
             "recommendations.replicas.max is 3, below replicas.min (4)",
         ),
+        ({"events": {"replicas": {"min": 2, "max": 1}}}, "events.replicas.max is 1, below"),
+        ({"events": {"enabled": "no"}}, "/events/enabled"),
     ],
     ids=str,
 )

@@ -89,6 +89,7 @@ class Stack:
             "apiKeys": {"secret": "keys"},
             "masterKey": {"secret": "master-key"},
             "recommendations": {"replicas": {"min": 1, "max": 1}},
+            "events": {"replicas": {"min": 1, "max": 1}},
         }
         command = ["install", "attune", str(CHART), *SPACE, "--wait", "--values", "-"]
         self.cluster.do(self.cluster.helm, *command, stdin=yaml.safe_dump(values))
