@@ -25,7 +25,7 @@ from services.profiles.readiness import Readiness
 from services.profiles.replaying import COMMAND, Choice, choice_of, parser, replay
 from services.profiles.running import Running, unless
 from services.profiles.settings import PREFIX, Settings
-from services.profiles.trying import insist
+from services.shared.trying import insist
 from services.profiles.watching import Watch
 from services.profiles.worker import Worker
 from services.shared.errors import BadInput, BadSetting, Unavailable

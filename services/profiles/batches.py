@@ -14,13 +14,13 @@ from typing import Final, NamedTuple, Protocol
 
 from services.profiles.adapters.dead_letters import DeadLetters
 from services.profiles.adapters.trends import Trends, TrendWrite
-from services.profiles.domain.dead_letter import DeadLetter, Origin, dead_letter, first_appended
+from services.profiles.domain.dead_letter import DeadLetter, Origin, dead_letter
 from services.profiles.domain.draft import Draft, Visit
 from services.profiles.domain.fold import addition
 from services.profiles.domain.trend import Placed, fold
 from services.shared.consent import read_consent
 from services.shared.errors import EventRefused
-from services.shared.event_age import AgeRule
+from services.shared.event_age import AgeRule, first_appended
 from services.shared.event_codec import Headers, decode_event
 from services.shared.profile_layout import LAYOUT
 from services.shared.profile_store import ProfileStore, Stored, Write

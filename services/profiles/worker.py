@@ -23,7 +23,7 @@ from services.profiles.domain.refusals import RefusalLimit
 from services.profiles.metrics import BATCH_EVENTS, EVENTS, FOLD_SECONDS, LAG_EVENTS
 from services.profiles.positions import EventsSkipped, Position, Positions
 from services.profiles.readiness import Readiness
-from services.profiles.trying import insist
+from services.shared.trying import insist
 from services.shared.errors import Unavailable
 
 OVERLAPPED: Final = 4

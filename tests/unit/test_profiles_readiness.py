@@ -6,7 +6,7 @@ import pytest
 from faust.types import TP
 
 from services.profiles.readiness import NEEDED, Readiness
-from services.profiles.trying import insist
+from services.shared.trying import insist
 from services.shared.errors import RedisUnavailable
 from services.shared.health import Health
 

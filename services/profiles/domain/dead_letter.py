@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from services.shared.event_age import APPENDED_AT
+
 VALUE_KEPT: Final = 65_536
 """Bytes of the original value that are kept; the checksum is of all of them."""
 
@@ -19,15 +21,6 @@ KEY_KEPT: Final = 4_096
 
 HEADERS_KEPT: Final = 65_536
 """Bytes of original headers that are kept; a record's headers have no limit of their own."""
-
-
-APPENDED_AT: Final = "attune_appended_at"
-"""The header that says when a record was first appended, in milliseconds since 1970."""
-
-SENT_AGAIN_WITHIN: Final = 31 * 24 * 3600 * 1000
-"""Milliseconds. Dead letters are kept for 30 days; a header that says more is not believed."""
-
-TIME_DIGITS: Final = 15
 
 
 class Origin(NamedTuple):
@@ -79,19 +72,6 @@ def dead_letter(
     ours = [(name, text.encode("utf-8", "replace")) for name, text in told.items()]
     kept_key = None if key is None else key[:KEY_KEPT]
     return DeadLetter(kept_key, (value or b"")[:VALUE_KEPT], [*ours, *_kept(headers)])
-
-
-def first_appended(timestamp: int, headers: Sequence[tuple[str, bytes | None]]) -> int:
-    """When a record was first appended: now (``timestamp``), or as its header says.
-
-    Milliseconds since 1970. A header that cannot be true is passed over.
-    """
-    for name, text in headers:
-        if name == APPENDED_AT and text and len(text) <= TIME_DIGITS and text.isdigit():
-            told = int(text)
-            if timestamp - SENT_AGAIN_WITHIN <= told <= timestamp:
-                return told
-    return timestamp
 
 
 def _size(original: bytes | None) -> str:
