@@ -162,10 +162,15 @@ class Log:
         name = secrets.token_hex(8)
         while True:
             self.look()
+            lying = (
+                self._lying()
+            )  # before the claim: what whoever comes after us stages is not ours
             upto = begin() if self._state.next < 0 else self._state.next
             if self._create(Entry(upto, claimed_by=name)):
                 break
-        self._tidy(throw_away=True)
+        counting = self._finish(lying)
+        for staged in lying - counting:
+            self._storage.delete(self._below(staged))
         return upto
 
     def look(self) -> None:
@@ -175,10 +180,15 @@ class Log:
     def archive(self, upto: int, files: Sequence[ArchivedFile]) -> None:
         """Add staged files with the rows of all offsets from :attr:`next` to before ``upto``.
 
-        Raises Superseded where another has claimed the partition meanwhile.
+        They are moved into place by :meth:`settle`. Raises Superseded where another has claimed
+        the partition meanwhile, or this very entry was written although that seemed to fail.
         """
         self._append(Entry(upto, tuple(files)))
-        self._settle(files)
+
+    def settle(self, files: Iterable[ArchivedFile]) -> None:
+        """Move files that count to their names; may be called again."""
+        for file in files:
+            self._storage.move(self._below(file.staged), self._below(file.path))
 
     def replace(self, old: Sequence[ArchivedFile], new: Sequence[ArchivedFile]) -> None:
         """Have staged files count instead of others with the same rows.
@@ -188,25 +198,27 @@ class Log:
         removed = tuple(file.path for file in old)
         self._append(Entry(self._state.next, tuple(new), removed))
         for path in removed:
-            self._storage.delete(f"{self.partition.table}/{path}")
-        self._settle(new)
+            self._storage.delete(self._below(path))
+        self.settle(new)
 
     def put_in_place(self) -> None:
         """Finish what someone who was killed has left: move files that count to their names."""
-        self._tidy(throw_away=False)
+        lying = self._lying()
+        self.look()
+        self._finish(lying)
 
     def _append(self, entry: Entry) -> None:
         """Write ``entry`` behind what others have written meanwhile, if that leaves it true."""
+        begun = self._state.next
         while not self._create(entry):
-            for number in range(self._state.number + 1, self._newest() + 1):
-                other = self._read(number)
+            for other in self._since():
                 if other.claimed_by or set(other.removed) & set(entry.removed):
                     raise Superseded(f"{self.partition}: another process goes on with it")
             self.look()
-            if not entry.removed and self._state.next > entry.next:
-                raise Superseded(f"{self.partition}: archived up to {self._state.next} already")
             if entry.removed:
                 entry = msgspec.structs.replace(entry, next=self._state.next)
+            elif self._state.next != begun:
+                raise Superseded(f"{self.partition}: archived up to {self._state.next} already")
 
     def _create(self, entry: Entry) -> bool:
         number = self._state.number + 1
@@ -220,35 +232,28 @@ class Log:
         self._state = State(number, entry.next, files, removed)
         return True
 
-    def _tidy(self, *, throw_away: bool) -> None:
-        """See to all files that lie staged."""
-        table = self.partition.table
-        lying = {
-            f"{self.partition.staged}/{name}"
-            for name in self._storage.names(f"{table}/{self.partition.staged}")
-        }
-        if not lying:
-            return
+    def _lying(self) -> set[str]:
+        """What lies staged."""
+        folder = self.partition.staged
+        return {f"{folder}/{name}" for name in self._storage.names(self._below(folder))}
+
+    def _finish(self, lying: set[str]) -> set[str]:
+        """Move those of ``lying`` that count into place, and answer which these were."""
         ours = [file for file in self._state.files.values() if file.staged in lying]
-        if ours:
+        if ours:  # whoever added them may not have come to remove what they replace
             for path in self._state.removed - self._state.files.keys():
-                self._storage.delete(f"{table}/{path}")
-        self._settle(ours)
-        if throw_away:
-            for staged in lying - {file.staged for file in ours}:
-                self._storage.delete(f"{table}/{staged}")
+                self._storage.delete(self._below(path))
+        self.settle(ours)
+        return {file.staged for file in ours}
 
-    def _settle(self, files: Iterable[ArchivedFile]) -> None:
-        table = self.partition.table
-        for file in files:
-            self._storage.move(f"{table}/{file.staged}", f"{table}/{file.path}")
+    def _since(self) -> Iterator[Entry]:
+        """The entries that others have written since we looked."""
+        for name in self._storage.names(self.partition.log):
+            if int(name.removesuffix(".json")) > self._state.number:
+                yield _decode(self._storage.read(f"{self.partition.log}/{name}"))
 
-    def _newest(self) -> int:
-        names = self._storage.names(self.partition.log)
-        return int(names[-1].removesuffix(".json")) if names else -1
-
-    def _read(self, number: int) -> Entry:
-        return _decode(self._storage.read(self._entry(number)))
+    def _below(self, path: str) -> str:
+        return f"{self.partition.table}/{path}"
 
     def _entry(self, number: int) -> str:
         return f"{self.partition.log}/{number:0{DIGITS}d}.json"
