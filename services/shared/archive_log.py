@@ -122,7 +122,8 @@ def partitions_of(storage: ArchiveStorage, table: str) -> list[Partition]:
 
 def read_log(storage: ArchiveStorage, partition: Partition, before: State = NOTHING) -> State:
     """The state by all entries there are; those that ``before`` knows are not read again."""
-    number, upto, files, removed = before.number, before.next, dict(before.files), set()
+    number, upto, files = before.number, before.next, dict(before.files)
+    removed: set[str] = set()
     for name in storage.names(partition.log):
         if int(name.removesuffix(".json")) <= before.number:
             continue
@@ -160,6 +161,7 @@ class Log:
         ``begin`` answers that where nothing was ever archived.
         """
         name = secrets.token_hex(8)
+        self._storage.abandon(self._below(self.partition.staged))
         while True:
             self.look()
             lying = (

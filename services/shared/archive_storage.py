@@ -60,6 +60,10 @@ class ArchiveStorage(Protocol):
         """Remove a file for good; nothing to do where it is not there."""
         ...
 
+    def abandon(self, folder: str) -> None:
+        """Remove what was not put to its end; who is at it just now fails, and may try again."""
+        ...
+
 
 class LocalStorage:
     """A folder of a file system that can link and rename, flushed to disk."""
@@ -72,7 +76,7 @@ class LocalStorage:
         """See :class:`ArchiveStorage`."""
         with _reaching(self._root):
             try:
-                found = os.listdir(self._root / folder)
+                found = [each.name for each in (self._root / folder).iterdir()]
             except (FileNotFoundError, NotADirectoryError):
                 return []
         return sorted(name for name in found if not name.startswith(WRITING))
@@ -91,31 +95,24 @@ class LocalStorage:
 
     def put(self, path: str, content: bytes) -> None:
         """See :class:`ArchiveStorage`."""
-        with _reaching(self._root):
-            _write(self._folder_of(path) / PurePosixPath(path).name, content)
-            _flush_folder((self._root / path).parent)
+        with _reaching(self._root), self._written(path, content) as writing:
+            writing.rename(self._root / path)
 
     def create(self, path: str, content: bytes) -> bool:
         """See :class:`ArchiveStorage`; a link, other than a rename, replaces nothing."""
-        with _reaching(self._root):
-            folder = self._folder_of(path)
-            writing = folder / (WRITING + secrets.token_hex(8))
+        with _reaching(self._root), self._written(path, content) as writing:
             try:
-                _write(writing, content)
-                os.link(writing, self._root / path)
+                (self._root / path).hardlink_to(writing)
             except FileExistsError:
                 return False
-            finally:
-                writing.unlink(missing_ok=True)
-            _flush_folder(folder)
-            return True
+        return True
 
     def move(self, path: str, to: str) -> None:
         """See :class:`ArchiveStorage`."""
         with _reaching(self._root):
             folder = self._folder_of(to)
             with contextlib.suppress(FileNotFoundError):
-                os.rename(self._root / path, self._root / to)
+                (self._root / path).rename(self._root / to)
             _flush_folder(folder)
 
     def delete(self, path: str) -> None:
@@ -123,6 +120,29 @@ class LocalStorage:
         with _reaching(self._root), contextlib.suppress(FileNotFoundError):
             (self._root / path).unlink()
             _flush_folder((self._root / path).parent)
+
+    def abandon(self, folder: str) -> None:
+        """See :class:`ArchiveStorage`."""
+        with _reaching(self._root):
+            for path in (self._root / folder).glob(WRITING + "*"):
+                path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _written(self, path: str, content: bytes) -> Iterator[Path]:
+        """``content`` on disk beside ``path``, to be given that name; the folder is flushed."""
+        folder = self._folder_of(path)
+        writing = folder / (WRITING + secrets.token_hex(8))
+        try:
+            with writing.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            yield writing
+        except FileNotFoundError as error:
+            raise StorageUnavailable(f"{path} was given up by another process") from error
+        finally:
+            writing.unlink(missing_ok=True)
+        _flush_folder(folder)
 
     def _folder_of(self, path: str) -> Path:
         """The folder that ``path`` is to lie in, made and on disk."""
@@ -185,6 +205,9 @@ class ObjectStorage:
         with _reaching(self._root), contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._at(path))
 
+    def abandon(self, folder: str) -> None:
+        """See :class:`ArchiveStorage`; what is not whole is not there."""
+
     def _at(self, path: str) -> str:
         return f"{self._root}/{path}"
 
@@ -201,20 +224,6 @@ def open_storage(root: str) -> ArchiveStorage:
     except (ImportError, ValueError) as error:
         raise BadSetting(f"archive at {root}: {error}") from error
     return ObjectStorage(files, prefix)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """A new file, on disk, or none."""
-    try:
-        with path.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        raise
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _flush_folder(folder: Path) -> None:
