@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 
 from services.profiles.adapters.dead_letter_topic import letters
 from services.profiles.adapters.producing import Producing
-from services.profiles.domain.dead_letter import APPENDED_AT, DeadLetter
+from services.profiles.domain.dead_letter import DeadLetter
 from services.profiles.settings import Settings
 from services.shared.errors import BadInput, EventRefused
-from services.shared.event_age import AgeRule
+from services.shared.event_age import APPENDED_AT, AgeRule
 from services.shared.event_codec import check_key, read_value
 from services.shared.subject import event_key
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import secrets
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -32,14 +32,11 @@ WRAPPED_BYTES: Final = 61
 SEALS_KEPT: Final = 100_000
 """Persons whose key is ready to be used; beyond them the one longest unused goes."""
 
-_RECORD: Final = np.dtype(
-    [
-        ("name", ">u8", 2),
-        ("id", f"V{ID_BYTES}"),
-        ("made_at", ">i8"),
-        ("wrapped", f"V{WRAPPED_BYTES}"),
-    ]
-)
+RECORD_BYTES: Final = PSEUDONYM_BYTES + ID_BYTES + 8 + WRAPPED_BYTES
+"""Whose key it is, its id, when it was made (big-endian), the key as it may be kept."""
+
+_MADE_AT: Final = slice(PSEUDONYM_BYTES + ID_BYTES, PSEUDONYM_BYTES + ID_BYTES + 8)
+_FIRST: Final = slice(0, 8)
 _ID: Final = slice(PSEUDONYM_BYTES, PSEUDONYM_BYTES + ID_BYTES)
 _WRAPPED: Final = slice(-WRAPPED_BYTES, None)
 _TOMBSTONE: Final = struct.Struct(f">{PSEUDONYM_BYTES}sq")
@@ -71,10 +68,9 @@ class KeyFiles:
         return frozenset(self._storage.names(FOLDER))
 
     def read(self, name: str) -> Any:
-        """The records of a file of keys. Raises FileNotFoundError."""
+        """The records of a file of keys, [n, RECORD_BYTES]. Raises FileNotFoundError."""
         content = self._storage.read(f"{FOLDER}/{name}")
-        whole = len(content) // _RECORD.itemsize  # a crash may have left less than a whole one
-        return np.frombuffer(content, _RECORD, whole)
+        return records_of(content)
 
     def erased(self, names: Iterable[str]) -> dict[bytes, int]:
         """The tombstones among ``names``: persons, and until when their keys are void."""
@@ -115,13 +111,13 @@ class KeyFiles:
         names = [name for name in self.names() if name.endswith(KEYS)]
         if len(names) > 1:
             kept = np.concatenate([self._read_if_there(name) for name in names])
-            self.put(np.sort(np.unique(kept.view(f"V{_RECORD.itemsize}"))).view(_RECORD))
+            self.put(np.unique(kept, axis=0))
             for name in names:
                 self._storage.delete(f"{FOLDER}/{name}")
         self.clean()
         return len(names)
 
-    def _clean_file(self, name: str, erased: dict[bytes, int]) -> None:
+    def _clean_file(self, name: str, erased: Mapping[bytes, int]) -> None:
         records = self._read_if_there(name)
         void = is_void(records, erased)
         if void.any():
@@ -133,19 +129,30 @@ class KeyFiles:
         try:
             return self.read(name)
         except FileNotFoundError:  # somebody else has put it anew, or merged it
-            return np.empty(0, _RECORD)
+            return records_of(b"")
 
 
-def is_void(records: Any, erased: dict[bytes, int]) -> Any:
+def records_of(content: bytes) -> Any:
+    """Records, [n, RECORD_BYTES] of bytes."""
+    return np.frombuffer(content, np.uint8).reshape(-1, RECORD_BYTES)
+
+
+def is_void(records: Any, erased: Mapping[bytes, int]) -> Any:
     """Which of the records a tombstone is for, [n] of bool."""
     void = np.zeros(len(records), bool)
     if erased and len(records):
-        high = records["name"][:, 0]
-        firsts = np.array([int.from_bytes(name[:8], "big") for name in erased], np.uint64)
-        for at in np.flatnonzero(np.isin(high, firsts)):
-            until = erased.get(records["name"][at].tobytes())
-            void[at] = until is not None and records["made_at"][at] <= until
+        firsts = np.array([int.from_bytes(name[_FIRST], "big") for name in erased], np.uint64)
+        for at in np.flatnonzero(np.isin(_numbers(records, _FIRST), firsts)):
+            record = records[at].tobytes()
+            until = erased.get(record[:PSEUDONYM_BYTES])
+            made_at = int.from_bytes(record[_MADE_AT], "big")
+            void[at] = until is not None and made_at <= until
     return void
+
+
+def _numbers(records: Any, where: slice) -> Any:
+    """Eight bytes of each record as a number, [n]."""
+    return np.ascontiguousarray(records[:, where]).view(">u8").ravel().astype(np.uint64)
 
 
 class PersonKeys:
@@ -159,7 +166,7 @@ class PersonKeys:
         self._master = master
         self._now = now_micros
         self._names: frozenset[str] = frozenset()
-        self._records = np.empty(0, _RECORD)
+        self._records = records_of(b"")
         self._firsts = np.empty(0, np.uint64)
         self._erased: dict[bytes, int] = {}
         self._new: dict[bytes, bytes] = {}
@@ -209,7 +216,7 @@ class PersonKeys:
         """
         if not self._new:
             return True
-        records = np.frombuffer(b"".join(self._new.values()), _RECORD)
+        records = records_of(b"".join(self._new.values()))
         self._names |= {self._files.put(records)}
         self._put.update(self._new)
         self._new.clear()
@@ -233,8 +240,9 @@ class PersonKeys:
             self._put.clear()
         records = np.concatenate([self._records, *read] if known else [self._records[:0], *read])
         records = records[~is_void(records, erased)]
-        self._records = records[np.argsort(records["name"][:, 0], kind="stable")]
-        self._firsts = self._records["name"][:, 0].astype(np.uint64)
+        firsts = _numbers(records, _FIRST)
+        order = np.argsort(firsts, kind="stable")
+        self._records, self._firsts = records[order], firsts[order]
         self._forget([name for name, at in erased.items() if self._erased.get(name) != at])
         self._names, self._erased = names, erased
 
@@ -251,7 +259,7 @@ class PersonKeys:
         for made in (self._new, self._put):
             if pseudonym in made:
                 yield made[pseudonym]
-        first = np.uint64(int.from_bytes(pseudonym[:8], "big"))
+        first = np.uint64(int.from_bytes(pseudonym[_FIRST], "big"))
         at = int(np.searchsorted(self._firsts, first))
         while at < len(self._firsts) and self._firsts[at] == first:
             record = self._records[at].tobytes()
