@@ -64,18 +64,22 @@ class ArchiveReader:
         """
         self._keys.look()
         for frame in self.frames(partition, shop=shop, days=days):
-            for row in _plain(frame).iter_rows(named=True):
-                event = self._opener.event(row)
-                if event is None:
-                    self.erased += 1
-                    continue
-                yield Archived(
-                    partition.partition,
-                    row["offset"],
-                    row["appended_at"],
-                    row["first_appended_at"],
-                    event,
-                )
+            yield from self._opened(partition, frame)
+
+    def read_person(self, partition: Partition, shop: str, pseudonym: bytes) -> Iterator[Archived]:
+        """The events of one person. Raises StorageUnavailable and SealBroken."""
+        self._keys.look()
+        for frame in self.frames(partition, shop=shop):
+            yield from self._opened(partition, frame.filter(pl.col("person") == pseudonym))
+
+    def _opened(self, partition: Partition, frame: pl.DataFrame) -> Iterator[Archived]:
+        for row in _plain(frame).iter_rows(named=True):
+            event = self._opener.event(row)
+            if event is None:
+                self.erased += 1
+                continue
+            appended, first_appended = row["appended_at"], row["first_appended_at"]
+            yield Archived(partition.partition, row["offset"], appended, first_appended, event)
 
     def frames(
         self, partition: Partition, *, shop: str | None = None, days: Days | None = None
