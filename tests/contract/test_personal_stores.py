@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import pytest
@@ -11,8 +12,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local.redis import EmbeddedRedis
 from deploy.local.topics import TOPICS
-from services.profiles.trying import insist
+from services.archive.domain.tables import TABLES
 from services.shared import subject
+from services.shared.archive_log import Partition
+from services.shared.archive_persons import PLACE
+from services.shared.archive_storage import open_storage
 from services.shared.consent import Consent, read_consent, write_consent
 from services.shared.errors import KafkaUnavailable
 from services.shared.kafka import describe_topics, topic_settings
@@ -25,6 +29,8 @@ from services.shared.redis_connection import RedisConnection
 from services.shared.redis_persons import RedisPersons
 from services.shared.subject import consent_redis_key, profile_redis_key
 from services.shared.topic_persons import TopicPersons
+from services.shared.trying import insist
+from tests.archive_parts import MASTER, archivist, record_at
 from tests.profile_events import view
 from tests.worker_kafka import producer
 
@@ -41,10 +47,13 @@ class Parts(NamedTuple):
     redis_url: str
     kafka_servers: str
     prefix: str
+    archive: Path
 
 
 @pytest.fixture
-async def parts(redis_url: str, kafka_servers: str, topic_prefix: str) -> AsyncIterator[Parts]:
+async def parts(
+    redis_url: str, kafka_servers: str, topic_prefix: str, tmp_path: Path
+) -> AsyncIterator[Parts]:
     names = [topic_prefix + topic.name for topic in TOPICS]
     await insist(lambda: describe_topics(kafka_servers, names), doing="find the topics")
     redis = RedisConnection(redis_url)
@@ -52,16 +61,19 @@ async def parts(redis_url: str, kafka_servers: str, topic_prefix: str) -> AsyncI
         redis=redis,
         kafka_servers=kafka_servers,
         topics={topic.name: topic_prefix + topic.name for topic in TOPICS},
+        archive=open_storage(str(tmp_path)),
+        master=MASTER,
     )
     stores = {place: store for store in made for place in store.places}
-    yield Parts(stores, redis, redis_url, kafka_servers, topic_prefix)
+    yield Parts(stores, redis, redis_url, kafka_servers, topic_prefix, tmp_path)
     await redis.close()
 
 
 def places_there_are() -> set[str]:
-    """Every key of Redis that is named, and every topic."""
+    """Every key of Redis that is named, every topic, and every table of the archive."""
     keys = {name for name in vars(subject) if name.lower().endswith("_redis_key")}
-    return keys | {topic.name for topic in TOPICS}
+    tables = {PLACE + table.name for table in TABLES}
+    return keys | {topic.name for topic in TOPICS} | tables
 
 
 def test_no_place_is_forgotten(parts: Parts) -> None:
@@ -76,8 +88,13 @@ async def put(parts: Parts, place: str, person: Person) -> None:
     """Have something of the person in a store."""
     if place in ("profile_redis_key", "consent_redis_key"):
         await parts.redis.ask([("SET", profile_redis_key(person.name), SEEN)])
+        return
+    seen = view(1, user=person.subject.removeprefix("u:")) | {"shopId": person.shop_id}
+    if place.startswith(PLACE):
+        partition = Partition(place.removeprefix(PLACE), "T0pic-id", 0)
+        ours = archivist(open_storage(str(parts.archive)), partition)
+        ours.archive([record_at(seen, ours.log.next)])
     else:
-        seen = view(1, user=person.subject.removeprefix("u:")) | {"shopId": person.shop_id}
         async with producer(parts.kafka_servers) as to:
             await to.send_and_wait(parts.prefix + place, json.dumps(seen).encode(), person.name)
 
