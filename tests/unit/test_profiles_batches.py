@@ -82,26 +82,6 @@ async def test_a_poison_event_between_good_ones() -> None:
     assert (letter.origin.offset, letter.code) == (8, "EVENT_NOT_JSON")
 
 
-async def test_a_refused_record_is_that_of_whom_it_names() -> None:
-    """By its key, and by its event where that can be read: of both where they do not agree."""
-    through = batches()
-    some = [
-        FakeRecord(b"demo/u:ana", b"{"),
-        record(view(1, user="bob"))._replace(key=b"demo/u:ana"),
-        record(view(2, user="bob"))._replace(key=None),
-        FakeRecord(b"demo/nobody", b"{"),
-        FakeRecord(b"\xff", b"{"),
-    ]
-    await keep(through, some)
-    assert [letter.whose for letter in letters(through)] == [
-        ("demo", (b"demo/u:ana",)),
-        ("demo", (b"demo/u:ana", b"demo/u:bob")),
-        ("demo", (b"demo/u:bob",)),
-        ("demo", ()),
-        ("", ()),
-    ]
-
-
 async def test_age_is_judged_by_the_time_of_append() -> None:
     """Future and too old are told by the record's own time, whenever it is read."""
     through = batches()
