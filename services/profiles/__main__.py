@@ -21,6 +21,7 @@ from services.profiles.adapters.trends import RedisTrends
 from services.profiles.batches import Batches
 from services.profiles.commands import COMMANDS, letters_of, run_command
 from services.profiles.domain.refusals import RefusalLimit
+from services.profiles.folding import Folding
 from services.profiles.positions import Positions
 from services.profiles.readiness import Readiness
 from services.profiles.running import Running, unless
@@ -177,8 +178,7 @@ def make_batches(
         trends=None if is_history else RedisTrends(connections.writer, topic_id=topic_id),
         dead_letters=dead_letters,
         age=AgeRule(None if is_history else settings.event_age_limit),
-        retention=settings.profile_retention,
-        layout=int(settings.profile_layout),
+        folding=Folding(settings.profile_retention, int(settings.profile_layout)),
     )
 
 

@@ -108,10 +108,7 @@ class Running:
         for position in positions.values():
             position.mark(now, self._rewind_seconds)
         commits = {
-            tp: Commit(
-                each.safe,
-                self._watch.note(tp.topic, generation=each.profiles, since=each.since),
-            )
+            tp: Commit(each.safe, self._watch.note(tp.topic, since=each.since))
             for tp, each in positions.items()
         }
         if commits and await consumer.commit_offsets(commits):

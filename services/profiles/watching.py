@@ -61,9 +61,9 @@ class Watch:
         """
         self._redis_changed, self._made_anew = redis, topic
 
-    def note(self, topic: str, *, generation: int, since: int) -> Note:
+    def note(self, topic: str, *, since: int) -> Note:
         """What is committed beside an offset of ``topic`` now."""
-        return Note(self._topic_ids[topic], self._replication_id, generation, since)
+        return Note(self._topic_ids[topic], self._replication_id, since)
 
     async def start_of(self, consumer: BatchConsumer, tp: TP) -> Start:
         """Where reading ``tp`` begins. Raises KafkaUnavailable."""

@@ -42,8 +42,6 @@ class Unsafe(NamedTuple):
     end: int
     mark: int
     """Of the connection that wrote it, see :class:`Durability`."""
-    generation: int
-    """Of the profiles that it was folded into, at least."""
 
 
 class Worker:
@@ -189,11 +187,10 @@ class Worker:
             judged = batches.judge(tp.partition, records)
             if self._limit.stops(len(records), len(judged.refused)):
                 return await self._stop_at_limit(judged)
-            generation = batches.store.generation
             mark = await self._insist(tp, lambda: self._keep(batches, judged), doing="keep a batch")
             position.folded = max(position.folded, judged.end)
         _count(judged, len(records))
-        await self._make_safe(tp, Unsafe(position, judged.end, mark, generation))
+        await self._make_safe(tp, Unsafe(position, judged.end, mark))
         return None
 
     async def _keep(self, batches: Batches, judged: Judged) -> int:
@@ -222,10 +219,10 @@ class Worker:
     async def _wait_for_disk(self, tp: TP, waiting: deque[Unsafe]) -> None:
         """Have the batches of a partition become safe, in order."""
         while waiting:
-            position, end, mark, generation = waiting[0]
+            position, end, mark = waiting[0]
             try:
                 await self._durability.wait(mark)
-                position.safe, position.profiles = max(position.safe, end), generation
+                position.safe = max(position.safe, end)
             except Unavailable as error:
                 _log.warning(
                     "writes_not_safe",

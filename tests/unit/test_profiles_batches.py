@@ -13,6 +13,7 @@ from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.trends import MemoryTrends, TrendWrite
 from services.profiles.batches import Batches
 from services.profiles.domain.dead_letter import Refused
+from services.profiles.folding import Folding
 from services.shared.consent import Consent, write_consent
 from services.shared.errors import KafkaUnavailable
 from services.shared.event_age import AgeRule
@@ -40,7 +41,7 @@ def batches() -> Batches:
         trends=MemoryTrends(),
         dead_letters=MemoryDeadLetters(),
         age=AgeRule(7 * DAY),
-        retention=90 * DAY,
+        folding=Folding(90 * DAY),
     )
 
 
@@ -238,7 +239,10 @@ async def test_profiles_in_the_layout_that_is_told() -> None:
     store = MemoryProfileStore()
     some = [view(i, f"p{i}") for i in range(3)]
     for offset, layout in enumerate((2, 1, 2)):
-        await keep(replace(batches(), store=store, layout=layout), [record(some[offset], offset)])
+        await keep(
+            replace(batches(), store=store, folding=Folding(90 * DAY, layout)),
+            [record(some[offset], offset)],
+        )
         ((value, _),) = await store.load([b"demo/u:ana"])
         assert value[0] == layout
     assert plain(decode(value)) == recompute(some)
