@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.profiles.adapters.letter_keys import MemoryLetterKeys
-from services.profiles.adapters.sealed_letters import (
+from services.shared.consent import Consent, write_consent
+from services.shared.dead_letter import DeadLetter, Origin, Refused, Whose, whose
+from services.shared.letter_envelope import SEALED, SEALED_UNDER, Opened
+from services.shared.letter_keys import MemoryLetterKeys
+from services.shared.sealed_letters import (
     DAMAGED,
     ERASED,
     OTHER_MASTER_KEY,
@@ -16,9 +19,6 @@ from services.profiles.adapters.sealed_letters import (
     SealedLetters,
     Unopened,
 )
-from services.profiles.domain.dead_letter import DeadLetter, Origin, Refused, Whose, whose
-from services.profiles.domain.envelope import SEALED, SEALED_UNDER, Opened
-from services.shared.consent import Consent, write_consent
 from services.shared.sealing import MasterKey
 from tests.profile_events import FakeRecord, record, view
 from tests.worker_in_memory import batches

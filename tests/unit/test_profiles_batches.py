@@ -12,9 +12,9 @@ import pytest
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.trends import MemoryTrends, TrendWrite
 from services.profiles.batches import Batches
-from services.profiles.domain.dead_letter import Refused
 from services.profiles.folding import Folding
 from services.shared.consent import Consent, write_consent
+from services.shared.dead_letter import Refused
 from services.shared.errors import KafkaUnavailable
 from services.shared.event_age import AgeRule
 from services.shared.profile import Profile, is_automated
