@@ -13,11 +13,11 @@ from typing import NamedTuple, Protocol
 
 from services.profiles.adapters.dead_letters import DeadLetters
 from services.profiles.adapters.trends import Trends, TrendWrite
-from services.profiles.domain.dead_letter import Origin, Refused, whose
 from services.profiles.domain.draft import Draft
 from services.profiles.domain.fold import addition
 from services.profiles.domain.trend import Placed
 from services.profiles.folding import RACES_LIMIT, Folding, fold_all, fold_and_count, shop_of
+from services.shared.dead_letter import Origin, Refused, whose
 from services.shared.errors import EventRefused
 from services.shared.event import Event
 from services.shared.event_age import AgeRule, first_appended

@@ -1,7 +1,7 @@
 """What a refused record becomes, so that it can be looked at, and sent again once repaired.
 
 A letter says in the clear where the record was and why it was refused; all that somebody has
-sent is sealed (:mod:`services.profiles.domain.envelope`). One that is sent again keeps the time
+sent is sealed (:mod:`services.shared.letter_envelope`). One that is sent again keeps the time
 at which it was first appended, by which its age is judged: what was in time then is in time.
 """
 

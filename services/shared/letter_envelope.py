@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.profiles.domain.dead_letter import DeadLetter, Headers, Origin, Refused
+from services.shared.dead_letter import DeadLetter, Headers, Origin, Refused
 from services.shared.event_age import APPENDED_AT
 from services.shared.sealing import Seal
 
