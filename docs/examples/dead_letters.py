@@ -1,20 +1,26 @@
-"""Print a shop's dead letters: dead_letters.py SERVERS SHOP [TOPIC]."""
+"""Print a shop's refused events: dead_letters.py SERVERS SHOP [TOPIC]."""
 
 import sys
 
-from kafka import KafkaConsumer
+from kafka import KafkaConsumer, TopicPartition
 
 servers, shop = sys.argv[1:3]
+told = {"bootstrap_servers": servers, "auto_offset_reset": "earliest"}
 letters = KafkaConsumer(
     "".join(sys.argv[3:]) or "dead-letters",
-    bootstrap_servers=servers,
-    auto_offset_reset="earliest",
-    consumer_timeout_ms=5_000,  # no more comes
+    consumer_timeout_ms=5_000,  # then no more comes
+    **told,
 )
+events = KafkaConsumer(consumer_timeout_ms=5_000, **told)
 for letter in letters:
-    if not (letter.key or b"").startswith(shop.encode() + b"/"):
+    about = {name: (text or b"").decode(errors="replace") for name, text in letter.headers}
+    if about.get("attune_shop_id") != shop:
         continue
-    about = {name: text.decode(errors="replace") for name, text in letter.headers}
-    where = "{attune_topic}, partition {attune_partition}, offset {attune_offset}".format(**about)
-    print(f"{about['attune_error_code']}: {about['attune_error_reason']}  ({where})")
-    print(f"  {letter.value.decode(errors='replace')}")
+    topic, partition = about["attune_topic"], int(about["attune_partition"])
+    offset = int(about["attune_offset"])
+    print(f"{about['attune_error_code']}: {topic}, partition {partition}, offset {offset}")
+    events.assign([TopicPartition(topic, partition)])
+    events.seek(TopicPartition(topic, partition), offset)
+    event = next(events, None)
+    if event is not None and event.offset == offset:  # the topic still has it
+        print(f"  {event.key} {event.value}")
