@@ -1,0 +1,243 @@
+"""Talk to a Redis Cluster as to one Redis: each command goes to the node that has its key.
+
+Commands of one ask go out at once, to each node its own in one pipeline, and the replies come
+back in the caller's order. A command whose key another one of the same ask has, too, waits for
+that one's reply; so commands of one key are done in order, whatever is sent again in between.
+Nothing is promised of the order of commands with different keys.
+
+What a node refuses unread is sent again: to where the slot has moved (MOVED, ASK), or a little
+later (TRYAGAIN, where only one of a script's keys has moved yet, and CLUSTERDOWN). What may
+have been done is never sent again from here: where a connection breaks, the caller is told.
+
+``SCRIPT LOAD`` has no key. It goes ahead to each node that other commands of the same ask go
+to, also to the one that a command is sent to again; alone, to all. Whoever calls a script loads
+it in the same ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Final
+
+from redis.exceptions import RedisError, ResponseError
+
+from services.shared.errors import RedisUnavailable
+from services.shared.redis_connection import (
+    DEADLINE_SECONDS,
+    Command,
+    ConnectionBroke,
+    RedisConnection,
+    RedisPool,
+    Reply,
+    meaning_of,
+)
+from services.shared.redis_routing import SlotMap, is_cluster, keys_of, slot_of
+
+MOVES: Final = 8
+"""So often one command is sent on; beyond it the nodes do not agree."""
+
+FIRST_PAUSE_SECONDS: Final = 0.005
+LONGEST_PAUSE_SECONDS: Final = 0.2
+
+_ASKING: Final[Command] = ("ASKING",)
+_NO_REPLY: Final = -1
+
+
+class NodeConnection(RedisConnection):
+    """A connection to one node: a slot that it does not have is no mistake, but will pass."""
+
+    def meaning_of(self, error: RedisError) -> Exception:
+        """See :meth:`RedisConnection.meaning_of`."""
+        return meaning_of(error)
+
+
+class RedisCluster:
+    """A connection to each node, opened when first asked and again after an error."""
+
+    def __init__(self, slots: SlotMap) -> None:
+        """``slots`` may be shared with other connections to the same cluster."""
+        self.slots = slots
+        self._connections: dict[str, NodeConnection] = {}
+
+    @property
+    def opened(self) -> int:
+        """How often connections were opened: the same before and after means no break between."""
+        return sum(each.opened for each in self._connections.values())
+
+    def to(self, node: str) -> RedisConnection:
+        """The connection to one node, ``host:port``; always the same one."""
+        found = self._connections.get(node)
+        if found is None:
+            found = self._connections[node] = NodeConnection(self.slots.url.of(node))
+        return found
+
+    async def ask(
+        self, commands: Sequence[Command], *, within: float = DEADLINE_SECONDS
+    ) -> list[Reply]:
+        """See :class:`Redis`. Raises ValueError for a command that only one server can do."""
+        asked = _Asked(commands)
+        try:
+            async with asyncio.timeout(within):
+                await self.slots.load()
+                if not asked.pending:
+                    await self._tell_all(asked)
+                while asked.pending:
+                    await self._round(asked, within)
+        except asyncio.CancelledError:
+            self.slots.suspect()
+            raise
+        except TimeoutError as error:
+            self.slots.suspect()
+            reason = asked.refusal or f"no answer in {within:.3g} s"
+            raise RedisUnavailable(f"Redis Cluster: {reason}") from error
+        for reply in asked.replies:
+            if isinstance(reply, RedisError):
+                raise meaning_of(reply)
+        return asked.replies
+
+    async def close(self) -> None:
+        """Close all connections; a later ask opens them again."""
+        for each in self._connections.values():
+            await each.close()
+        await self.slots.close()
+
+    async def _tell_all(self, asked: _Asked) -> None:
+        """Send what has no key to every primary."""
+        for node in self.slots.primaries if asked.loads else ():
+            await self._send(asked, node, [], DEADLINE_SECONDS)
+
+    async def _round(self, asked: _Asked, within: float) -> None:
+        """Send what can go now, and see what has to be sent again."""
+        groups: defaultdict[str, list[int]] = defaultdict(list)
+        for place in asked.take():
+            node = asked.named.get(place) or self.slots.primary_of(asked.slots[place])
+            if node is None:
+                asked.refuse(place, "CLUSTERDOWN no node has the slot")
+            else:
+                groups[node].append(place)
+        sent = await asyncio.gather(
+            *(self._send(asked, node, places, within) for node, places in groups.items()),
+            return_exceptions=True,
+        )
+        await self._see(dict(zip(groups, sent, strict=True)))
+        await self._redirect(asked)
+
+    async def _send(self, asked: _Asked, node: str, places: list[int], within: float) -> None:
+        pipeline = asked.pipeline(places)
+        commands = [command for _, command in pipeline]
+        replies = await self.to(node).exchange(commands, within=within)
+        for (place, _), reply in zip(pipeline, replies, strict=True):
+            if place != _NO_REPLY:
+                asked.take_in(place, reply, node)
+
+    async def _see(self, outcomes: dict[str, BaseException | None]) -> None:
+        """Raise what went wrong, once the map no longer counts on a node that is gone."""
+        failed = {node: error for node, error in outcomes.items() if error is not None}
+        for error in failed.values():
+            if not isinstance(error, RedisUnavailable):
+                raise error
+        for node in failed:
+            await self.slots.refresh(gone=node)
+        # If any was open before, all may be well on a new connection.
+        for error in sorted(failed.values(), key=lambda each: not isinstance(each, ConnectionBroke)):
+            raise error
+
+    async def _redirect(self, asked: _Asked) -> None:
+        """Learn what the refusals say, and wait where they say to try again."""
+        moves, asked.moves = asked.moves, []
+        if moves:
+            await self.slots.moved(moves)
+        if asked.waits:
+            asked.waits = False
+            if asked.refusal.startswith("CLUSTERDOWN"):
+                await self.slots.refresh()
+            await asyncio.sleep(asked.next_pause())
+
+
+class _Asked:
+    """One ask on its way: what is still to be sent, and the replies that have come."""
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        self._commands = commands
+        self._keys = [keys_of(command) for command in commands]
+        self.slots = [slot_of(keys[0]) if keys else _NO_REPLY for keys in self._keys]
+        self.loads = [place for place, keys in enumerate(self._keys) if not keys]
+        self.pending = [place for place, keys in enumerate(self._keys) if keys]
+        self.replies: list[Reply] = [None] * len(commands)
+        self.named: dict[int, str] = {}
+        """Which node to ask this once, after an ASK."""
+        self.moves: list[str] = []
+        """Slots and nodes of the MOVED that have come."""
+        self.waits = False
+        self.refusal = ""
+        """The last one."""
+        self._moved: Counter[int] = Counter()
+        self._pauses = 0
+
+    def take(self) -> list[int]:
+        """What can be sent now: of each key the first that is pending."""
+        now, later, seen = [], [], set[bytes]()
+        for place in sorted(self.pending):
+            keys = self._keys[place]
+            (now if seen.isdisjoint(keys) else later).append(place)
+            seen.update(keys)
+        self.pending = later
+        return now
+
+    def pipeline(self, places: list[int]) -> list[tuple[int, Command]]:
+        """What one node is sent, each command with its place, if its reply is wanted."""
+        pipeline = [(place, self._commands[place]) for place in self.loads]
+        for place in places:
+            if self.named.pop(place, None) is not None:
+                pipeline.append((_NO_REPLY, _ASKING))
+            pipeline.append((place, self._commands[place]))
+        return pipeline
+
+    def take_in(self, place: int, reply: Reply, node: str) -> None:
+        """Keep the reply, or have the command sent again. Raises RedisUnavailable beyond MOVES."""
+        if not isinstance(reply, ResponseError):
+            self.replies[place] = reply
+            return
+        said, _, where = str(reply).partition(" ")
+        if said in ("MOVED", "ASK"):
+            slot, _, address = where.partition(" ")
+            if address.startswith(":"):  # the same host, another port
+                address = node.rpartition(":")[0] + address
+            self._send_on(place, said, slot, address)
+        elif said in ("TRYAGAIN", "CLUSTERDOWN"):
+            self.refuse(place, str(reply))
+        else:
+            self.replies[place] = reply
+
+    def refuse(self, place: int, reason: str) -> None:
+        """Have the command sent again after a pause."""
+        self.refusal = reason
+        self.waits = True
+        self.pending.append(place)
+
+    def next_pause(self) -> float:
+        """Seconds; each longer than the one before."""
+        pause = min(FIRST_PAUSE_SECONDS * 2**self._pauses, LONGEST_PAUSE_SECONDS)
+        self._pauses += 1
+        return pause
+
+    def _send_on(self, place: int, said: str, slot: str, address: str) -> None:
+        self.refusal = f"{said} {slot} {address}"
+        if said == "ASK":
+            self.named[place] = address
+        else:
+            self._moved[place] += 1
+            if self._moved[place] > MOVES:
+                raise RedisUnavailable(f"Redis Cluster: sent on {MOVES} times; {self.refusal}")
+            self.moves.append(f"{slot} {address}")
+        self.pending.append(place)
+
+
+def redis_pool(url: str, *, size: int) -> RedisPool:
+    """``size`` connections to the server or the cluster of a URL. Raises BadSetting."""
+    if not is_cluster(url):
+        return RedisPool(url, size=size)
+    slots = SlotMap(url)
+    return RedisPool(url, size=size, connect=lambda _: RedisCluster(slots))
