@@ -6,8 +6,8 @@ that one's reply; so commands of one key are done in order, whatever is sent aga
 Nothing is promised of the order of commands with different keys.
 
 What a node refuses unread is sent again: to where the slot has moved (MOVED, ASK), or a little
-later (TRYAGAIN, where only one of a script's keys has moved yet, and CLUSTERDOWN). What may
-have been done is never sent again from here: where a connection breaks, the caller is told.
+later (TRYAGAIN, where only one of a script's keys has moved yet, CLUSTERDOWN, and LOADING from
+a node that was started anew). What may have been done is never sent again from here: where a connection breaks, the caller is told.
 
 ``SCRIPT LOAD`` has no key. It goes ahead to each node that other commands of the same ask go
 to, also to the one that a command is sent to again; alone, to all. Whoever calls a script loads
@@ -17,6 +17,7 @@ it in the same ask.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Final
@@ -42,6 +43,8 @@ FIRST_PAUSE_SECONDS: Final = 0.005
 LONGEST_PAUSE_SECONDS: Final = 0.2
 
 _ASKING: Final[Command] = ("ASKING",)
+_LATER: Final = frozenset(("TRYAGAIN", "CLUSTERDOWN", "LOADING"))
+_DONE: Final = ("", "", "")
 _NO_REPLY: Final = -1
 
 
@@ -50,6 +53,8 @@ class NodeConnection(RedisConnection):
 
     def meaning_of(self, error: RedisError) -> Exception:
         """See :meth:`RedisConnection.meaning_of`."""
+        if str(error).startswith(("MOVED ", "ASK ")):
+            return RedisUnavailable(f"Redis Cluster: {error}")
         return meaning_of(error)
 
 
@@ -138,11 +143,11 @@ class RedisCluster:
         for error in failed.values():
             if not isinstance(error, RedisUnavailable):
                 raise error
-        for node in failed:
-            await self.slots.refresh(gone=node)
-        # If any was open before, all may be well on a new connection.
-        for error in sorted(failed.values(), key=lambda each: not isinstance(each, ConnectionBroke)):
-            raise error
+        if failed:
+            with contextlib.suppress(RedisUnavailable):  # that is what we raise anyway
+                await self.slots.refresh(gone=next(iter(failed)))
+            # Where a connection was open before, all may be well on a new one.
+            raise min(failed.values(), key=lambda error: not isinstance(error, ConnectionBroke))
 
     async def _redirect(self, asked: _Asked) -> None:
         """Learn what the refusals say, and wait where they say to try again."""
@@ -151,7 +156,7 @@ class RedisCluster:
             await self.slots.moved(moves)
         if asked.waits:
             asked.waits = False
-            if asked.refusal.startswith("CLUSTERDOWN"):
+            if not asked.refusal.startswith("TRYAGAIN"):
                 await self.slots.refresh()
             await asyncio.sleep(asked.next_pause())
 
@@ -174,11 +179,13 @@ class _Asked:
         self.refusal = ""
         """The last one."""
         self._moved: Counter[int] = Counter()
-        self._pauses = 0
+        self._pause = FIRST_PAUSE_SECONDS
 
     def take(self) -> list[int]:
         """What can be sent now: of each key the first that is pending."""
-        now, later, seen = [], [], set[bytes]()
+        now: list[int] = []
+        later: list[int] = []
+        seen: set[bytes] = set()
         for place in sorted(self.pending):
             keys = self._keys[place]
             (now if seen.isdisjoint(keys) else later).append(place)
@@ -197,16 +204,13 @@ class _Asked:
 
     def take_in(self, place: int, reply: Reply, node: str) -> None:
         """Keep the reply, or have the command sent again. Raises RedisUnavailable beyond MOVES."""
-        if not isinstance(reply, ResponseError):
-            self.replies[place] = reply
-            return
-        said, _, where = str(reply).partition(" ")
+        said, _, where = str(reply).partition(" ") if isinstance(reply, ResponseError) else _DONE
         if said in ("MOVED", "ASK"):
             slot, _, address = where.partition(" ")
             if address.startswith(":"):  # the same host, another port
                 address = node.rpartition(":")[0] + address
             self._send_on(place, said, slot, address)
-        elif said in ("TRYAGAIN", "CLUSTERDOWN"):
+        elif said in _LATER and self._keys[place]:
             self.refuse(place, str(reply))
         else:
             self.replies[place] = reply
@@ -219,8 +223,8 @@ class _Asked:
 
     def next_pause(self) -> float:
         """Seconds; each longer than the one before."""
-        pause = min(FIRST_PAUSE_SECONDS * 2**self._pauses, LONGEST_PAUSE_SECONDS)
-        self._pauses += 1
+        pause = self._pause
+        self._pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         return pause
 
     def _send_on(self, place: int, said: str, slot: str, address: str) -> None:

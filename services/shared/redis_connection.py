@@ -31,6 +31,11 @@ Reply: TypeAlias = object
 DEADLINE_SECONDS: Final = 5.0
 READ_BYTES: Final = 256 * 1024
 
+NOT_A_SERVER: Final = (
+    "Redis is a cluster, of which its URL names one node as if that were all; the URL must begin "
+    "with redis+cluster:// or rediss+cluster://"
+)
+
 _MORE: Final = object()
 """What hiredis answers where the rest of a reply has not come yet."""
 
@@ -131,10 +136,7 @@ class RedisConnection:
     def meaning_of(self, error: RedisError) -> Exception:
         """What an error reply says: BadSetting where this is one node of a cluster."""
         if str(error).startswith(("MOVED ", "ASK ")):
-            return BadSetting(
-                "Redis is a cluster, of which its URL names one node as if that were all; it must "
-                "begin with redis+cluster:// or rediss+cluster://"
-            )
+            return BadSetting(NOT_A_SERVER)
         return meaning_of(error)
 
     async def _open(self) -> _Line:

@@ -11,6 +11,7 @@ they change.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -34,8 +35,11 @@ REFRESH_SECONDS: Final = 1.0
 """At most so often the whole map is read anew because slots move one by one."""
 
 _KEYLESS: Final = frozenset(
-    "ASKING AUTH CLIENT CLUSTER COMMAND CONFIG DBSIZE ECHO FLUSHALL FLUSHDB INFO KEYS LASTSAVE "
-    "PING RANDOMKEY READONLY ROLE SAVE SCAN SELECT SHUTDOWN TIME WAIT WAITAOF".split()
+    {
+        *("ASKING", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DBSIZE", "ECHO", "FLUSHALL"),
+        *("FLUSHDB", "INFO", "KEYS", "PING", "RANDOMKEY", "ROLE", "SCAN", "SELECT", "TIME"),
+        *("WAIT", "WAITAOF"),
+    }
 )
 """What concerns one server and not a key; who means a certain one asks that one."""
 
@@ -57,7 +61,9 @@ class ClusterUrl(NamedTuple):
     def of(self, node: str) -> str:
         """The URL of one node, which is named ``host:port``."""
         host, _, port = node.rpartition(":")
-        return f"{self.scheme}://{self.login}{f'[{host}]' if ':' in host else host}:{port}{self.rest}"
+        return (
+            f"{self.scheme}://{self.login}{f'[{host}]' if ':' in host else host}:{port}{self.rest}"
+        )
 
 
 def is_cluster(url: str) -> bool:
@@ -167,10 +173,8 @@ class SlotMap:
         Where slots move one by one it is cheaper to note each than to read the whole map.
         """
         if asyncio.get_running_loop().time() >= self._fresh_until:
-            try:
+            with contextlib.suppress(RedisUnavailable):  # the answers are enough to go on
                 await self.refresh()
-            except RedisUnavailable:
-                pass  # what the answers say is enough to go on
         for each in redirections:
             try:
                 await self._nodes.move_slot(MovedError(each))
