@@ -1,6 +1,4 @@
-"""What tests do to a Redis Cluster: move slots as ``redis-cli --cluster reshard`` does, step by
-step, and see what its nodes hold.
-"""
+"""Move slots of a Redis Cluster as ``redis-cli --cluster reshard`` does, step by step."""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ Nothing is promised of the order of commands with different keys.
 
 What a node refuses unread is sent again: to where the slot has moved (MOVED, ASK), or a little
 later (TRYAGAIN, where only one of a script's keys has moved yet, CLUSTERDOWN, and LOADING from
-a node that was started anew). What may have been done is never sent again from here: where a connection breaks, the caller is told.
+a node that was started anew). What may have been done is never sent again from here: where a
+connection breaks, the caller is told.
 
 ``SCRIPT LOAD`` has no key. It goes ahead to each node that other commands of the same ask go
 to, also to the one that a command is sent to again; alone, to all. Whoever calls a script loads

@@ -43,6 +43,7 @@ _KEYLESS: Final = frozenset(
 )
 """What concerns one server and not a key; who means a certain one asks that one."""
 
+_FAILURES: Final = (RedisError, RedisClusterException, OSError)
 _ALL_KEYS: Final = frozenset(("DEL", "EXISTS", "MGET", "TOUCH", "UNLINK"))
 _COUNTED_KEYS: Final = frozenset(("EVAL", "EVALSHA"))
 
@@ -204,13 +205,13 @@ class SlotMap:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 try:
                     await _read(self._client, gone)
-                except (RedisError, OSError):
+                except _FAILURES:
                     if not self._loaded:
                         raise
                     anew = self._connect()
                     await _read(anew, None)
                     self._client = anew
-        except (RedisError, OSError, TimeoutError) as error:
+        except (*_FAILURES, TimeoutError) as error:
             if isinstance(error.__cause__, RedisClusterException):
                 raise BadSetting(
                     "Redis is no cluster; its URL must begin with redis:// or rediss://"
@@ -229,7 +230,7 @@ class SlotMap:
                 socket_connect_timeout=NODE_SECONDS,
                 socket_timeout=NODE_SECONDS,
             )
-        except (RedisError, ValueError, TypeError) as error:
+        except (*_FAILURES, ValueError, TypeError) as error:
             raise BadSetting(f"the URL of Redis Cluster cannot be read: {error}") from error
 
 
