@@ -21,11 +21,12 @@ class EmbeddedRedisCluster:
     def __init__(self, folder: Path, *, primaries: int = 3, node_timeout_ms: int = 5_000) -> None:
         """After ``node_timeout_ms`` without a word of a primary its replica takes over."""
         self._primaries = primaries
+        self._folder = folder
+        self._node_timeout_ms = node_timeout_ms
         ports = _free_ports(4 * primaries)
         self._buses = ports[2 * primaries :]
         self.servers = [
-            EmbeddedRedis(folder / str(port), port=port, settings=_settings(node_timeout_ms, bus))
-            for port, bus in zip(ports, self._buses, strict=False)
+            self._server(port, bus) for port, bus in zip(ports, self._buses, strict=False)
         ]
 
     @property
@@ -47,6 +48,16 @@ class EmbeddedRedisCluster:
             self.kill()
             raise
 
+    def join(self, *, within: float = 30.0) -> str:
+        """Start one more server, which has no slots; ``host:port`` once all know it."""
+        port, bus = _free_ports(2)
+        server = self._server(port, bus)
+        server.start()
+        self.servers.append(server)
+        _tell(server, f"CLUSTER MEET {HOST} {self.servers[0].port} {self._buses[0]}")
+        _until(lambda: all(map(self._knows_all, self.servers)), time.monotonic() + within)
+        return f"{HOST}:{port}"
+
     def stop(self) -> None:
         """Let all write their files and end."""
         for server in self.servers:
@@ -56,6 +67,10 @@ class EmbeddedRedisCluster:
         """End all at once."""
         for server in self.servers:
             server.kill()
+
+    def _server(self, port: int, bus: int) -> EmbeddedRedis:
+        settings = _settings(self._node_timeout_ms, bus)
+        return EmbeddedRedis(self._folder / str(port), port=port, settings=settings)
 
     def _meet(self) -> None:
         """Give the primaries equal parts of the slots, and make all known to the first."""

@@ -65,12 +65,9 @@ class RedisCluster:
     def __init__(self, slots: SlotMap) -> None:
         """``slots`` may be shared with other connections to the same cluster."""
         self.slots = slots
+        self.strays = 0
+        """How often a command went to a node that had no slots yet, as its first was moving."""
         self._connections: dict[str, NodeConnection] = {}
-
-    @property
-    def opened(self) -> int:
-        """How often connections were opened: the same before and after means no break between."""
-        return sum(each.opened for each in self._connections.values())
 
     def to(self, node: str) -> RedisConnection:
         """The connection to one node, ``host:port``; always the same one."""
@@ -107,7 +104,6 @@ class RedisCluster:
         """Close all connections; a later ask opens them again."""
         for each in self._connections.values():
             await each.close()
-        await self.slots.close()
 
     async def _tell_all(self, asked: _Asked) -> None:
         """Send what has no key to every primary."""
@@ -118,7 +114,11 @@ class RedisCluster:
         """Send what can go now, and see what has to be sent again."""
         groups: defaultdict[str, list[int]] = defaultdict(list)
         for place in asked.take():
-            node = asked.named.get(place) or self.slots.primary_of(asked.slots[place])
+            node = asked.named.get(place)
+            if node is None:
+                node = self.slots.primary_of(asked.slots[place])
+            elif node not in self.slots.primaries:
+                self.strays += 1
             if node is None:
                 asked.refuse(place, "CLUSTERDOWN no node has the slot")
             else:

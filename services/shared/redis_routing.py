@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from math import inf
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -105,7 +106,7 @@ def keys_of(command: Command) -> tuple[bytes, ...]:
 
     Raises ValueError for what only makes sense when a certain server is asked.
     """
-    name = str(command[0]).upper()
+    name = _bytes(command[0]).decode().upper()
     if name == "SCRIPT":
         return ()
     if name in _KEYLESS or len(command) < 2:
@@ -137,7 +138,7 @@ class SlotMap:
         self._client = self._connect()
         self._loaded = False
         self._reading: asyncio.Task[None] | None = None
-        self._fresh_until = 0.0
+        self._read_at = -inf
 
     def primary_of(self, slot: int) -> str | None:
         """The node that has a slot, as ``host:port``; None where none is known to."""
@@ -151,9 +152,10 @@ class SlotMap:
         """All nodes that have slots, as ``host:port``, in order."""
         return sorted(str(node.name) for node in self._nodes.get_nodes_by_server_type("primary"))
 
-    async def load(self) -> None:
-        """Read the map, if that was not done. Raises RedisUnavailable, and BadSetting for none."""
-        if not self._loaded:
+    async def load(self, *, older_than: float = inf) -> None:
+        """Read the map, if that was not done or so many seconds ago; as :meth:`refresh`."""
+        now = asyncio.get_running_loop().time()
+        if not self._loaded or now - self._read_at > older_than:
             await self.refresh()
 
     async def refresh(self, *, gone: str | None = None) -> None:
@@ -165,7 +167,7 @@ class SlotMap:
 
     def suspect(self) -> None:
         """Have the map read anew soon: a node has not answered in the time that there was."""
-        if asyncio.get_running_loop().time() >= self._fresh_until:
+        if asyncio.get_running_loop().time() - self._read_at > REFRESH_SECONDS:
             self._begin(None)
 
     async def moved(self, redirections: Sequence[str]) -> None:
@@ -173,14 +175,13 @@ class SlotMap:
 
         Where slots move one by one it is cheaper to note each than to read the whole map.
         """
-        if asyncio.get_running_loop().time() >= self._fresh_until:
-            with contextlib.suppress(RedisUnavailable):  # the answers are enough to go on
-                await self.refresh()
+        with contextlib.suppress(RedisUnavailable):  # the answers are enough to go on
+            await self.load(older_than=REFRESH_SECONDS)
         for each in redirections:
             try:
                 await self._nodes.move_slot(MovedError(each))
             except KeyError:  # of a slot that nobody had
-                self._fresh_until = 0.0
+                self._read_at = -inf
 
     async def close(self) -> None:
         """Stop reading. The map stays."""
@@ -218,7 +219,7 @@ class SlotMap:
                 ) from error
             raise RedisUnavailable(f"Redis Cluster: {str(error) or 'no node answers'}") from error
         self._loaded = True
-        self._fresh_until = asyncio.get_running_loop().time() + REFRESH_SECONDS
+        self._read_at = asyncio.get_running_loop().time()
 
     def _connect(self) -> Client:
         first, *others = self.url.addresses

@@ -100,7 +100,7 @@ async def test_a_slot_that_has_moved(
     others = keys_on(cluster, move.source, shop_id, 3)
     await move.all()
     before = await refreshes(admin)
-    cluster.slots._fresh_until = 0.0
+    cluster.slots._read_at = 0.0
     asked = (cluster.ask([("GET", shop_id), *[("GET", key) for key in others]]) for _ in range(20))
     assert await asyncio.gather(*asked) == [[b"x", None, None, None]] * 20
     assert home(cluster, shop_id) == move.target

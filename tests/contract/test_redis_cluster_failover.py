@@ -187,3 +187,25 @@ async def test_a_url_of_the_wrong_kind(cluster_url: str, redis_url: str) -> None
         with pytest.raises(BadSetting, match="must begin with redis"):
             await servers.probe.replication_id()
         await servers.close()
+
+
+async def test_the_first_slot_of_a_new_node(own_cluster: EmbeddedRedisCluster) -> None:
+    """What goes there before the slot is its own is not confirmed; then it is, by it, too."""
+    parts = Parts(own_cluster.url)
+    await eventually_async(parts.is_safe, within=30)
+    before = await parts.replication_id()
+    source = parts.writer.slots.primaries[0]
+    (key,) = keys_on(parts.writer, source, "k", 1)
+    move = Move(parts.admin, slot_of(key.encode()), source, own_cluster.join())
+    await move.begin()
+    mark = await parts.durability.begin()
+    assert await parts.writer.ask([("SET", key, 1)]) == [b"OK"]
+    with pytest.raises(RedisUnavailable, match="nodes changed"):
+        await parts.durability.wait(mark)
+    assert await on(parts.admin, move.target, "DBSIZE") == 1
+    await move.end()
+    assert await parts.writer.ask([("GET", key)]) == [b"1"]
+    assert move.target in parts.writer.slots.primaries
+    await eventually_async(parts.is_safe, within=30)
+    assert await parts.replication_id() != before
+    await parts.close()

@@ -19,6 +19,9 @@ from services.shared.errors import RedisUnavailable
 from services.shared.redis_cluster import RedisCluster
 from services.shared.redis_routing import slot_of
 
+MAP_SECONDS: Final = 5.0
+"""The map may be so old when nodes are looked at: those that it lacks are not seen to change."""
+
 TRIES: Final = 200_000
 """Keys that are tried to find one in a node's slots; a node with ten slots needs 1,600."""
 
@@ -34,6 +37,8 @@ class ClusterDurability:
         self._nodes: dict[str, RedisDurability] = {}
         self._marks: dict[str, int] = {}
         """Of each node, of when they were last looked at."""
+        self._strays = 0
+        """Of the writer, of then."""
         self._number = 0
         """How often the nodes or the connections to them had become others."""
         self._tags: Counter[str] = Counter()
@@ -50,8 +55,8 @@ class ClusterDurability:
             await self._look_anew()
             raise
         self._nodes = nodes
-        if marks != self._marks:
-            self._marks = marks
+        if (marks, self._writer.strays) != (self._marks, self._strays):
+            self._marks, self._strays = marks, self._writer.strays
             self._number += 1
         return self._number
 
@@ -66,9 +71,14 @@ class ClusterDurability:
                 if error is not None:
                     await self._look_anew()
                     raise error
-            if mark == self._number and list(marks) == self._writer.slots.primaries:
+            if mark == self._number and self._is_all_there_is():
                 return
         raise RedisUnavailable("Redis Cluster: its nodes changed between a write and its WAITAOF")
+
+    def _is_all_there_is(self) -> bool:
+        """Whether nothing went to a node that was not asked."""
+        same_nodes = list(self._marks) == self._writer.slots.primaries
+        return same_nodes and self._strays == self._writer.strays
 
     def _of(self, node: str) -> RedisDurability:
         return RedisDurability(
@@ -108,7 +118,7 @@ class ClusterProbe:
         A node more or less changes it, too. Raises RedisUnavailable while one is away.
         """
         slots = self._cluster.slots
-        await slots.load()
+        await slots.load(older_than=MAP_SECONDS)
         nodes = slots.primaries
         found = await asyncio.gather(
             *(server_of(self._cluster.to(node)) for node in nodes), return_exceptions=True

@@ -84,6 +84,7 @@ def _cluster(url: str, replicas: int) -> RedisServers:
     async def close() -> None:
         for connections in (writer, asker, probe):
             await connections.close()
+        await slots.close()
 
     durability = ClusterDurability(writer, asker, replicas=replicas)
     return RedisServers(writer, durability, ClusterProbe(probe), close)
