@@ -105,12 +105,20 @@ class Batches:
         """Return once all that a batch says is written. Raises Unavailable: do it again."""
         names = list(judged.accepted)
         before = dict(zip(names, await self.store.load(names), strict=True))
+        if (making := self.store.making) is not None:
+            await self.fold_into(making, judged)
         if self.trends is None:
             drafts = _fold_all(judged, before, None)[0]
         else:
             drafts = await self._count(self.trends, judged, before)
-        await self._write(judged, before, drafts)
+        await self._write(self.store, judged, before, drafts)
         await self.dead_letters.send(judged.refused)
+
+    async def fold_into(self, store: ProfileStore, judged: Judged) -> None:
+        """Have ``store`` hold what a batch says, and do nothing else. Raises Unavailable."""
+        names = list(judged.accepted)
+        before = dict(zip(names, await store.load(names), strict=True))
+        await self._write(store, judged, before, _fold_all(judged, before, None)[0])
 
     def _letter(self, partition: int, record: Record, refusal: EventRefused) -> DeadLetter:
         return dead_letter(
@@ -149,7 +157,11 @@ class Batches:
         raise RuntimeError(f"trends of {shops} lost {RACES_LIMIT} races")
 
     async def _write(
-        self, judged: Judged, before: Mapping[bytes, Stored], drafts: Mapping[bytes, Draft]
+        self,
+        store: ProfileStore,
+        judged: Judged,
+        before: Mapping[bytes, Stored],
+        drafts: Mapping[bytes, Draft],
     ) -> None:
         """Write; subjects that someone else wrote meanwhile are read and folded again."""
         for _ in range(RACES_LIMIT):
@@ -158,11 +170,11 @@ class Batches:
                 for name, stored in before.items()
                 if (value := self._value(stored, drafts[name])) != stored.value
             ]
-            done = await self.store.save(writes, retention=self.retention) if writes else []
+            done = await store.save(writes, retention=self.retention) if writes else []
             lost = [write.name for write, ok in zip(writes, done, strict=True) if not ok]
             if not lost:
                 return
-            before = dict(zip(lost, await self.store.load(lost), strict=True))
+            before = dict(zip(lost, await store.load(lost), strict=True))
             drafts = _fold_all(judged, before, None)[0]
         raise RuntimeError(f"{len(before)} profiles lost {RACES_LIMIT} races")
 

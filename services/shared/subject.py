@@ -37,7 +37,7 @@ def split_key(key: bytes) -> tuple[str, str]:
 
 
 GENERATION_REDIS_KEY: Final = b"attune:profiles:generation"
-"""Where Redis keeps which generation of profiles is the present one; none means 0."""
+"""Where Redis keeps which generation of profiles is the present one, and which is being made."""
 
 
 def profile_redis_key(name: bytes, generation: int = 0) -> bytes:
