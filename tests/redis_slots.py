@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from deploy.local.redis import EmbeddedRedis
+from deploy.local.redis_cluster import EmbeddedRedisCluster
 from services.shared.redis_cluster import RedisCluster
 from services.shared.redis_connection import Command, Reply
 from services.shared.redis_routing import slot_of
@@ -28,6 +30,19 @@ def home(cluster: RedisCluster, key: str) -> str:
 def elsewhere(cluster: RedisCluster, node: str) -> str:
     """Another primary."""
     return next(each for each in cluster.slots.primaries if each != node)
+
+
+def server_of(cluster: EmbeddedRedisCluster, node: str) -> EmbeddedRedis:
+    """The process behind ``host:port``."""
+    return next(each for each in cluster.servers if node.endswith(f":{each.port}"))
+
+
+async def refusals(admin: RedisCluster, node: str, code: str) -> int:
+    """How often a node has answered an error, such as MOVED."""
+    told = await on(admin, node, "INFO", "errorstats")
+    assert isinstance(told, bytes)
+    found = told.decode().partition(f"errorstat_{code}:count=")[2].split()
+    return int(found[0]) if found else 0
 
 
 def keys_on(cluster: RedisCluster, node: str, prefix: str, count: int) -> list[str]:

@@ -14,9 +14,8 @@ from kafka import KafkaProducer
 
 from services.shared.profile import Profile
 from services.shared.profile_store import RedisProfileStore, read_profiles
-from services.shared.redis_cluster import RedisCluster
-from services.shared.redis_connection import Connection, RedisConnection
-from services.shared.redis_routing import SlotMap, is_cluster
+from services.shared.redis_cluster import RedisCluster, connect
+from services.shared.redis_connection import Connection
 from tests.profile_events import Event, key_of, plain
 from tests.profile_oracle import micros, recompute
 from tests.waiting import eventually_async
@@ -85,7 +84,7 @@ async def committed(servers: str, prefix: str) -> int:
 @asynccontextmanager
 async def redis_of(url: str) -> AsyncIterator[Connection]:
     """A connection to the server or the cluster."""
-    connection = RedisCluster(SlotMap(url)) if is_cluster(url) else RedisConnection(url)
+    connection = connect(url)
     try:
         yield connection
     finally:

@@ -29,6 +29,7 @@ from services.shared.errors import RedisUnavailable
 from services.shared.redis_connection import (
     DEADLINE_SECONDS,
     Command,
+    Connection,
     ConnectionBroke,
     RedisConnection,
     RedisPool,
@@ -238,6 +239,11 @@ class _Asked:
                 raise RedisUnavailable(f"Redis Cluster: sent on {MOVES} times; {self.refusal}")
             self.moves.append(f"{slot} {address}")
         self.pending.append(place)
+
+
+def connect(url: str) -> Connection:
+    """A connection to the server, or to each node of the cluster. Raises BadSetting."""
+    return RedisCluster(SlotMap(url)) if is_cluster(url) else RedisConnection(url)
 
 
 def redis_pool(url: str, *, size: int) -> RedisPool:

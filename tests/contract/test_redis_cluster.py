@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from redis.exceptions import ResponseError
 
 from services.shared.errors import BadSetting, RedisUnavailable
+from services.shared.profile import Profile
+from services.shared.profile_codec import encode
+from services.shared.profile_store import NOTHING, RedisProfileStore, Stored, Write
 from services.shared.redis_cluster import RedisCluster, redis_pool
 from services.shared.redis_connection import Command, RedisConnection
 from services.shared.redis_routing import SlotMap, slot_of
-from tests.redis_slots import Move, elsewhere, home, keys_on, on
+from services.shared.subject import event_key, profile_redis_key
+from tests.redis_slots import Move, elsewhere, home, keys_on, on, refusals
 from tests.waiting import eventually_async
 
 APPEND_TO_BOTH = "redis.call('APPEND', KEYS[1], ARGV[1]) return redis.call('APPEND', KEYS[2], 'x')"
@@ -55,6 +60,11 @@ async def refreshes(admin: RedisCluster) -> int:
             if line.startswith("cmdstat_cluster|slots:"):
                 calls += int(line.split("calls=")[1].split(",")[0])
     return calls
+
+
+async def refused_since(before: int, admin: RedisCluster, move: Move) -> bool:
+    """Whether the source has answered TRYAGAIN more often than ``before``."""
+    return await refusals(admin, move.source, "TRYAGAIN") > before
 
 
 async def test_replies_come_in_the_order_asked(cluster: RedisCluster, shop_id: str) -> None:
@@ -141,22 +151,30 @@ async def test_a_script_whose_keys_are_parted(
     commands: list[Command] = [LOAD, ("EVALSHA", SHA, 2, one, two, "a"), ("APPEND", one, "b")]
     with pytest.raises(RedisUnavailable, match="TRYAGAIN"):
         await cluster.ask(commands, within=0.3)
+    before = await refusals(admin, move.source, "TRYAGAIN")
     waiting = asyncio.create_task(cluster.ask(commands))
-
-    async def has_come() -> bool:
-        stats = await on(admin, move.source, "INFO", "errorstats")
-        assert isinstance(stats, bytes)
-        return int(stats.decode().split("errorstat_TRYAGAIN:count=")[1].split()[0]) > refused
-
-    refused = 0
-    stats = await on(admin, move.source, "INFO", "errorstats")
-    assert isinstance(stats, bytes)
-    refused = int(stats.decode().split("errorstat_TRYAGAIN:count=")[1].split()[0])
-    await eventually_async(has_come, within=5)
+    await eventually_async(lambda: refused_since(before, admin, move), within=5)
     await move.carry()
     await move.end()
     assert await waiting == [SHA.encode(), 1, 2]
     assert await cluster.ask([("MGET", one, two)]) == [[b"ab", b"x"]]
+
+
+async def test_a_shopper_whose_slot_is_on_its_way(
+    cluster: RedisCluster, admin: RedisCluster, shop_id: str
+) -> None:
+    """Profile and consent are asked for together: where only one exists, that waits."""
+    store, name = RedisProfileStore(cluster), event_key(shop_id, "u:ana")
+    move = moving(admin, profile_redis_key(name).decode())
+    value = encode(Profile(first_seen=1, last_seen=2))
+    assert await store.save([Write(name, NOTHING, value)], retention=timedelta(days=1)) == [True]
+    await move.begin()
+    waiting = asyncio.create_task(store.load([name]))
+    await eventually_async(lambda: refused_since(0, admin, move), within=5)
+    assert not waiting.done()
+    await move.carry()
+    await move.end()
+    assert await waiting == [Stored(value, b"")]
 
 
 async def test_a_slot_that_nobody_has(

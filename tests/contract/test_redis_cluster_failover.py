@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from deploy.local.redis import EmbeddedRedis
 from deploy.local.redis_cluster import EmbeddedRedisCluster
 from services.profiles.adapters.cluster_durability import ClusterDurability, ClusterProbe
 from services.profiles.adapters.redis_servers import redis_servers
 from services.shared.errors import BadSetting, RedisUnavailable
 from services.shared.redis_cluster import RedisCluster, redis_pool
 from services.shared.redis_routing import SlotMap, slot_of
-from tests.redis_slots import Move, elsewhere, home, keys_on, on
+from tests.redis_slots import Move, elsewhere, home, keys_on, on, server_of
 from tests.waiting import eventually_async
 
 
@@ -58,10 +57,6 @@ async def parts(cluster_url: str) -> AsyncIterator[Parts]:
     await eventually_async(made.is_safe, within=30)
     yield made
     await made.close()
-
-
-def server_of(cluster: EmbeddedRedisCluster, node: str) -> EmbeddedRedis:
-    return next(each for each in cluster.servers if node.endswith(f":{each.port}"))
 
 
 async def test_a_primary_that_is_killed(own_cluster: EmbeddedRedisCluster) -> None:
