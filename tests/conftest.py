@@ -75,8 +75,8 @@ def own_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
 
 @pytest.fixture
 def own_cluster(tmp_path: Path) -> Iterator[EmbeddedRedisCluster]:
-    """A Redis Cluster of the test's own, whose replicas take over after a second."""
-    cluster = EmbeddedRedisCluster(tmp_path / "cluster", node_timeout_ms=1_000)
+    """A Redis Cluster of the test's own, whose replicas take over after two seconds."""
+    cluster = EmbeddedRedisCluster(tmp_path / "cluster", node_timeout_ms=2_000)
     cluster.start()
     yield cluster
     cluster.kill()
