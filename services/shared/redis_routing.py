@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -45,8 +45,6 @@ _KEYLESS: Final = frozenset(
 """What concerns one server and not a key; who means a certain one asks that one."""
 
 _FAILURES: Final = (RedisError, RedisClusterException, OSError)
-_ALL_KEYS: Final = frozenset(("DEL", "EXISTS", "MGET", "TOUCH", "UNLINK"))
-_COUNTED_KEYS: Final = frozenset(("EVAL", "EVALSHA"))
 
 
 class ClusterUrl(NamedTuple):
@@ -106,14 +104,8 @@ def keys_of(command: Command) -> tuple[bytes, ...]:
 
     Raises ValueError for what only makes sense when a certain server is asked.
     """
-    name = _bytes(command[0]).decode().upper()
-    if name == "SCRIPT":
-        return ()
-    if name in _KEYLESS or len(command) < 2:
-        raise ValueError(f"{name} has no key: in a cluster, ask one of its nodes")
-    if name in _COUNTED_KEYS:
-        return tuple(map(_bytes, command[3 : 3 + int(command[2])]))
-    return tuple(map(_bytes, command[1:])) if name in _ALL_KEYS else (_bytes(command[1]),)
+    name = command[0] if isinstance(command[0], str) else _bytes(command[0]).decode()
+    return _KEYS.get(name.upper(), _first)(command)
 
 
 def slot_of(key: bytes) -> int:
@@ -123,6 +115,33 @@ def slot_of(key: bytes) -> int:
 
 def _bytes(part: str | bytes | int) -> bytes:
     return part if isinstance(part, bytes) else str(part).encode()
+
+
+def _first(command: Command) -> tuple[bytes, ...]:
+    if len(command) < 2:
+        return _none(command)
+    return (command[1],) if isinstance(command[1], bytes) else (_bytes(command[1]),)
+
+
+def _all(command: Command) -> tuple[bytes, ...]:
+    return tuple(map(_bytes, command[1:]))
+
+
+def _counted(command: Command) -> tuple[bytes, ...]:
+    return tuple(map(_bytes, command[3 : 3 + int(command[2])]))
+
+
+def _none(command: Command) -> tuple[bytes, ...]:
+    raise ValueError(f"{command[0]!r} has no key: in a cluster, ask one of its nodes")
+
+
+_KEYS: Final[Mapping[str, Callable[[Command], tuple[bytes, ...]]]] = {
+    **dict.fromkeys(("DEL", "EXISTS", "MGET", "TOUCH", "UNLINK"), _all),
+    **dict.fromkeys(("EVAL", "EVALSHA"), _counted),
+    **dict.fromkeys(_KEYLESS, _none),
+    "SCRIPT": lambda _: (),
+}
+"""Where the keys are, of those commands that have another number of them than one."""
 
 
 class SlotMap:

@@ -24,7 +24,7 @@ from services.shared.profile_store import (
     Write,
     read_profiles,
 )
-from services.shared.redis_cluster import RedisCluster
+from services.shared.redis_cluster import RedisCluster, redis_pool
 from services.shared.redis_connection import Connection, RedisConnection, RedisPool
 from services.shared.redis_routing import SlotMap
 from services.shared.subject import (
@@ -43,6 +43,8 @@ def connect(request: pytest.FixtureRequest) -> Connection:
     """What the parameter says."""
     if request.param == "redis cluster":
         return RedisCluster(SlotMap(request.getfixturevalue("cluster_url")))
+    if request.param == "redis cluster pool":
+        return redis_pool(request.getfixturevalue("cluster_url"), size=2)
     url = request.getfixturevalue("redis_url")
     return RedisPool(url, size=2) if request.param == "redis pool" else RedisConnection(url)
 
@@ -54,7 +56,7 @@ async def connection(request: pytest.FixtureRequest) -> AsyncIterator[Connection
     await opened.close()
 
 
-@pytest.fixture(params=["memory", "redis", "redis pool", "redis cluster"])
+@pytest.fixture(params=["memory", "redis", "redis pool", "redis cluster", "redis cluster pool"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[ProfileStore]:
     if request.param == "memory":
         yield MemoryProfileStore()

@@ -33,7 +33,7 @@ def test_keys_of_a_command(command: Command, keys: tuple[bytes, ...]) -> None:
 @pytest.mark.parametrize("command", [("KEYS", "*"), ("waitaof", 1, 0, 5), ("DISCARD",)])
 def test_a_command_for_one_server(command: Command) -> None:
     """It has no key that would tell where it goes."""
-    with pytest.raises(ValueError, match=str(command[0]).upper()):
+    with pytest.raises(ValueError, match=str(command[0])):
         keys_of(command)
 
 
