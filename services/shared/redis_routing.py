@@ -94,7 +94,7 @@ def cluster_url(url: str) -> ClusterUrl:
     if not all(host for host, _ in found):
         raise BadSetting("the URL of Redis Cluster has an empty address")
     if parts.path.strip("/0"):
-        raise BadSetting("Redis Cluster has no database but 0; the URL must not name another one")
+        raise BadSetting("Redis Cluster has no database but 0; its URL must not name another one")
     rest = f"?{parts.query}" if parts.query else ""
     return ClusterUrl(SCHEMES[parts.scheme], login + at, found, rest)
 
