@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from redis.asyncio.cluster import ClusterNode
+from redis.exceptions import ResponseError
 
 from services.shared.errors import BadSetting, RedisUnavailable
-from services.shared.redis_connection import Command
+from services.shared.redis_cluster import NodeConnection, RedisCluster
+from services.shared.redis_connection import DEADLINE_SECONDS, Command, Reply
 from services.shared.redis_routing import SlotMap, cluster_url, is_cluster, keys_of, slot_of
 
 FIRST_HALF = [0, 8191, [b"one", 7001, b"a"], [b"two", 7002, b"b"]]
@@ -157,3 +161,60 @@ async def test_a_slot_that_nobody_has(nodes: Nodes) -> None:
     await slots.moved([])
     assert slots.primary_of(9000) == "three:7003"
     await slots.close()
+
+
+class Answering(NodeConnection):
+    """A node that gives the same reply to every command."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__("redis://nowhere")
+        self.reply = reply
+
+    async def exchange(
+        self, commands: Sequence[Command], *, within: float = DEADLINE_SECONDS
+    ) -> list[Reply]:
+        return [self.reply] * len(commands)
+
+
+def cluster_of(**replies: Reply) -> RedisCluster:
+    """A cluster whose nodes, by their hosts, answer so."""
+    cluster = RedisCluster(SlotMap("redis+cluster://one:7001"))
+    ports = {"one": 7001, "two": 7002, "three": 7003, "other": 7009}
+    for host, reply in replies.items():
+        name = f"one:{ports[host]}" if host == "other" else f"{host}:{ports[host]}"
+        cluster._connections[name] = Answering(reply)
+    return cluster
+
+
+FIRST = next(b"%d" % n for n in range(99) if slot_of(b"%d" % n) < 8192)
+"""A key in the first half."""
+
+
+async def test_a_node_started_anew_after_its_replica_took_over(nodes: Nodes) -> None:
+    """While it reads its file it does not know; the others are asked who has its slots."""
+    nodes.slots = {"one:7001": [FIRST_HALF, SECOND_HALF]}
+    loading = ResponseError("LOADING Redis is loading the dataset in memory")
+    cluster = cluster_of(one=loading, two=b"kept")
+    await cluster.slots.load()
+    after = [[0, 8191, [b"two", 7002, b"b"]], SECOND_HALF]
+    nodes.slots = {"two:7002": after, "three:7003": after}
+    assert await cluster.ask([("GET", FIRST)]) == [b"kept"]
+
+
+async def test_a_redirection_that_names_no_host(nodes: Nodes) -> None:
+    """Then it is the one that answered."""
+    nodes.slots = {"one:7001": [FIRST_HALF, SECOND_HALF]}
+    moved = ResponseError(f"MOVED {slot_of(FIRST)} :7009")
+    cluster = cluster_of(one=moved, other=b"kept")
+    await cluster.slots.load()
+    assert await cluster.ask([("GET", FIRST)]) == [b"kept"]
+    assert cluster.slots.primary_of(slot_of(FIRST)) == "one:7009"
+
+
+async def test_other_errors(nodes: Nodes) -> None:
+    """A node's other errors are told as those of one server are."""
+    nodes.slots = {"one:7001": [FIRST_HALF, SECOND_HALF]}
+    for text, kind in (("OOM full", RedisUnavailable), ("WRONGTYPE no", ResponseError)):
+        cluster = cluster_of(one=ResponseError(text))
+        with pytest.raises(kind, match=text):
+            await cluster.ask([("SCRIPT", "LOAD", "return 1"), ("GET", FIRST)])
