@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -47,6 +48,16 @@ class Server(NamedTuple):
     """Another one after each start and after each failover."""
     replicas: int
     """How many follow it; not those that are still given all that it holds."""
+    is_primary: bool
+    is_of_cluster: bool
+
+
+UNKNOWN: Final = Server("", "", 0, is_primary=False, is_of_cluster=False)
+
+
+def key_of_ours() -> str:
+    """A key that nobody else writes."""
+    return f"attune:durability:{uuid.uuid4().hex}"
 
 
 class Durability(Protocol):
@@ -79,19 +90,26 @@ class RedisDurability:
     """``WAITAOF`` where Redis has it (7.2) and keeps an append-only file."""
 
     def __init__(
-        self, writer: RedisConnection, asker: RedisConnection, *, replicas: int = 0
+        self,
+        writer: RedisConnection,
+        asker: RedisConnection,
+        *,
+        replicas: int = 0,
+        key: Callable[[], str] | None = None,
     ) -> None:
         """``writer`` is the connection that writes, ``asker`` another one to the same server.
 
-        ``replicas`` is how many must have it on disk, too, of those that are connected.
+        ``replicas`` is how many must have it on disk, too, of those that are connected; ``key``
+        tells which key may be written for that, where not every key may.
         """
         self._writer = writer
         self._asker = asker
         self._replicas = replicas
-        self._key = f"attune:durability:{uuid.uuid4().hex}"
+        ours = key_of_ours()
+        self._key = key or (lambda: ours)
         self._waits = False
         self._warned = ""
-        self._server = Server("", "", 0)
+        self._server = UNKNOWN
         self._looked = (0, 0)
         """How often the two connections had been opened when we last asked whom they lead to."""
         self._asking = asyncio.Lock()
@@ -126,7 +144,7 @@ class RedisDurability:
         replicas = min(self._replicas, self._server.replicas)
         _, reply = await self._asker.ask(
             [
-                ("SET", self._key, self._waiting, "EX", MARK_SECONDS),
+                ("SET", self._key(), self._waiting, "EX", MARK_SECONDS),
                 ("WAITAOF", 1, replicas, WAIT_MILLISECONDS),
             ],
             within=WAIT_MILLISECONDS / 1000 + 1,
@@ -185,7 +203,14 @@ async def server_of(connection: RedisConnection) -> Server:
     replicas = sum(
         name.startswith("slave") and "state=online" in about for name, about in told.items()
     )
-    return Server(told.get("run_id", ""), told.get("master_replid", ""), replicas)
+    return Server(
+        told.get("run_id", ""),
+        told.get("master_replid", ""),
+        replicas,
+        is_primary=told.get("role") == "master",
+        # Redis and Valkey have different names for it.
+        is_of_cluster="cluster" in (told.get("redis_mode"), told.get("server_mode")),
+    )
 
 
 async def loss_of(connection: RedisConnection) -> str:
