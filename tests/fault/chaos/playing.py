@@ -1,0 +1,165 @@
+"""Plays a story: sends, breaks, waits until all is folded, and has it judged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from aiokafka.errors import KafkaError
+
+from deploy.local.topics import create_topics
+from services.shared.errors import Unavailable
+from tests.fault.chaos.crew import WORKER
+from tests.fault.chaos.faults import FAULTS
+from tests.fault.chaos.stage import Servers, Stage, stage
+from tests.fault.chaos.story import KINDS, WAVES, Fault, Story, Wave, story
+from tests.fault.chaos.verdict import Verdict, difference, expected, judge_letters, kept
+
+WORKERS = 2
+SETTLED_WITHIN = 60.0
+LOOK_SECONDS = 0.25
+
+
+class Outcome(NamedTuple):
+    """How a story ended."""
+
+    seed: int
+    faults: Counter[str]
+    """Those that have struck, by kind."""
+    events: int
+    lost: int
+    doubled: int
+    unasked: int
+    """Workers that ended though nobody had asked them to."""
+    unclean: int
+    """Workers that were asked to end, and ended with another status than 0."""
+    seconds: float
+    words: Sequence[str]
+    """What differs; empty where nothing does."""
+    logs: Path
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing was lost, doubled, or never came to its end."""
+        return not self.words
+
+    def told(self) -> str:
+        """What a person needs to look into it."""
+        return "\n  ".join(
+            [
+                f"seed {self.seed}: {self.lost} lost, {self.doubled} doubled after "
+                f"{', '.join(self.faults)}",
+                *self.words,
+                f"alone: make fault SEED={self.seed}",
+                f"logs: {self.logs}",
+            ]
+        )
+
+
+class Play:
+    """One story while it is played."""
+
+    def __init__(self, of: Story, on: Stage, struck: Callable[[str], None]) -> None:
+        """``struck`` is told the kind of each fault when it is over."""
+        self._story = of
+        self._on = on
+        self._struck = struck
+
+    async def run(self) -> Verdict:
+        """Play it to its end. Raises what a server or worker raises that cannot go on."""
+        on = self._on
+        workers = [on.crew.add() for _ in range(WORKERS)]
+        await asyncio.gather(*(asyncio.to_thread(each.service.wait_ready) for each in workers))
+        keeping_up = asyncio.create_task(on.crew.keep_up())
+        try:
+            for wave in self._story.waves:
+                await self._wave(wave)
+            verdict = await self._settled()
+        finally:
+            keeping_up.cancel()
+        if not verdict.is_right:
+            return verdict
+        await on.crew.end_all()
+        verdict, letters = await self._state(), await judge_letters(on, on.sender.kept)
+        return Verdict(*(mine + theirs for mine, theirs in zip(verdict, letters, strict=True)))
+
+    async def _wave(self, wave: Wave) -> None:
+        start = self._on.sender.produced
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._on.sender.send(wave.records, rate=wave.rate))
+            for fault in wave.faults:
+                tasks.create_task(self._strike(fault, start))
+        for fault in wave.set_back:
+            if (await self._settled()).is_right:
+                await FAULTS[fault.kind](self._on, fault)
+                self._struck(fault.kind)
+
+    async def _strike(self, fault: Fault, start: int) -> None:
+        await self._on.sender.until_produced(start + fault.after)
+        await asyncio.sleep(fault.delay)
+        await FAULTS[fault.kind](self._on, fault)
+        self._struck(fault.kind)
+
+    async def _settled(self) -> Verdict:
+        """Wait until all is committed and right; the last verdict where that takes too long."""
+        deadline = time.monotonic() + SETTLED_WITHIN
+        verdict = Verdict(1, 0, ["not all is committed"])
+        while time.monotonic() < deadline:
+            with contextlib.suppress(KafkaError, Unavailable):
+                ends = sum((await self._on.ends()).values())
+                if await self._on.committed() == ends:
+                    verdict = await self._state()
+                    if verdict.is_right:
+                        break
+            await asyncio.sleep(LOOK_SECONDS)
+        return verdict
+
+    async def _state(self) -> Verdict:
+        sent, shops = self._on.sender.kept, self._story.shops
+        return difference(expected(sent, shops), await kept(self._on, sent, shops))
+
+
+async def play(
+    seed: int,
+    on: Servers,
+    folder: Path,
+    *,
+    module: str = WORKER,
+    only: Sequence[str] = tuple(KINDS),
+    waves: int = WAVES,
+    struck: Callable[[str], None] = lambda _: None,
+) -> Outcome:
+    """Play the story of ``seed`` with workers of ``module``; logs go to ``folder``."""
+    name = f"s{seed}-{secrets.token_hex(3)}"
+    told = story(seed, name=name, now=datetime.now(UTC), only=only, waves=waves)
+    faults, begun = Counter[str](), time.monotonic()
+
+    def count(kind: str) -> None:
+        faults[kind] += 1
+        struck(kind)
+
+    await create_topics(on.kafka.servers, prefix=f"{name}.")
+    async with stage(on, f"{name}.", folder, module=module, static=told.static) as place:
+        try:
+            verdict = await Play(told, place, count).run()
+        except Exception as error:
+            verdict = Verdict(0, 0, [f"not played to its end: {error!r}"])
+    return Outcome(
+        seed,
+        faults,
+        place.sender.produced,
+        verdict.lost,
+        verdict.doubled,
+        len(place.crew.unasked),
+        len(place.crew.unclean),
+        time.monotonic() - begun,
+        verdict.words,
+        folder,
+    )
