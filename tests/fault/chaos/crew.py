@@ -16,6 +16,9 @@ WORKER = "services.profiles"
 GRACE_SECONDS = 60.0
 """What the chart gives a worker to end."""
 
+AT_WORK_WITHIN = 60.0
+"""So soon a worker is that was started, if servers come back meanwhile."""
+
 
 class Member:
     """One worker; its process may be another one after each start."""
@@ -50,6 +53,8 @@ class Member:
     def holds(self) -> set[str]:
         """The partitions that it says it was given last, as ``topic/number``."""
         held: set[str] = set()
+        if self.has_ended or not self.service.log_path.exists():
+            return held
         for line in self.service.log_path.read_text(errors="replace").splitlines():
             if '"partitions_' in line:
                 told = json.loads(line)
@@ -84,18 +89,26 @@ class Crew:
 
     @asynccontextmanager
     async def taken(self, pick: float) -> AsyncIterator[Member]:
-        """One of those that no other fault is at."""
+        """One of those that are at work, and that no other fault is at."""
 
         async def free() -> list[Member]:
-            return [one for one in self.members if not one.is_taken and not one.has_ended]
+            return [one for one in self.members if not one.is_taken and one.holds()]
 
-        among = await eventually_async(free, within=GRACE_SECONDS)
+        among = await eventually_async(free, within=AT_WORK_WITHIN)
         member = among[int(pick * len(among))]
         member.is_taken = True
         try:
             yield member
         finally:
             member.is_taken = False
+
+    async def at_work(self, member: Member) -> None:
+        """Wait until it has partitions."""
+
+        async def is_at_work() -> bool:
+            return bool(member.holds())
+
+        await eventually_async(is_at_work, within=AT_WORK_WITHIN)
 
     async def end(self, member: Member) -> None:
         """Ask a worker to end (SIGTERM), and see that it does."""

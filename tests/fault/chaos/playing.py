@@ -17,12 +17,13 @@ from aiokafka.errors import KafkaError
 from deploy.local.topics import create_topics
 from services.shared.errors import Unavailable
 from tests.fault.chaos.crew import WORKER
-from tests.fault.chaos.faults import FAULTS
+from tests.fault.chaos.faults import WAYS
 from tests.fault.chaos.stage import Servers, Stage, stage
 from tests.fault.chaos.story import KINDS, WAVES, Fault, Story, Wave, story
 from tests.fault.chaos.verdict import Verdict, difference, expected, judge_letters, kept
 
 WORKERS = 2
+WAVE_WITHIN = 180.0
 SETTLED_WITHIN = 60.0
 LOOK_SECONDS = 0.25
 
@@ -76,7 +77,7 @@ class Play:
         """Play it to its end. Raises what a server or worker raises that cannot go on."""
         on = self._on
         workers = [on.crew.add() for _ in range(WORKERS)]
-        await asyncio.gather(*(asyncio.to_thread(each.service.wait_ready) for each in workers))
+        await asyncio.gather(*(on.crew.at_work(worker) for worker in workers))
         keeping_up = asyncio.create_task(on.crew.keep_up())
         try:
             for wave in self._story.waves:
@@ -91,20 +92,25 @@ class Play:
         return Verdict(*(mine + theirs for mine, theirs in zip(verdict, letters, strict=True)))
 
     async def _wave(self, wave: Wave) -> None:
-        start = self._on.sender.produced
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._on.sender.send(wave.records, rate=wave.rate))
-            for fault in wave.faults:
-                tasks.create_task(self._strike(fault, start))
+        async with asyncio.timeout(WAVE_WITHIN), asyncio.TaskGroup() as tasks:
+            sent = 0
+            for fault in sorted(wave.faults, key=lambda fault: fault.after):
+                records = wave.records[sent : fault.after]
+                await self._on.sender.send(records, tasks, rate=wave.rate)
+                sent, held = fault.after, asyncio.Event()
+                tasks.create_task(self._strike(fault, held))
+                await held.wait()
+            await self._on.sender.send(wave.records[sent:], tasks, rate=wave.rate)
         for fault in wave.set_back:
             if (await self._settled()).is_right:
-                await FAULTS[fault.kind](self._on, fault)
-                self._struck(fault.kind)
+                await self._strike(fault, asyncio.Event())
 
-    async def _strike(self, fault: Fault, start: int) -> None:
-        await self._on.sender.until_produced(start + fault.after)
-        await asyncio.sleep(fault.delay)
-        await FAULTS[fault.kind](self._on, fault)
+    async def _strike(self, fault: Fault, held: asyncio.Event) -> None:
+        way = WAYS[fault.kind]
+        async with way.hold(self._on, fault) as target:
+            held.set()
+            await asyncio.sleep(fault.delay)
+            await way.strike(self._on, fault, target)
         self._struck(fault.kind)
 
     async def _settled(self) -> Verdict:
@@ -154,7 +160,7 @@ async def play(
     return Outcome(
         seed,
         faults,
-        place.sender.produced,
+        len(place.sender.kept),
         verdict.lost,
         verdict.doubled,
         len(place.crew.unasked),

@@ -12,16 +12,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from deploy.local.kafka import EmbeddedKafka
 from deploy.local.redis import EmbeddedRedis
 from services.shared.redis_connection import RedisConnection
 from tests.fault.chaos.crew import Crew
 from tests.fault.chaos.sending import Sender
+from tests.waiting import eventually_async
 from tests.worker_kafka import PARTITIONS, committed, group_of, producer
 
 SESSION_SECONDS = 2
 """A worker that says nothing for so long loses its partitions."""
+
+EMPTY_WITHIN = 60.0
+"""So soon a group has no member after the last one ended."""
 
 EVENTS = "shopper-events"
 LETTERS = "dead-letters"
@@ -86,6 +91,27 @@ class Stage:
     async def committed(self) -> int:
         """How many events are committed, over all partitions."""
         return await committed(self.kafka.servers, self.prefix)
+
+    async def set_group_back(self, share: float) -> None:
+        """Set the group's offsets to this share of the topic; it must have no member."""
+        places = {tp: int(end * share) for tp, end in (await self.ends()).items()}
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.kafka.servers,
+            group_id=group_of(self.prefix),
+            enable_auto_commit=False,
+        )
+        await consumer.start()
+        consumer.assign(self.partitions())
+
+        async def is_done() -> bool:
+            with contextlib.suppress(KafkaError):  # as long as the last member has not gone
+                await consumer.commit(places)
+            return await self.committed() == sum(places.values())
+
+        try:
+            await eventually_async(is_done, within=EMPTY_WITHIN)
+        finally:
+            await consumer.stop()
 
     def partitions(self) -> list[TopicPartition]:
         """Those of the events."""
