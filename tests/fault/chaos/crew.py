@@ -6,7 +6,9 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from itertools import dropwhile
 from pathlib import Path
+from typing import Any
 
 from deploy.local.services import EmbeddedService
 from services.profiles.settings import PREFIX
@@ -50,17 +52,27 @@ class Member:
         """Whether its process is gone."""
         return self.service.process.poll() is not None
 
+    @property
+    def has_joined(self) -> bool:
+        """Whether it lives and was told its partitions; of three workers one may have none."""
+        return bool(self._told())
+
     def holds(self) -> set[str]:
-        """The partitions that it says it was given last, as ``topic/number``."""
+        """The partitions that it says it has, as ``topic/number``."""
         held: set[str] = set()
-        if self.has_ended or not self.service.log_path.exists():
-            return held
-        for line in self.service.log_path.read_text(errors="replace").splitlines():
-            if '"partitions_' in line:
-                told = json.loads(line)
-                is_given = told["event"] == "partitions_assigned"
-                held = set(told["partitions"]) if is_given else held - set(told["partitions"])
+        for told in self._told():
+            is_given = told["event"] == "partitions_assigned"
+            held = set(told["partitions"]) if is_given else held - set(told["partitions"])
         return held
+
+    def _told(self) -> list[dict[str, Any]]:
+        """What its log says of partitions, from the first that it was given on."""
+        log = self.service.log_path
+        if self.has_ended or not log.exists():
+            return []
+        *lines, _ = log.read_text(errors="replace").split("\n")
+        told = [json.loads(line) for line in lines if '"partitions_' in line]
+        return list(dropwhile(lambda one: one["event"] != "partitions_assigned", told))
 
 
 class Crew:
@@ -102,13 +114,13 @@ class Crew:
         finally:
             member.is_taken = False
 
-    async def at_work(self, member: Member) -> None:
-        """Wait until it has partitions."""
+    async def joined(self, *members: Member) -> None:
+        """Wait until they have been told which partitions are theirs."""
 
-        async def is_at_work() -> bool:
-            return bool(member.holds())
+        async def have() -> bool:
+            return all(member.has_joined for member in members)
 
-        await eventually_async(is_at_work, within=AT_WORK_WITHIN)
+        await eventually_async(have, within=AT_WORK_WITHIN)
 
     async def end(self, member: Member) -> None:
         """Ask a worker to end (SIGTERM), and see that it does."""

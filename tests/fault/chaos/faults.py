@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.fault.chaos.crew import Member
 from tests.fault.chaos.stage import EVENTS, SESSION_SECONDS, Stage, standing_still
@@ -25,7 +25,7 @@ MOMENT_SECONDS = 0.1
 SENT_AGAIN = 300
 
 Hold = Callable[[Stage, Fault], AbstractAsyncContextManager[Member | None]]
-Strike = Callable[[Stage, Fault, Member], Awaitable[None]]
+Strike = Callable[[Stage, Fault, Any], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -50,14 +50,14 @@ async def one_more(on: Stage, _: Fault) -> AsyncIterator[Member]:
     yield worker
 
 
-async def worker_killed(on: Stage, how: Fault, worker: Member) -> None:
-    """Kill −9; started again, the seed says how soon."""
+async def worker_killed(_: Stage, how: Fault, worker: Member) -> None:
+    """Kill -9; started again, the seed says how soon."""
     worker.service.kill()
     await asyncio.sleep(how.lasts)
     worker.start()
 
 
-async def worker_ended(on: Stage, how: Fault, worker: Member) -> None:
+async def worker_ended(on: Stage, _: Fault, worker: Member) -> None:
     """SIGTERM; started again."""
     await on.crew.end(worker)
     worker.start()
@@ -65,19 +65,19 @@ async def worker_ended(on: Stage, how: Fault, worker: Member) -> None:
 
 async def worker_comes_and_goes(on: Stage, how: Fault, worker: Member) -> None:
     """It joins, is given partitions, and soon leaves again."""
-    await on.crew.at_work(worker)
+    await on.crew.joined(worker)
     await asyncio.sleep(how.lasts)
     await on.crew.end(worker)
     on.crew.members.remove(worker)
 
 
-async def zombie(on: Stage, how: Fault, worker: Member) -> None:
+async def zombie(on: Stage, _: Fault, worker: Member) -> None:
     """It stands still until another has its partitions and has folded on, and then goes on."""
     with standing_still(worker.service.process.pid):
         await _taken_over(on, worker)
 
 
-async def zombie_in_the_middle(on: Stage, how: Fault, worker: Member) -> None:
+async def zombie_in_the_middle(on: Stage, _: Fault, worker: Member) -> None:
     """The same, with a batch in hand: it comes to stand waiting for an answer of Redis."""
     with contextlib.ExitStack() as still:
         async with on.redis_held:
@@ -95,7 +95,7 @@ async def redis(on: Stage, _: Fault) -> AsyncIterator[None]:
 
 
 async def redis_killed(on: Stage, how: Fault, _: object) -> None:
-    """Kill −9; it comes back with its append-only file."""
+    """Kill -9; it comes back with its append-only file."""
     on.redis.kill()
     await asyncio.sleep(how.lasts)
     await asyncio.to_thread(on.redis.start)
@@ -131,7 +131,7 @@ async def kafka(on: Stage, _: Fault) -> AsyncIterator[None]:
 
 
 async def kafka_killed(on: Stage, how: Fault, _: object) -> None:
-    """Kill −9; it comes back with its logs."""
+    """Kill -9; it comes back with its logs."""
     await asyncio.to_thread(on.kafka.kill)
     await asyncio.sleep(how.lasts)
     await asyncio.to_thread(on.kafka.start)
@@ -169,7 +169,7 @@ async def set_back(on: Stage, how: Fault, _: object) -> None:
     await on.set_group_back(how.pick)
     for _ in range(count):
         on.crew.add()
-    await asyncio.gather(*(on.crew.at_work(worker) for worker in on.crew.members))
+    await on.crew.joined(*on.crew.members)
 
 
 async def _taken_over(on: Stage, gone: Member) -> None:

@@ -77,7 +77,7 @@ class Play:
         """Play it to its end. Raises what a server or worker raises that cannot go on."""
         on = self._on
         workers = [on.crew.add() for _ in range(WORKERS)]
-        await asyncio.gather(*(on.crew.at_work(worker) for worker in workers))
+        await on.crew.joined(*workers)
         keeping_up = asyncio.create_task(on.crew.keep_up())
         try:
             for wave in self._story.waves:
@@ -88,8 +88,7 @@ class Play:
         if not verdict.is_right:
             return verdict
         await on.crew.end_all()
-        verdict, letters = await self._state(), await judge_letters(on, on.sender.kept)
-        return Verdict(*(mine + theirs for mine, theirs in zip(verdict, letters, strict=True)))
+        return (await self._state()).and_also(await judge_letters(on, on.sender.kept))
 
     async def _wave(self, wave: Wave) -> None:
         async with asyncio.timeout(WAVE_WITHIN), asyncio.TaskGroup() as tasks:

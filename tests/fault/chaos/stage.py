@@ -119,7 +119,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(on: Servers, prefix: str, folder: Path, *, module: str, static: bool) -> AsyncIterator[Stage]:
+async def stage(
+    on: Servers, prefix: str, folder: Path, *, module: str, static: bool
+) -> AsyncIterator[Stage]:
     """A stage whose topics exist; logs go to ``folder``. No process of it stays."""
     told = {
         "KAFKA_SERVERS": on.kafka.servers,

@@ -106,4 +106,6 @@ def _wave(chance: random.Random, shopping: Shops, only: Sequence[str]) -> Wave:
 def _fault(chance: random.Random, kind: str, records: int) -> Fault:
     """Most last for a moment, some for longer than those who wait are ready to."""
     lasts = chance.choices((0.3, 2.0, 7.0), (60, 30, 10))[0] * chance.uniform(0.5, 1.0)
-    return Fault(kind, chance.randrange(records * 4 // 5), chance.uniform(0, 0.3), lasts, chance.random())
+    return Fault(
+        kind, chance.randrange(records * 4 // 5), chance.uniform(0, 0.3), lasts, chance.random()
+    )

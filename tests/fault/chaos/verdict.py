@@ -32,12 +32,17 @@ class Verdict(NamedTuple):
         """Whether nothing differs."""
         return not self.lost and not self.doubled
 
+    def and_also(self, other: Verdict) -> Verdict:
+        """Both."""
+        words = [*self.words, *other.words]
+        return Verdict(self.lost + other.lost, self.doubled + other.doubled, words)
+
 
 def difference(should: Counter[Fact], found: Counter[Fact]) -> Verdict:
     """What ``found`` lacks, and what it has beyond what it should."""
     lost, doubled = should - found, found - should
-    words = [f"lost {n} × {fact}" for fact, n in sorted(lost.items(), key=str)[:SHOWN]]
-    words += [f"beyond {n} × {fact}" for fact, n in sorted(doubled.items(), key=str)[:SHOWN]]
+    words = [f"lost {n} of {fact}" for fact, n in sorted(lost.items(), key=str)[:SHOWN]]
+    words += [f"beyond {n} of {fact}" for fact, n in sorted(doubled.items(), key=str)[:SHOWN]]
     return Verdict(lost.total(), doubled.total(), words)
 
 
