@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -106,18 +106,18 @@ def _join(
     readiness: Readiness,
     watch: Watch,
     durability: Durability,
-    topics: Iterable[str],
+    topic_ids: dict[str, str],
     batches_of: Callable[[str], Batches],
 ) -> Running:
     """Join the parts that fold."""
     app, backlog = make_app(settings), Backlog()
     consumer = consumer_of(app)
-    attach(app, list(topics), backlog)
+    attach(app, list(topic_ids), backlog)
     positions = Positions(
         lambda tp: watch.start_of(consumer, tp),
         lambda tp, offset: first_from(settings.kafka_servers, tp, offset),
     )
-    batches = {topic: batches_of(topic) for topic in topics}
+    batches = {topic: batches_of(topic) for topic in topic_ids}
     worker = Worker(
         batches,
         positions,
@@ -129,7 +129,8 @@ def _join(
         look_at_topics=watch.look_at_topics,
     )
 
-    def renew(topic: str) -> None:
+    def renew(topic: str, topic_id: str) -> None:
+        topic_ids[topic] = topic_id
         batches[topic] = batches_of(topic)
 
     return Running(

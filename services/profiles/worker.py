@@ -136,11 +136,16 @@ class Worker:
             with contextlib.suppress(KeyError):
                 LAG_EVENTS.remove(tp.topic, tp.partition)
 
-    async def rewind(self, tp: TP, offset: int) -> None:
-        """Read ``tp`` from ``offset`` on; what is in work of it moves nothing any more."""
-        self._backlog.forget([tp])
-        self._positions.rewind(tp, offset)
-        await self._read_again(tp, offset)
+    async def rewind(self, begins: Mapping[TP, int]) -> None:
+        """Read each partition from that offset on; what is in work of it moves nothing any more.
+
+        From this moment on, for all of them, before any is asked for.
+        """
+        self._backlog.forget(begins)
+        for tp, offset in begins.items():
+            self._positions.rewind(tp, offset)
+        for tp, offset in begins.items():
+            await self._read_again(tp, offset)
 
     async def _one(self, batch: Batch) -> None:
         """Take a batch to its end, whatever comes between."""
@@ -178,8 +183,8 @@ class Worker:
             )
             if records[0].offset < position.folded:  # nobody has asked for these again
                 await self._insist(tp, self._look_at_topics, doing="see whether the topic is new")
-                if not self._positions.is_current(tp, position):
-                    return None
+            if not self._positions.is_current(tp, position):  # rewound meanwhile
+                return None
             batches = self._batches[tp.topic]
             judged = batches.judge(tp.partition, records)
             if self._limit.stops(len(records), len(judged.refused)):
@@ -231,7 +236,7 @@ class Worker:
                 )
                 waiting.clear()
                 if self._positions.is_current(tp, position):
-                    await self.rewind(tp, position.safe)
+                    await self.rewind({tp: position.safe})
             else:
                 waiting.popleft()
             async with self._safer:
