@@ -51,6 +51,7 @@ class Works:
         self.may_read_again = asyncio.Event()
         self.may_read_again.set()
         self.looks, self.is_made_anew = 0, False
+        self.redis_seen = "redis"
         self.worker = Worker(
             {TOPIC: batches},
             self.positions,
@@ -60,6 +61,7 @@ class Works:
             readiness=self.readiness,
             read_again=self._read_again,
             look_at_topics=self._look_at_topics,
+            redis_seen=lambda: self.redis_seen,
         )
         self.running = asyncio.create_task(self.worker.run())
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
 from faust.types import TP
@@ -52,6 +54,24 @@ async def test_dead_letters_are_kept(
         found = await records(kafka_servers, topic_prefix + "dead-letters")
         kept = [DeadLetter(one.key, one.value, list(one.headers)) for one in found]
     assert sorted(kept, key=repr) == sorted(some, key=repr)
+
+
+async def test_first_dead_letters_of_several_partitions(
+    kafka_servers: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share one producer; another one would be left open for good."""
+    started: list[AIOKafkaProducer] = []
+    start = AIOKafkaProducer.start
+
+    async def noted(self: AIOKafkaProducer) -> None:
+        started.append(self)
+        await start(self)
+
+    monkeypatch.setattr(AIOKafkaProducer, "start", noted)
+    to = KafkaDeadLetters(kafka_servers, topic_prefix + "dead-letters")
+    await asyncio.gather(*(to.send([DeadLetter(b"k", b"v", [])]) for _ in range(4)))
+    await to.close()
+    assert len(started) == 1
 
 
 async def test_dead_letters_while_kafka_is_away(own_kafka: EmbeddedKafka) -> None:

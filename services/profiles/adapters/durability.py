@@ -52,8 +52,12 @@ class Server(NamedTuple):
 class Durability(Protocol):
     """Tells when writes are safe; ``begin``, write, ``wait``."""
 
-    async def begin(self) -> int:
-        """Before the writes: a mark to wait with. Raises RedisUnavailable."""
+    async def begin(self, on: str = "") -> int:
+        """Before the writes: a mark to wait with.
+
+        ``on`` is the replication id of the Redis that they are for; "" for any. Raises
+        RedisUnavailable, also where it is another one.
+        """
         ...
 
     async def wait(self, mark: int) -> None:
@@ -67,8 +71,8 @@ class Durability(Protocol):
 class MemoryDurability:
     """The fake: what is in memory is as safe as it gets."""
 
-    async def begin(self) -> int:
-        """See :class:`Durability`."""
+    async def begin(self, on: str = "") -> int:
+        """See :class:`Durability`; there is but one memory."""
         return 0
 
     async def wait(self, mark: int) -> None:
@@ -99,10 +103,14 @@ class RedisDurability:
         self._told = 0
         """Of all who ever waited, how many have been told."""
 
-    async def begin(self) -> int:
+    async def begin(self, on: str = "") -> int:
         """See :class:`Durability`; the mark is which connection it is."""
-        if self._looked != self._opened() or not all(self._looked):
+        are_open = self._writer.is_open and self._asker.is_open
+        is_other = on not in ("", self._server.replication_id)
+        if is_other or not are_open or self._looked != self._opened():
             await self._look()
+        if on not in ("", self._server.replication_id):
+            raise RedisUnavailable("Redis has changed; what it may lack is read again first")
         return self._writer.opened
 
     async def wait(self, mark: int) -> None:
