@@ -51,7 +51,7 @@ class Works:
         self.may_read_again = asyncio.Event()
         self.may_read_again.set()
         self.looks, self.is_made_anew = 0, False
-        self.redis_seen = "redis"
+        self.redis_seen = "memory"
         self.worker = Worker(
             {TOPIC: batches},
             self.positions,

@@ -61,10 +61,8 @@ async def test_another_redis_than_the_writes_are_for(own_redis: EmbeddedRedis, t
     before = (await server_of(two.writer)).replication_id
     own_redis.kill()
     own_redis.start()
-    for _ in range(3):
-        with pytest.raises(RedisUnavailable):
-            await durability.begin(before)
-            await two.writer.ask([("PING",)])
+    with pytest.raises(RedisUnavailable):
+        await two.writer.ask([("PING",)])
     after = (await server_of(two.writer)).replication_id
     with pytest.raises(RedisUnavailable, match="has changed"):
         await durability.begin(before)

@@ -71,8 +71,12 @@ class Durability(Protocol):
 class MemoryDurability:
     """The fake: what is in memory is as safe as it gets."""
 
+    def __init__(self) -> None:
+        self.replication_id = "memory"
+
     async def begin(self, on: str = "") -> int:
-        """See :class:`Durability`; there is but one memory."""
+        """See :class:`Durability`."""
+        _require(on, self.replication_id)
         return 0
 
     async def wait(self, mark: int) -> None:
@@ -109,8 +113,7 @@ class RedisDurability:
         is_other = on not in ("", self._server.replication_id)
         if is_other or not are_open or self._looked != self._opened():
             await self._look()
-        if on not in ("", self._server.replication_id):
-            raise RedisUnavailable("Redis has changed; what it may lack is read again first")
+        _require(on, self._server.replication_id)
         return self._writer.opened
 
     async def wait(self, mark: int) -> None:
@@ -179,6 +182,11 @@ class RedisDurability:
                 reason=reason,
                 meaning=f"{meaning}; use Redis 7.2 or newer with appendonly yes",
             )
+
+
+def _require(wanted: str, found: str) -> None:
+    if wanted not in ("", found):
+        raise RedisUnavailable("Redis has changed; what it may lack is read again first")
 
 
 async def server_of(connection: RedisConnection) -> Server:

@@ -14,8 +14,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
 from tests.fault.chaos.crew import Member
-from tests.fault.chaos.stage import EVENTS, SESSION_SECONDS, Stage, standing_still
+from tests.fault.chaos.stage import EVENTS, SESSION_SECONDS, Stage
 from tests.fault.chaos.story import Fault
+from tests.standing import standing_still
 from tests.waiting import eventually_async
 from tests.worker_kafka import PARTITIONS
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -136,16 +134,3 @@ async def stage(
             yield Stage(on, prefix, crew, Sender(to, prefix + EVENTS))
     finally:
         crew.kill_all()
-
-
-@contextlib.contextmanager
-def standing_still(*pids: int) -> Iterator[None]:
-    """Processes that do nothing meanwhile, and then go on as if nothing had been."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
