@@ -61,8 +61,9 @@ async def test_another_redis_than_the_writes_are_for(own_redis: EmbeddedRedis, t
     before = (await server_of(two.writer)).replication_id
     own_redis.kill()
     own_redis.start()
-    with pytest.raises(RedisUnavailable):
-        await two.writer.ask([("PING",)])
+    for connection in (two.writer, two.asker):
+        with pytest.raises(RedisUnavailable):
+            await connection.ask([("PING",)])
     after = (await server_of(two.writer)).replication_id
     with pytest.raises(RedisUnavailable, match="has changed"):
         await durability.begin(before)
