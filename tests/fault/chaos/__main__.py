@@ -11,11 +11,20 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    track,
+)
 from rich.table import Table
 
 from tests.bench.report import ROOT, Row, publish
 from tests.fault.chaos.crew import WORKER
+from tests.fault.chaos.finding import found_out
+from tests.fault.chaos.mutants import MUTANTS
 from tests.fault.chaos.playing import Outcome, play
 from tests.fault.chaos.stage import servers
 
@@ -24,8 +33,9 @@ EPILOG = """\
 A seed makes a story: what shoppers do, in three waves, and what breaks meanwhile: workers, Redis
 and Kafka are killed, stand still, fill up, come and go. In the end every profile, trend count and
 dead letter must be what the oracle makes of the events. Moments are the machine's, so a seed that
-failed may have to be played a few times. Logs stay in build/fault for seeds that failed. Status 1
-where one did.
+failed may have to be played a few times. Logs stay in build/fault for seeds that failed. At the
+end workers that are wrong on purpose are started instead, which the stories must find out. Status
+1 where a story failed, or found nothing wrong with one of those.
 """
 
 
@@ -71,6 +81,21 @@ def run(seeds: Iterator[int], faults: int, worker: str) -> list[Outcome]:
     return outcomes
 
 
+def try_mutants() -> list[bool]:
+    """Which wrong workers were found out; each is shown."""
+    table = Table("wrong worker", "found out by", title="would it be noticed?")
+    found: list[bool] = []
+    with servers(FOLDER / "servers-of-mutants") as on:
+        for mutant in track(MUTANTS, "wrong workers", console=Console(stderr=True)):
+            outcome = asyncio.run(found_out(mutant, on, FOLDER / "mutants"))
+            told = "nothing" if outcome is None else f"seed {outcome.seed}: {outcome.words[0]}"
+            table.add_row(mutant.replace("_", " "), told)
+            found.append(outcome is not None)
+    shutil.rmtree(FOLDER / "mutants")
+    Console().print(table)
+    return found
+
+
 def show(outcomes: Sequence[Outcome]) -> None:
     """A table of the faults that have struck, by kind."""
     struck: Counter[str] = sum((each.faults for each in outcomes), Counter())
@@ -99,6 +124,14 @@ def rows(outcomes: Sequence[Outcome]) -> list[Row]:
     ]
 
 
+def mutant_rows(found: Sequence[bool]) -> list[Row]:
+    """How many wrong workers were noticed; none where none were tried."""
+    if not found:
+        return []
+    value = sum(found)
+    return [Row("wrong workers found out", value, "workers", (value, value), len(found))]
+
+
 def main() -> int:
     """Play, show, and publish."""
     asked = parser().parse_args()
@@ -108,8 +141,9 @@ def main() -> int:
     seeds = iter([asked.seed]) if alone else count(asked.from_seed)
     outcomes = run(seeds, 1 if alone else asked.faults, asked.worker)
     show(outcomes)
-    publish("faults", rows(outcomes))
-    return 0 if all(each.is_right for each in outcomes) else 1
+    found = [] if alone else try_mutants()
+    publish("faults", [*rows(outcomes), *mutant_rows(found)])
+    return 0 if all(each.is_right for each in outcomes) and all(found) else 1
 
 
 if __name__ == "__main__":

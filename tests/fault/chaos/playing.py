@@ -19,7 +19,7 @@ from services.shared.errors import Unavailable
 from tests.fault.chaos.crew import WORKER
 from tests.fault.chaos.faults import WAYS
 from tests.fault.chaos.stage import Servers, Stage, stage
-from tests.fault.chaos.story import KINDS, WAVES, Fault, Story, Wave, story
+from tests.fault.chaos.story import KINDS, Fault, Story, Wave, story
 from tests.fault.chaos.verdict import Verdict, difference, expected, judge_letters, kept
 
 WORKERS = 2
@@ -67,11 +67,14 @@ class Outcome(NamedTuple):
 class Play:
     """One story while it is played."""
 
-    def __init__(self, of: Story, on: Stage, struck: Callable[[str], None]) -> None:
+    def __init__(
+        self, of: Story, on: Stage, struck: Callable[[str], None], settled_within: float
+    ) -> None:
         """``struck`` is told the kind of each fault when it is over."""
         self._story = of
         self._on = on
         self._struck = struck
+        self._settled_within = settled_within
 
     async def run(self) -> Verdict:
         """Play it to its end. Raises what a server or worker raises that cannot go on."""
@@ -80,15 +83,22 @@ class Play:
         await on.crew.joined(*workers)
         keeping_up = asyncio.create_task(on.crew.keep_up())
         try:
-            for wave in self._story.waves:
-                await self._wave(wave)
-            verdict = await self._settled()
+            verdict = await self._through_all_waves()
         finally:
             keeping_up.cancel()
         if not verdict.is_right:
             return verdict
         await on.crew.end_all()
         return (await self._state()).and_also(await judge_letters(on, on.sender.kept))
+
+    async def _through_all_waves(self) -> Verdict:
+        for wave in self._story.waves:
+            await self._wave(wave)
+            if wave.set_back and not (verdict := await self._settled()).is_right:
+                return verdict
+            for fault in wave.set_back:
+                await self._strike(fault, asyncio.Event())
+        return await self._settled()
 
     async def _wave(self, wave: Wave) -> None:
         async with asyncio.timeout(WAVE_WITHIN), asyncio.TaskGroup() as tasks:
@@ -100,9 +110,6 @@ class Play:
                 tasks.create_task(self._strike(fault, held))
                 await held.wait()
             await self._on.sender.send(wave.records[sent:], tasks, rate=wave.rate)
-        for fault in wave.set_back:
-            if (await self._settled()).is_right:
-                await self._strike(fault, asyncio.Event())
 
     async def _strike(self, fault: Fault, held: asyncio.Event) -> None:
         way = WAYS[fault.kind]
@@ -114,8 +121,8 @@ class Play:
 
     async def _settled(self) -> Verdict:
         """Wait until all is committed and right; the last verdict where that takes too long."""
-        deadline = time.monotonic() + SETTLED_WITHIN
-        verdict = Verdict(1, 0, ["not all is committed"])
+        deadline = time.monotonic() + self._settled_within
+        verdict = Verdict(0, 0, ["not all is committed"])
         while time.monotonic() < deadline:
             with contextlib.suppress(KafkaError, Unavailable):
                 ends = sum((await self._on.ends()).values())
@@ -138,12 +145,12 @@ async def play(
     *,
     module: str = WORKER,
     only: Sequence[str] = tuple(KINDS),
-    waves: int = WAVES,
+    settled_within: float = SETTLED_WITHIN,
     struck: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Play the story of ``seed`` with workers of ``module``; logs go to ``folder``."""
     name = f"s{seed}-{secrets.token_hex(3)}"
-    told = story(seed, name=name, now=datetime.now(UTC), only=only, waves=waves)
+    told = story(seed, name=name, now=datetime.now(UTC), only=only)
     faults, begun = Counter[str](), time.monotonic()
 
     def count(kind: str) -> None:
@@ -153,7 +160,7 @@ async def play(
     await create_topics(on.kafka.servers, prefix=f"{name}.")
     async with stage(on, f"{name}.", folder, module=module, static=told.static) as place:
         try:
-            verdict = await Play(told, place, count).run()
+            verdict = await Play(told, place, count, settled_within).run()
         except Exception as error:
             verdict = Verdict(0, 0, [f"not played to its end: {error!r}"])
     return Outcome(

@@ -29,8 +29,8 @@ class Verdict(NamedTuple):
 
     @property
     def is_right(self) -> bool:
-        """Whether nothing differs."""
-        return not self.lost and not self.doubled
+        """Whether nothing differs, and all came to its end."""
+        return not self.words
 
     def and_also(self, other: Verdict) -> Verdict:
         """Both."""
