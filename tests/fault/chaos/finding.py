@@ -8,10 +8,11 @@ from tests.fault.chaos.mutants import MUTANTS
 from tests.fault.chaos.playing import Outcome, play
 from tests.fault.chaos.stage import Servers
 
-SEEDS = range(1, 13)
+SEEDS = range(1, 21)
 """Moments are the machine's, so that one story may miss what another one finds."""
 
-SETTLED_WITHIN = 15.0
+WAVES = 1
+SETTLED_WITHIN = 10.0
 
 
 async def found_out(mutant: str, on: Servers, folder: Path) -> Outcome | None:
@@ -26,6 +27,7 @@ async def found_out(mutant: str, on: Servers, folder: Path) -> Outcome | None:
             folder / f"{mutant}-{seed}",
             module=f"tests.fault.chaos.mutants.{mutant}",
             only=MUTANTS[mutant],
+            waves=WAVES,
             settled_within=SETTLED_WITHIN,
         )
         if outcome.lost or outcome.doubled:

@@ -19,7 +19,7 @@ from services.shared.errors import Unavailable
 from tests.fault.chaos.crew import WORKER
 from tests.fault.chaos.faults import WAYS
 from tests.fault.chaos.stage import Servers, Stage, stage
-from tests.fault.chaos.story import KINDS, Fault, Story, Wave, story
+from tests.fault.chaos.story import KINDS, WAVES, Fault, Story, Wave, story
 from tests.fault.chaos.verdict import Verdict, difference, expected, judge_letters, kept
 
 WORKERS = 2
@@ -145,12 +145,13 @@ async def play(
     *,
     module: str = WORKER,
     only: Sequence[str] = tuple(KINDS),
+    waves: int = WAVES,
     settled_within: float = SETTLED_WITHIN,
     struck: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Play the story of ``seed`` with workers of ``module``; logs go to ``folder``."""
     name = f"s{seed}-{secrets.token_hex(3)}"
-    told = story(seed, name=name, now=datetime.now(UTC), only=only)
+    told = story(seed, name=name, now=datetime.now(UTC), only=only, waves=waves)
     faults, begun = Counter[str](), time.monotonic()
 
     def count(kind: str) -> None:

@@ -82,13 +82,15 @@ class Story(NamedTuple):
         )
 
 
-def story(seed: int, *, name: str, now: datetime, only: Sequence[str] = tuple(KINDS)) -> Story:
+def story(
+    seed: int, *, name: str, now: datetime, only: Sequence[str] = tuple(KINDS), waves: int = WAVES
+) -> Story:
     """The story of ``seed``; of shops named after ``name``, with faults of the kinds ``only``."""
     chance = random.Random(seed)
     shops = [f"{name}-{letter}" for letter in "ab"]
     shopping = Shops(chance, shops, now)
     static = chance.random() < 0.3
-    return Story(seed, shops, static, [_wave(chance, shopping, only) for _ in range(WAVES)])
+    return Story(seed, shops, static, [_wave(chance, shopping, only) for _ in range(waves)])
 
 
 def _wave(chance: random.Random, shopping: Shops, only: Sequence[str]) -> Wave:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from faust.types import TP
 
 from services.profiles.__main__ import main
@@ -11,7 +13,7 @@ from services.profiles.worker import Worker
 def never_rewind() -> None:
     """Have all workers of this process go on where they are."""
 
-    async def on(_: Worker, __: TP, ___: int) -> None:
+    async def on(_: Worker, __: Mapping[TP, int]) -> None:
         return
 
     Worker.rewind = on  # type: ignore[assignment]  # that is the mistake
