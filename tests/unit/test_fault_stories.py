@@ -88,8 +88,10 @@ def test_an_event_that_is_lost_or_doubled_shows() -> None:
 def test_the_figures_of_a_run() -> None:
     """Sums, and the spread over stories."""
     outcomes = [
-        Outcome(1, Counter({"zombie": 2}), 100, 1, 0, 0, 1, 2.0, ["lost 1 of it"], Path("logs/1")),
-        Outcome(2, Counter({"redis_still": 1}), 50, 0, 0, 0, 0, 1.0, [], Path("logs/2")),
+        Outcome(
+            1, Counter({"zombie": 2}), 100, 1, 0, 0, ["x"], 2.0, ["lost 1 of it"], Path("logs/1")
+        ),
+        Outcome(2, Counter({"redis_still": 1}), 50, 0, 0, 0, [], 1.0, [], Path("logs/2")),
     ]
     found = {row.measure: (row.value, row.spread) for row in rows(outcomes)}
     assert found["faults"] == (3, (1, 2))

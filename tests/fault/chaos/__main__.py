@@ -71,8 +71,11 @@ def run(seeds: Iterator[int], faults: int, worker: str) -> list[Outcome]:
 
             folder = FOLDER / f"seed-{seed}"
             outcomes.append(asyncio.run(play(seed, on, folder, module=worker, struck=advance)))
-            if outcomes[-1].is_right:
+            if outcomes[-1].is_right and not outcomes[-1].unclean:
                 shutil.rmtree(folder)
+            elif outcomes[-1].is_right:
+                told = f"seed {seed}: ended uncleanly, see {folder}: {outcomes[-1].unclean}"
+                progress.console.print(told, markup=False)
             else:
                 progress.console.print(outcomes[-1].told(), markup=False)
             struck += outcomes[-1].faults.total()
@@ -119,7 +122,7 @@ def rows(outcomes: Sequence[Outcome]) -> list[Row]:
         row("doubled", [each.doubled for each in outcomes], "facts", 0, 0),
         row("stories that failed", [not each.is_right for each in outcomes], "stories", 0, 0),
         row("workers that ended unasked", [each.unasked for each in outcomes], "workers", 0, 0),
-        row("workers that ended uncleanly", [each.unclean for each in outcomes], "workers"),
+        row("workers that ended uncleanly", [len(each.unclean) for each in outcomes], "workers"),
         row("time", [each.seconds for each in outcomes], "s"),
     ]
 

@@ -87,8 +87,8 @@ class Crew:
         self.members: list[Member] = []
         self.unasked: list[Path] = []
         """The logs of workers that ended though nobody had asked them to."""
-        self.unclean: list[Path] = []
-        """The logs of workers that were asked to end, and ended with another status than 0."""
+        self.unclean: list[str] = []
+        """Workers that were asked to end, and ended with another status than 0, and which."""
 
     def add(self) -> Member:
         """Start one more."""
@@ -127,7 +127,7 @@ class Crew:
         member.is_taken = True
         status = await asyncio.to_thread(member.service.stop, within=GRACE_SECONDS)
         if status != 0:
-            self.unclean.append(member.service.log_path)
+            self.unclean.append(f"{member.service.log_path.name}: status {status}")
 
     async def end_all(self) -> None:
         """Ask all to end, at once."""

@@ -39,16 +39,16 @@ class Outcome(NamedTuple):
     doubled: int
     unasked: int
     """Workers that ended though nobody had asked them to."""
-    unclean: int
+    unclean: Sequence[str]
     """Workers that were asked to end, and ended with another status than 0."""
     seconds: float
     words: Sequence[str]
-    """What differs; empty where nothing does."""
+    """What differs, and which workers ended unasked; empty where all is right."""
     logs: Path
 
     @property
     def is_right(self) -> bool:
-        """Whether nothing was lost, doubled, or never came to its end."""
+
         return not self.words
 
     def told(self) -> str:
@@ -80,9 +80,9 @@ class Play:
         """Play it to its end. Raises what a server or worker raises that cannot go on."""
         on = self._on
         workers = [on.crew.add() for _ in range(WORKERS)]
-        await on.crew.joined(*workers)
         keeping_up = asyncio.create_task(on.crew.keep_up())
         try:
+            await on.crew.joined(*workers)
             verdict = await self._through_all_waves()
         finally:
             keeping_up.cancel()
@@ -164,6 +164,7 @@ async def play(
             verdict = await Play(told, place, count, settled_within).run()
         except Exception as error:
             verdict = Verdict(0, 0, [f"not played to its end: {error!r}"])
+    words = [*verdict.words, *(f"ended unasked: {log}" for log in place.crew.unasked)]
     return Outcome(
         seed,
         faults,
@@ -171,8 +172,8 @@ async def play(
         verdict.lost,
         verdict.doubled,
         len(place.crew.unasked),
-        len(place.crew.unclean),
+        place.crew.unclean,
         time.monotonic() - begun,
-        verdict.words,
+        words,
         folder,
     )
