@@ -6,7 +6,7 @@ still the same.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from services.profiles.adapters.cluster_durability import ClusterDurability, Clu
 from services.profiles.adapters.durability import Durability, RedisDurability, server_of
 from services.shared.errors import BadSetting
 from services.shared.redis_cluster import RedisCluster
-from services.shared.redis_connection import NOT_A_SERVER, Connection, RedisConnection
+from services.shared.redis_connection import NOT_A_SERVER, Connection, Redis, RedisConnection
 from services.shared.redis_routing import SlotMap, is_cluster
 
 
@@ -55,6 +55,8 @@ class RedisServers:
     writer: Connection
     durability: Durability
     probe: Probe
+    nodes: Callable[[], Awaitable[Sequence[Redis]]]
+    """Each server that has keys, to be asked for them."""
     close: Callable[[], Awaitable[None]]
 
 
@@ -73,8 +75,11 @@ def _one(url: str, replicas: int) -> RedisServers:
         for connection in (writer, asker, probe):
             await connection.close()
 
+    async def nodes() -> Sequence[Redis]:
+        return [writer]
+
     durability = RedisDurability(writer, asker, replicas=replicas)
-    return RedisServers(writer, durability, ServerProbe(probe), close)
+    return RedisServers(writer, durability, ServerProbe(probe), nodes, close)
 
 
 def _cluster(url: str, replicas: int) -> RedisServers:
@@ -86,5 +91,9 @@ def _cluster(url: str, replicas: int) -> RedisServers:
             await connections.close()
         await slots.close()
 
+    async def nodes() -> Sequence[Redis]:
+        await slots.load()
+        return [writer.to(node) for node in slots.primaries]
+
     durability = ClusterDurability(writer, asker, replicas=replicas)
-    return RedisServers(writer, durability, ClusterProbe(probe), close)
+    return RedisServers(writer, durability, ClusterProbe(probe), nodes, close)
