@@ -129,6 +129,7 @@ def _join(
         readiness=readiness,
         read_again=consumer.read_again,
         look_at_topics=watch.look_at_topics,
+        redis_seen=lambda: watch.replication_id,
     )
 
     def renew(topic: str, topic_id: str) -> None:

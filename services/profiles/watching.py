@@ -51,6 +51,11 @@ class Watch:
         self._redis_changed: Callable[[], Awaitable[None]] = _nothing
         self._made_anew: Callable[[str, str], Awaitable[None]] = _nothing
 
+    @property
+    def replication_id(self) -> str:
+        """Of the Redis that was last seen, once what it may lack was sent for again."""
+        return self._replication_id
+
     def on_change(
         self, *, redis: Callable[[], Awaitable[None]], topic: Callable[[str, str], Awaitable[None]]
     ) -> None:

@@ -98,6 +98,11 @@ class RedisConnection:
         self._opened = 0
 
     @property
+    def is_open(self) -> bool:
+        """Whether it was opened and not closed since; the other side may be gone all the same."""
+        return self._line is not None
+
+    @property
     def opened(self) -> int:
         """How often it was opened: the same number before and after means no break between."""
         return self._opened

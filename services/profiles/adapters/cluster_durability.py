@@ -12,9 +12,10 @@ import asyncio
 import contextlib
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
-from services.profiles.adapters.durability import RedisDurability, key_of_ours, server_of
+from services.profiles.adapters.durability import RedisDurability, key_of_ours, require, server_of
 from services.shared.errors import RedisUnavailable
 from services.shared.redis_cluster import RedisCluster
 from services.shared.redis_routing import slot_of
@@ -44,13 +45,20 @@ class ClusterDurability:
         self._tags: Counter[str] = Counter()
         self._key = key_of_ours()
 
-    async def begin(self) -> int:
-        """See :class:`Durability`; the mark says which nodes and connections there were."""
+    async def begin(self, on: str = "") -> int:
+        """See :class:`Durability`; the mark says which nodes and connections there were.
+
+        ``on`` is a digest of replication ids, as :class:`ClusterProbe` makes it.
+        """
         slots = self._writer.slots
         await slots.load()
         nodes = {node: self._nodes.get(node) or self._of(node) for node in slots.primaries}
         try:
+            if on not in ("", _digest(each.replication_id for each in nodes.values())):
+                for each in nodes.values():
+                    await each.look()
             marks = {node: await durability.begin() for node, durability in nodes.items()}
+            require(on, _digest(each.replication_id for each in nodes.values()))
         except RedisUnavailable:
             await self._look_anew()
             raise
@@ -106,6 +114,11 @@ class ClusterDurability:
             await self._writer.slots.refresh()
 
 
+def _digest(replication_ids: Iterable[str]) -> str:
+    """Another one where any of the ids is."""
+    return hashlib.sha256(" ".join(sorted(replication_ids)).encode()).hexdigest()[:40]
+
+
 class ClusterProbe:
     """Looks at all primaries; see :class:`services.profiles.adapters.redis_servers.Probe`."""
 
@@ -131,7 +144,7 @@ class ClusterProbe:
                     raise server
                 raise RedisUnavailable(f"Redis Cluster: {node} is no primary any more")
             ids.append(server.replication_id)
-        return hashlib.sha256(" ".join(sorted(ids)).encode()).hexdigest()[:40]
+        return _digest(ids)
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -63,8 +63,12 @@ def key_of_ours() -> str:
 class Durability(Protocol):
     """Tells when writes are safe; ``begin``, write, ``wait``."""
 
-    async def begin(self) -> int:
-        """Before the writes: a mark to wait with. Raises RedisUnavailable."""
+    async def begin(self, on: str = "") -> int:
+        """Before the writes: a mark to wait with.
+
+        ``on`` is the replication id of the Redis that they are for; "" for any. Raises
+        RedisUnavailable, also where it is another one.
+        """
         ...
 
     async def wait(self, mark: int) -> None:
@@ -78,8 +82,12 @@ class Durability(Protocol):
 class MemoryDurability:
     """The fake: what is in memory is as safe as it gets."""
 
-    async def begin(self) -> int:
+    def __init__(self) -> None:
+        self.replication_id = "memory"
+
+    async def begin(self, on: str = "") -> int:
         """See :class:`Durability`."""
+        require(on, self.replication_id)
         return 0
 
     async def wait(self, mark: int) -> None:
@@ -117,11 +125,19 @@ class RedisDurability:
         self._told = 0
         """Of all who ever waited, how many have been told."""
 
-    async def begin(self) -> int:
+    async def begin(self, on: str = "") -> int:
         """See :class:`Durability`; the mark is which connection it is."""
-        if self._looked != self._opened() or not all(self._looked):
-            await self._look()
+        are_open = self._writer.is_open and self._asker.is_open
+        is_other = on not in ("", self.replication_id)
+        if is_other or not are_open or self._looked != self._opened():
+            await self.look()
+        require(on, self.replication_id)
         return self._writer.opened
+
+    @property
+    def replication_id(self) -> str:
+        """Of the server, when it was last looked at."""
+        return self._server.replication_id
 
     async def wait(self, mark: int) -> None:
         """See :class:`Durability`."""
@@ -158,7 +174,7 @@ class RedisDurability:
                 f"{WAIT_MILLISECONDS} ms; do they keep an append-only file?"
             )
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
         """See whom the connections lead to, and whether it can tell."""
         written, asked = await server_of(self._writer), await server_of(self._asker)
         if written.run_id != asked.run_id:
@@ -189,6 +205,12 @@ class RedisDurability:
                 reason=reason,
                 meaning=f"{meaning}; use Redis 7.2 or newer with appendonly yes",
             )
+
+
+def require(wanted: str, found: str) -> None:
+    """Raise RedisUnavailable where another Redis was found than was wanted; "" is any."""
+    if wanted not in ("", found):
+        raise RedisUnavailable("Redis has changed; what it may lack is read again first")
 
 
 async def server_of(connection: RedisConnection) -> Server:
