@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parents[2]
+WIDTH = 130
+"""Of what is printed into a file."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -38,8 +40,8 @@ class Report(msgspec.Struct, frozen=True):
     rows: Sequence[Row]
 
 
-def publish(name: str, rows: Sequence[Row]) -> None:
-    """Print the rows, and write ``build/bench/NAME.json``."""
+def publish(name: str, rows: Sequence[Row], *figures: Table) -> None:
+    """Print the rows and what was drawn of them, and write ``build/bench/NAME.json``."""
     report = Report(name, machine(), revision(), " ".join(sys.orig_argv), rows)
     target = ROOT / f"build/bench/{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -51,8 +53,10 @@ def publish(name: str, rows: Sequence[Row]) -> None:
         table.add_row(
             row.measure, f"{row.value:,.4g} {row.unit}", f"{low:,.4g} to {high:,.4g}", *limits
         )
-    console = Console()
-    console.print(table)
+    terminal = Console()
+    console = terminal if terminal.is_terminal else Console(width=WIDTH)
+    for each in (table, *figures):
+        console.print(each)
     console.print(f"also in {target.relative_to(ROOT)}")
 
 

@@ -116,7 +116,7 @@ class Bench:
         """One run of ``count`` events by a group of its own."""
         topic = await self._topic(leg, count)
         run = Run(self.servers, topic, secrets.token_hex(4), self.core, self.folder)
-        return await run.of(contender, append_only=leg.append_only)
+        return (await run.of(contender, append_only=leg.append_only)).figures()
 
     async def _topic(self, leg: Leg, count: int) -> Topic:
         prefix = f"{leg.shoppers.__name__}.{leg.record.__name__}.{count}."

@@ -101,7 +101,7 @@ def produce(servers: str, topic: str, records: Iterable[Record]) -> int:
         }
     )
     count = 0
-    for count, (key, value, headers) in enumerate(records, start=1):  # noqa: B007 - answered
+    for count, (key, value, headers) in enumerate(records, start=1):
         producer.produce(topic, value, key, headers=list(headers))
         if count % 1_000 == 0:
             producer.poll(0)

@@ -36,6 +36,10 @@ class Figures(NamedTuple):
     """The most memory that a worker had."""
     redis_bytes: float
     """Of Redis' data, for each event."""
+    worked_share: float
+    """Of the time, that the workers were on their core."""
+    waited_share: float
+    """Of the time, that they could have worked and others had their core."""
 
 
 class Topic(NamedTuple):
@@ -56,7 +60,33 @@ class Mark(NamedTuple):
     at: float
     events: int
     workers: float
+    waited: float
     servers: tuple[float, float]
+
+
+class Watched(NamedTuple):
+    """What was seen of a run: when it was warm, when all was folded, and when committed."""
+
+    begun: Mark
+    ended: Mark
+    kept: Mark
+    peak_bytes: int
+    redis_bytes: int
+
+    def figures(self) -> Figures:
+        """What the run took."""
+        begun, ended, kept = self.begun, self.ended, self.kept
+        events, seconds = ended.events - begun.events, ended.at - begun.at
+        return Figures(
+            events / seconds,
+            (kept.workers - begun.workers) / events * 1e6,
+            (kept.servers[0] - begun.servers[0]) / events * 1e6,
+            (kept.servers[1] - begun.servers[1]) / events * 1e6,
+            self.peak_bytes,
+            self.redis_bytes / ended.events,
+            (ended.workers - begun.workers) / seconds,
+            (ended.waited - begun.waited) / seconds,
+        )
 
 
 class Run:
@@ -70,7 +100,7 @@ class Run:
         self._folder = folder
         self._workers: list[Supervised] = []
 
-    async def of(self, contender: Contender, *, append_only: bool) -> Figures:
+    async def of(self, contender: Contender, *, append_only: bool) -> Watched:
         """Have the contender fold the topic, which is full."""
         await self._servers.empty(append_only=append_only)
         before = await self._servers.memory()
@@ -100,8 +130,8 @@ class Run:
             worker.stop()
         self._workers.clear()
 
-    async def watch(self, dataset_before: int) -> Figures:
-        """Wait until all is folded, and then committed; what that took."""
+    async def watch(self, dataset_before: int) -> Watched:
+        """Wait until all is folded, and then committed."""
         async with asyncio.timeout(RUN_SECONDS), connection(self._servers.redis.url) as redis:
 
             async def folded(least: float) -> int:
@@ -118,7 +148,7 @@ class Run:
             kept = await self._when(committed, COMMIT_LOOK_SECONDS)
         peak = max(_peak(worker.process.pid) for worker in self._workers)
         grown = (await self._servers.memory()).dataset - dataset_before
-        return _figures(begun, ended, kept, peak, grown / events)
+        return Watched(begun, ended, kept, peak, grown)
 
     async def _when(self, events: Callable[[], Awaitable[int]], pause: float) -> Mark:
         while not (done := await events()):
@@ -126,20 +156,16 @@ class Run:
                 if not worker.is_running:
                     raise RuntimeError(f"{worker.name} has ended: see {worker.log}")
             await asyncio.sleep(pause)
-        workers = sum(processor_seconds(worker.process.pid) for worker in self._workers)
-        return Mark(time.perf_counter(), done, workers, self._servers.processor_seconds())
+        pids = [worker.process.pid for worker in self._workers]
+        workers, waited = sum(map(processor_seconds, pids)), sum(map(_waited_seconds, pids))
+        servers = self._servers.processor_seconds()
+        return Mark(time.perf_counter(), done, workers, waited, servers)
 
 
-def _figures(begun: Mark, ended: Mark, kept: Mark, peak: int, redis_bytes: float) -> Figures:
-    events = ended.events - begun.events
-    return Figures(
-        events / (ended.at - begun.at),
-        (kept.workers - begun.workers) / events * 1e6,
-        (kept.servers[0] - begun.servers[0]) / events * 1e6,
-        (kept.servers[1] - begun.servers[1]) / events * 1e6,
-        peak,
-        redis_bytes,
-    )
+def _waited_seconds(pid: int) -> float:
+    """How long its threads were ready to run and did not: Linux' ``schedstat``."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[1]) for task in tasks) / 1e9
 
 
 def _peak(pid: int) -> int:

@@ -20,20 +20,22 @@ async def consume(settings: Settings) -> None:
     """Fold what each poll brings, partitions overlapped; commit what is safe every second."""
     job = await open_job(settings)
     folded: dict[TopicPartition, int] = {}
-    async with AIOKafkaConsumer(
-        settings.events_topic,
-        bootstrap_servers=settings.kafka_servers,
-        group_id=settings.group,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    ) as consumer:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_commit_always(consumer, job, folded))
-            while True:
-                polled = await consumer.getmany(timeout_ms=POLL_MS)
-                folds = [job.fold(tp.partition, records) for tp, records in polled.items()]
-                await asyncio.gather(*folds)
-                folded.update({tp: records[-1].offset + 1 for tp, records in polled.items()})
+    async with (
+        AIOKafkaConsumer(
+            settings.events_topic,
+            bootstrap_servers=settings.kafka_servers,
+            group_id=settings.group,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        ) as consumer,
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(_commit_always(consumer, job, folded))
+        while True:
+            polled = await consumer.getmany(timeout_ms=POLL_MS)
+            folds = [job.fold(tp.partition, records) for tp, records in polled.items()]
+            await asyncio.gather(*folds)
+            folded.update({tp: records[-1].offset + 1 for tp, records in polled.items()})
 
 
 async def _commit_always(

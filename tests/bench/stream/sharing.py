@@ -44,8 +44,8 @@ async def shared_by(bench: Bench, workers: int, records: Sequence[Record]) -> Fi
 
         await eventually_async(parted, within=JOIN_SECONDS)
         sending = asyncio.to_thread(produce, servers.kafka.servers, topic.name, records)
-        figures, _ = await asyncio.gather(run.watch(before.dataset), sending)
-        return figures
+        watched, _ = await asyncio.gather(run.watch(before.dataset), sending)
+        return watched.figures()
     finally:
         run.stop()
 

@@ -33,8 +33,9 @@ def rows_of(leg: Leg, runs: Runs) -> list[Row]:
         limits = leg.limits if name == OURS.name else None
         made += [
             row(f"{leg.name}: {name}", "events/s", [f.events_per_second for f in figures], limits),
-            row(f"{leg.name}: {name}, worker", "µs/event", [f.worker_micros for f in figures]),
-            row(f"{leg.name}: {name}, its core", "% busy", [_busy(f) for f in figures]),
+            row(f"{leg.name}: {name}", "µs/event", [f.worker_micros for f in figures]),
+            row(f"{leg.name}: {name}, worked", "%", [f.worked_share * 100 for f in figures]),
+            row(f"{leg.name}: {name}, kept off", "%", [f.waited_share * 100 for f in figures]),
             row(f"{leg.name}: {name}, at most", "MB", [f.worker_bytes / 1e6 for f in figures]),
         ]
     ours = runs[OURS.name]
@@ -53,7 +54,7 @@ def _against_quix(leg: Leg, runs: Runs) -> list[Row]:
         pairs = zip(runs[OURS.name], runs[QUIX.name], strict=True)
         ratios = [figure(ours, quix) for ours, quix in pairs]
         name = f"{leg.name}: ours against quixstreams, {what}"
-        made.append(row(name, "×", ratios, limits if leg.limits else None))
+        made.append(row(name, "times", ratios, limits if leg.limits else None))
     return made
 
 
@@ -69,7 +70,7 @@ def rows_of_sharing(one: Sequence[Figures], two: Sequence[Figures]) -> list[Row]
     return [
         row("one worker, as events come", "µs/event", [f.worker_micros for f in one]),
         row("two workers of one group", "µs/event", [f.worker_micros for f in two]),
-        row("processor time with two workers against one", "×", ratios, SHARED),
+        row("processor time with two workers against one", "times", ratios, SHARED),
     ]
 
 
@@ -77,8 +78,3 @@ def row_of_profiles(bytes_each: float) -> Row:
     """What a million profiles take."""
     gigabytes = bytes_each * MILLION / 1e9
     return row("Redis, one million profiles of 50 events", "GB", [gigabytes], PROFILES)
-
-
-def _busy(figures: Figures) -> float:
-    """How much of its core the worker used: where it is far from all, something else was slow."""
-    return figures.worker_micros * figures.events_per_second / 1e6 * 100
