@@ -14,6 +14,7 @@ from services.profiles.adapters.trends import MemoryTrends
 from services.profiles.batches import Batches
 from services.profiles.domain.commit import Start
 from services.profiles.domain.refusals import RefusalLimit
+from services.profiles.folding import Folding
 from services.profiles.positions import Positions
 from services.profiles.readiness import Readiness
 from services.profiles.worker import Worker
@@ -35,7 +36,7 @@ def batches() -> Batches:
         trends=MemoryTrends(),
         dead_letters=MemoryDeadLetters(),
         age=AgeRule(timedelta(days=7)),
-        retention=timedelta(days=90),
+        folding=Folding(timedelta(days=90)),
     )
 
 
@@ -48,6 +49,8 @@ class Works:
         self.health = Health()
         self.readiness = Readiness(self.health)
         self.read_again: list[tuple[TP, int]] = []
+        self.may_read_again = asyncio.Event()
+        self.may_read_again.set()
         self.looks, self.is_made_anew = 0, False
         self.worker = Worker(
             {TOPIC: batches},
@@ -64,7 +67,7 @@ class Works:
     async def _look_at_topics(self) -> None:
         self.looks += 1
         if self.is_made_anew:
-            await self.worker.rewind(TP0, 0)
+            await self.worker.rewind({TP0: 0})
 
     async def _start_of(self, tp: TP) -> Start:
         return Start(0, 0)
@@ -73,6 +76,7 @@ class Works:
         return offset
 
     async def _read_again(self, tp: TP, offset: int) -> None:
+        await self.may_read_again.wait()
         self.read_again.append((tp, offset))
 
     def put(self, tp: TP, *offsets: int) -> None:

@@ -32,7 +32,7 @@ class EventsSkipped(RuntimeError):
 class Position:
     """One partition in one generation of the group, from one start on."""
 
-    __slots__ = ("_marks", "committed", "folded", "generation", "profiles", "safe", "since")
+    __slots__ = ("_marks", "committed", "folded", "generation", "safe", "since")
 
     def __init__(self, generation: int, start: Start) -> None:
         self.generation = generation
@@ -43,8 +43,6 @@ class Position:
         self.since = start.since
         """All before it was safe so long ago that a replica of Redis must have it, too."""
         self.committed = -1
-        self.profiles = 0
-        """Which generation of profiles the last safe batch was folded into."""
         self._marks: deque[tuple[float, int]] = deque()
 
     def mark(self, now: float, rewind_seconds: float) -> None:

@@ -52,10 +52,10 @@ class Running:
         watch: Watch,
         readiness: Readiness,
         *,
-        renew: Callable[[str], None],
+        renew: Callable[[str, str], None],
         rewind_seconds: int,
     ) -> None:
-        """``renew`` is told of a topic that was made anew, before it is read.
+        """``renew`` is told of a topic that was made anew, and its id, before it is read.
 
         ``rewind_seconds``: how long after a write a replica of Redis must have it.
         """
@@ -67,7 +67,7 @@ class Running:
         self._readiness = readiness
         self._renew = renew
         self._rewind_seconds = rewind_seconds
-        watch.on_change(self.read_again)
+        watch.on_change(redis=self.read_lost, topic=self.read_anew)
         app.on_partitions_assigned.connect(self._assigned)  # type: ignore[arg-type]  # its type asks for a `signal: object` beside
         app.on_partitions_revoked.connect(self._revoked)  # type: ignore[arg-type]  # as above
 
@@ -108,10 +108,7 @@ class Running:
         for position in positions.values():
             position.mark(now, self._rewind_seconds)
         commits = {
-            tp: Commit(
-                each.safe,
-                self._watch.note(tp.topic, generation=each.profiles, since=each.since),
-            )
+            tp: Commit(each.safe, self._watch.note(tp.topic, since=each.since))
             for tp, each in positions.items()
         }
         if commits and await consumer.commit_offsets(commits):
@@ -122,21 +119,26 @@ class Running:
             if known is not None:
                 LAG_EVENTS.labels(tp.topic, tp.partition).set(max(end - known.safe, 0))
 
-    async def read_again(self, topic: str | None) -> None:
-        """Read a topic that was made anew from its start; None: what Redis may have lost.
+    async def read_anew(self, topic: str, topic_id: str) -> None:
+        """Read a topic that was made anew from its start.
 
-        Raises KafkaUnavailable.
+        Its partitions go back and its id changes at one moment: a batch of the new topic that
+        were folded at the old topic's position would move the fence of its counts past what
+        was never counted, and a commit then would lose what lies before it.
+        Raises KafkaUnavailable; then nothing has changed.
         """
         consumer = consumer_of(self._app)
-        if topic is not None:
-            self._renew(topic)
-        for tp in consumer.assignment():
-            if topic is None:
-                since = await self._since(consumer, tp)
-                if since is not None:
-                    await self._worker.rewind(tp, since)
-            elif tp.topic == topic:
-                await self._worker.rewind(tp, await consumer.earliest_of(tp))
+        begins: dict[TP, int] = {}
+        while new := [tp for tp in consumer.assignment() if tp.topic == topic and tp not in begins]:
+            begins |= {tp: await consumer.earliest_of(tp) for tp in new}
+        self._renew(topic, topic_id)
+        await self._worker.rewind(begins)
+
+    async def read_lost(self) -> None:
+        """Read again what a Redis that has failed over may lack. Raises KafkaUnavailable."""
+        consumer = consumer_of(self._app)
+        begins = {tp: await self._since(consumer, tp) for tp in consumer.assignment()}
+        await self._worker.rewind({tp: at for tp, at in begins.items() if at is not None})
 
     async def _since(self, consumer: BatchConsumer, tp: TP) -> int | None:
         """From where ``tp`` is folded again after a failover; None: nothing of it was folded."""

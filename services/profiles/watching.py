@@ -49,18 +49,21 @@ class Watch:
         self._readiness = readiness
         self._replication_id = ""
         self._looking = asyncio.Lock()
-        self._again: Callable[[str | None], Awaitable[None]] | None = None
+        self._redis_changed: Callable[[], Awaitable[None]] = _nothing
+        self._made_anew: Callable[[str, str], Awaitable[None]] = _nothing
 
-    def on_change(self, again: Callable[[str | None], Awaitable[None]]) -> None:
-        """Have ``again`` called with a topic that was made anew, or None where Redis changed.
+    def on_change(
+        self, *, redis: Callable[[], Awaitable[None]], topic: Callable[[str, str], Awaitable[None]]
+    ) -> None:
+        """Have ``redis`` called where Redis changed, ``topic`` with a topic and its new id.
 
-        If it raises Unavailable, Redis' change is told again.
+        The latter is to keep the new id, too. If one raises Unavailable it is called again.
         """
-        self._again = again
+        self._redis_changed, self._made_anew = redis, topic
 
-    def note(self, topic: str, *, generation: int, since: int) -> Note:
+    def note(self, topic: str, *, since: int) -> Note:
         """What is committed beside an offset of ``topic`` now."""
-        return Note(self._topic_ids[topic], self._replication_id, generation, since)
+        return Note(self._topic_ids[topic], self._replication_id, since)
 
     async def start_of(self, consumer: BatchConsumer, tp: TP) -> Start:
         """Where reading ``tp`` begins. Raises KafkaUnavailable."""
@@ -114,7 +117,7 @@ class Watch:
                 after=found,
                 meaning="what was folded last is folded again",
             )
-            if await self._tell(None):
+            if await _is_told(self._redis_changed()):
                 self._replication_id = found
         return None
 
@@ -135,15 +138,18 @@ class Watch:
             for topic, described in found.items():
                 if described.topic_id != self._topic_ids[topic]:
                     _log.warning("topic_made_anew", topic=topic, meaning="all of it is read")
-                    self._topic_ids[topic] = described.topic_id
-                    await self._tell(topic)
+                    await _is_told(self._made_anew(topic, described.topic_id))
 
-    async def _tell(self, topic: str | None) -> bool:
-        """False where it could not be seen to now."""
-        try:
-            if self._again is not None:
-                await self._again(topic)
-        except Unavailable as error:
-            _log.warning("not_read_again", reason=str(error))
-            return False
-        return True
+
+async def _is_told(telling: Awaitable[None]) -> bool:
+    """False where it could not be seen to now."""
+    try:
+        await telling
+    except Unavailable as error:
+        _log.warning("not_read_again", reason=str(error))
+        return False
+    return True
+
+
+async def _nothing(*_: str) -> None:
+    """What is called before anybody is there to be told."""

@@ -42,8 +42,6 @@ class Unsafe(NamedTuple):
     end: int
     mark: int
     """Of the connection that wrote it, see :class:`Durability`."""
-    generation: int
-    """Of the profiles that it was folded into, at least."""
 
 
 class Worker:
@@ -136,11 +134,16 @@ class Worker:
             with contextlib.suppress(KeyError):
                 LAG_EVENTS.remove(tp.topic, tp.partition)
 
-    async def rewind(self, tp: TP, offset: int) -> None:
-        """Read ``tp`` from ``offset`` on; what is in work of it moves nothing any more."""
-        self._backlog.forget([tp])
-        self._positions.rewind(tp, offset)
-        await self._read_again(tp, offset)
+    async def rewind(self, begins: Mapping[TP, int]) -> None:
+        """Read each partition from that offset on; what is in work of it moves nothing any more.
+
+        From this moment on, for all of them, before any is asked for.
+        """
+        self._backlog.forget(begins)
+        for tp, offset in begins.items():
+            self._positions.rewind(tp, offset)
+        for tp, offset in begins.items():
+            await self._read_again(tp, offset)
 
     async def _one(self, batch: Batch) -> None:
         """Take a batch to its end, whatever comes between."""
@@ -178,17 +181,16 @@ class Worker:
             )
             if records[0].offset < position.folded:  # nobody has asked for these again
                 await self._insist(tp, self._look_at_topics, doing="see whether the topic is new")
-                if not self._positions.is_current(tp, position):
-                    return None
+            if not self._positions.is_current(tp, position):  # rewound meanwhile
+                return None
             batches = self._batches[tp.topic]
             judged = batches.judge(tp.partition, records)
             if self._limit.stops(len(records), len(judged.refused)):
                 return await self._stop_at_limit(judged)
-            generation = batches.store.generation
             mark = await self._insist(tp, lambda: self._keep(batches, judged), doing="keep a batch")
             position.folded = max(position.folded, judged.end)
         _count(judged, len(records))
-        await self._make_safe(tp, Unsafe(position, judged.end, mark, generation))
+        await self._make_safe(tp, Unsafe(position, judged.end, mark))
         return None
 
     async def _keep(self, batches: Batches, judged: Judged) -> int:
@@ -217,10 +219,10 @@ class Worker:
     async def _wait_for_disk(self, tp: TP, waiting: deque[Unsafe]) -> None:
         """Have the batches of a partition become safe, in order."""
         while waiting:
-            position, end, mark, generation = waiting[0]
+            position, end, mark = waiting[0]
             try:
                 await self._durability.wait(mark)
-                position.safe, position.profiles = max(position.safe, end), generation
+                position.safe = max(position.safe, end)
             except Unavailable as error:
                 _log.warning(
                     "writes_not_safe",
@@ -231,7 +233,7 @@ class Worker:
                 )
                 waiting.clear()
                 if self._positions.is_current(tp, position):
-                    await self.rewind(tp, position.safe)
+                    await self.rewind({tp: position.safe})
             else:
                 waiting.popleft()
             async with self._safer:
@@ -242,7 +244,7 @@ class Worker:
         _log.error(
             "too_many_refused",
             partition=judged.partition,
-            codes=sorted(set(judged.codes)),
+            codes=judged.codes,
             do="see what producers send; to let it become dead letters, raise "
             "ATTUNE_PROFILES_REFUSED_SHARE_LIMIT and start again",
         )
@@ -260,13 +262,13 @@ class Worker:
 
 def _count(judged: Judged, size: int) -> None:
     BATCH_EVENTS.observe(size)
-    EVENTS.labels("accepted").inc(size - len(judged.codes))
-    for code in judged.codes:
-        EVENTS.labels(code).inc()
-    if judged.codes:
+    EVENTS.labels("accepted").inc(size - len(judged.refused))
+    for one in judged.refused:
+        EVENTS.labels(one.code).inc()
+    if judged.refused:
         _log.info(
             "events_refused",
-            count=len(judged.codes),
-            codes=sorted(set(judged.codes)),
+            count=len(judged.refused),
+            codes=judged.codes,
             partition=judged.partition,
         )

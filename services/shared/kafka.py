@@ -51,7 +51,10 @@ async def topic_settings(servers: str, topic: str) -> dict[str, str]:
         (settings,) = (each[topic] for each in found.values())
         return {name: str(about["value"]) for name, about in settings.items()}
 
-    return await _ask(servers, ask)
+    settings = await _ask(servers, ask)
+    if not settings:  # not an error to Kafka
+        raise KafkaUnavailable(f"Kafka at {servers} has no topic {topic}, or not yet")
+    return settings
 
 
 def require_append_time(topic: str, settings: Mapping[str, str]) -> None:

@@ -5,8 +5,7 @@ happens only if both are still the stored ones (compare-and-set): a worker that 
 partition cannot overwrite what the next one has written, and nothing is written that was
 asked to be forgotten a moment ago.
 
-Profiles have a *generation*, a number in their keys. A rebuild writes the next one while all
-read and write the present one, and the switch is one key.
+Profiles have a *generation*, see :mod:`services.shared.profile_generations`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ from services.shared import profile_codec
 from services.shared.consent import read_consent
 from services.shared.profile import EMPTY, Profile
 from services.shared.profile_codec import version_of
-from services.shared.redis_connection import Command, Redis
+from services.shared.profile_generations import read_generations
+from services.shared.redis_connection import Command, Redis, Reply
 from services.shared.subject import (
     GENERATION_REDIS_KEY,
     consent_redis_key,
@@ -71,8 +71,11 @@ class ProfileStore(Protocol):
     """Keeps profiles by ``shop_id/subject``."""
 
     @property
-    def generation(self) -> int:
-        """Which profiles are read and written, as of the last :meth:`load`."""
+    def making(self) -> ProfileStore | None:
+        """The next generation, as of the last :meth:`load`, if a rebuild is making it.
+
+        Whatever is written must be written there as well, and there first.
+        """
         ...
 
     async def load(self, names: Sequence[bytes]) -> list[Stored]:
@@ -111,13 +114,9 @@ class MemoryProfileStore:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         """``clock`` tells seconds; only its differences count."""
         self.consents: dict[bytes, bytes] = {}
+        self.making: ProfileStore | None = None
         self._values: dict[bytes, tuple[bytes, float]] = {}
         self._clock = clock
-
-    @property
-    def generation(self) -> int:
-        """See :class:`ProfileStore`."""
-        return 0
 
     async def load(self, names: Sequence[bytes]) -> list[Stored]:
         """See :class:`ProfileStore`."""
@@ -140,40 +139,21 @@ class MemoryProfileStore:
         return True
 
 
-class RedisProfileStore:
-    """Profiles in Redis, each one value under one key that expires."""
+class RedisGeneration:
+    """One generation of profiles, whichever is the present one; each a key that expires."""
 
-    def __init__(self, redis: Redis) -> None:
+    making: Final = None
+
+    def __init__(self, redis: Redis, number: int) -> None:
         self._redis = redis
-        self._generation = 0
-
-    @property
-    def generation(self) -> int:
-        """See :class:`ProfileStore`."""
-        return self._generation
+        self.number: Final = number
 
     async def load(self, names: Sequence[bytes]) -> list[Stored]:
         """See :class:`ProfileStore`."""
         found: list[Stored] = []
         for some in _slices(names):
-            found += await self._load(some)
+            found += _stored(await self._redis.ask(self.reading(some)))
         return found
-
-    async def _load(self, names: Sequence[bytes]) -> list[Stored]:
-        """One round trip; another one where profiles have just got a new generation."""
-        while True:
-            asked = self._generation
-            commands: list[Command] = [("GET", GENERATION_REDIS_KEY)]
-            commands += [
-                ("MGET", profile_redis_key(name, asked), consent_redis_key(name)) for name in names
-            ]
-            generation, *pairs = await self._redis.ask(commands)
-            self._generation = int(cast("bytes | None", generation) or 0)
-            if self._generation == asked:
-                return [
-                    Stored(value or b"", consent or b"")
-                    for value, consent in cast("list[list[bytes | None]]", pairs)
-                ]
 
     async def save(self, writes: Sequence[Write], *, retention: timedelta) -> list[bool]:
         """See :class:`ProfileStore`."""
@@ -187,19 +167,70 @@ class RedisProfileStore:
             done += [reply == 1 for reply in (await self._redis.ask(commands))[1:]]
         return done
 
+    def reading(self, names: Sequence[bytes]) -> list[Command]:
+        """The commands that read what is kept of each shopper."""
+        return [
+            ("MGET", profile_redis_key(name, self.number), consent_redis_key(name))
+            for name in names
+        ]
+
     def _compare_and_set(self, write: Write, keep_milliseconds: int) -> Command:
         name, before, value = write
         return (
             "EVALSHA",
             _SHA,
             2,
-            profile_redis_key(name, self._generation),
+            profile_redis_key(name, self.number),
             consent_redis_key(name),
             version_of(before.value),
             before.consent,
             value,
             keep_milliseconds,
         )
+
+
+class RedisProfileStore:
+    """The present generation in Redis, and the one that is being made."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._present = RedisGeneration(redis, 0)
+        self._making: RedisGeneration | None = None
+
+    @property
+    def making(self) -> ProfileStore | None:
+        """See :class:`ProfileStore`."""
+        return self._making
+
+    async def load(self, names: Sequence[bytes]) -> list[Stored]:
+        """See :class:`ProfileStore`."""
+        found: list[Stored] = []
+        for some in _slices(names):
+            found += await self._load(some)
+        return found
+
+    async def _load(self, names: Sequence[bytes]) -> list[Stored]:
+        """One round trip; another one where profiles have just got a new generation."""
+        while True:
+            asked = self._present
+            commands: list[Command] = [("GET", GENERATION_REDIS_KEY), *asked.reading(names)]
+            told, *pairs = await self._redis.ask(commands)
+            present, making = read_generations(cast("bytes | None", told))
+            self._making = None if making is None else RedisGeneration(self._redis, making)
+            if present == asked.number:
+                return _stored(pairs)
+            self._present = RedisGeneration(self._redis, present)
+
+    async def save(self, writes: Sequence[Write], *, retention: timedelta) -> list[bool]:
+        """See :class:`ProfileStore`."""
+        return await self._present.save(writes, retention=retention)
+
+
+def _stored(replies: Sequence[Reply]) -> list[Stored]:
+    return [
+        Stored(value or b"", consent or b"")
+        for value, consent in cast("Sequence[list[bytes | None]]", replies)
+    ]
 
 
 def _slices(many: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -13,6 +13,7 @@ from services.shared.consent import Consent, write_consent
 from services.shared.errors import RedisUnavailable
 from services.shared.profile import EMPTY, Profile, Touch
 from services.shared.profile_codec import decode, encode
+from services.shared.profile_generations import Generations, change
 from services.shared.profile_layout import LayoutUnknown
 from services.shared.profile_store import (
     NOTHING,
@@ -25,7 +26,6 @@ from services.shared.profile_store import (
 )
 from services.shared.redis_connection import RedisConnection, RedisPool
 from services.shared.subject import (
-    GENERATION_REDIS_KEY,
     consent_redis_key,
     event_key,
     profile_redis_key,
@@ -168,9 +168,16 @@ async def test_a_new_generation(own_redis: EmbeddedRedis) -> None:
     ana = b"demo/u:ana"
     await store.save([Write(ana, NOTHING, SEEN)], retention=DAY)
     await connection.ask([("SET", profile_redis_key(ana, 1), LATER)])
-    assert (await kept(store, ana), store.generation) == ([SEEN], 0)
-    await connection.ask([("SET", GENERATION_REDIS_KEY, 1)])
-    assert (await kept(store, ana), store.generation) == ([LATER], 1)
+    assert await kept(store, ana) == [SEEN]
+    assert store.making is None
+    assert await change(connection, Generations(0, None), Generations(0, 1))
+    assert await kept(store, ana) == [SEEN]
+    assert store.making is not None
+    assert await kept(store.making, ana) == [LATER]
+    assert not await change(connection, Generations(0, None), Generations(5, None))
+    assert await change(connection, Generations(0, 1), Generations(1, None))
+    assert await kept(store, ana) == [LATER]
+    assert RedisProfileStore(connection).making is None
     assert await store.save([Write(ana, Stored(SEEN, b""), SEEN)], retention=DAY) == [False]
     assert await store.save([Write(ana, Stored(LATER, b""), SEEN)], retention=DAY) == [True]
     assert await connection.ask([("GET", profile_redis_key(ana, 1))]) == [SEEN]

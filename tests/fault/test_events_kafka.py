@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from deploy.local.services import EmbeddedService, events_server, is_serving
 from deploy.local.topics import create_topics
 from services.shared.event_codec import decode_event
 from tests.stack import run_events_server, started
+from tests.standing import standing_still
 from tests.waiting import eventually
 from tests.worker_kafka import records
 from tests.write_parts import Door, large, positions, refused, shop_and_key, viewed
@@ -42,16 +41,6 @@ def door(folder: Path, kafka: EmbeddedKafka, **more: str) -> Iterator[tuple[Door
         client = Door(service.address, (folder / "key").read_text())
         yield client, service
         client.channel.close()
-
-
-@contextmanager
-def standing_still(kafka: EmbeddedKafka) -> Iterator[None]:
-    """Kafka takes connections and answers nothing, as a machine does that swaps."""
-    os.kill(kafka.process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(kafka.process.pid, signal.SIGCONT)
 
 
 def event_ids(kafka: EmbeddedKafka) -> Counter[str]:
@@ -116,7 +105,7 @@ def test_a_stop_with_calls_in_flight_fails_none(tmp_path: Path, own_kafka: Embed
     """After SIGTERM calls that wait for Kafka get their positions, then the process ends."""
     with door(tmp_path, own_kafka, DRAIN_MS="0") as (client, service):
         client.write(viewed("first"))
-        with standing_still(own_kafka):
+        with standing_still(own_kafka.process.pid):
             events = [viewed(n) for n in range(10)]
             calls = [client.start(event, within=15) for event in events]
             least = sum(event.ByteSize() for event in events)
@@ -133,7 +122,7 @@ def test_a_stop_while_kafka_stands_still_ends(tmp_path: Path, own_kafka: Embedde
     """What was not acknowledged is said to be so; the process does not wait for ever."""
     with door(tmp_path, own_kafka, DRAIN_MS="0") as (client, service):
         client.write(viewed("first"))
-        with standing_still(own_kafka):
+        with standing_still(own_kafka.process.pid):
             call = client.start(viewed("late"), within=3)
             eventually(lambda: service.metric("write_bytes_in_hand") > 0, within=SECONDS)
             service.process.terminate()
@@ -145,7 +134,7 @@ def test_more_than_the_server_takes(tmp_path: Path, own_kafka: EmbeddedKafka) ->
     """While Kafka stands still, calls beyond the bytes in hand are refused at once."""
     with door(tmp_path, own_kafka, BYTES_IN_HAND=str(1 << 20)) as (client, service):
         client.write(viewed("first"))
-        with standing_still(own_kafka):
+        with standing_still(own_kafka.process.pid):
             held = client.start(*[large(n) for n in range(17)], within=30)
             eventually(lambda: service.metric("write_bytes_in_hand") > 0, within=SECONDS)
             error = refused(lambda: client.write(large(18), within=2))

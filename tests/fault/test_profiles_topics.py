@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from contextlib import nullcontext
 from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import KafkaError
@@ -15,6 +17,7 @@ from services.profiles.adapters.stream import METADATA_MS
 from tests.fault.test_profiles_faults import as_the_oracle_says, shopping, told
 from tests.profile_events import Event
 from tests.stack import run_worker
+from tests.standing import standing_still
 from tests.waiting import eventually_async
 from tests.worker_kafka import (
     PARTITIONS,
@@ -52,29 +55,43 @@ async def test_a_partition_is_added(
     await as_the_oracle_says(redis_url, before + after)
 
 
+async def make_anew(servers: str) -> None:
+    """Delete the events' topic and make it again."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    await admin.delete_topics([EVENTS])
+
+    async def is_gone() -> bool:
+        return EVENTS not in await admin.list_topics()
+
+    await eventually_async(is_gone, within=30)
+    await create_topics(servers)
+    await admin.close()
+
+
+@pytest.mark.parametrize("sleeping", [False, True])
 async def test_a_topic_is_made_anew(
-    own_kafka: EmbeddedKafka, redis_url: str, shop_id: str, tmp_path: Path
+    own_kafka: EmbeddedKafka, redis_url: str, shop_id: str, tmp_path: Path, sleeping: bool
 ) -> None:
-    """Offsets begin at 0 again, behind and then beyond where the worker was: all is read."""
+    """Offsets begin anew, behind where the worker was or, as it slept, beyond: all is read."""
     servers = own_kafka.servers
     await create_topics(servers)
     before, after = split(shopping(shop_id, 900), 2)
     with run_worker(told(servers, redis_url, ""), tmp_path / "worker.log") as worker:
         await send(servers, "", before[:200])
         await until_committed(servers, "", 200)
-        admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-        await admin.start()
-        await admin.delete_topics([EVENTS])
-
-        async def is_gone() -> bool:
-            return EVENTS not in await admin.list_topics()
-
-        await eventually_async(is_gone, within=30)
-        await create_topics(servers)
-        await admin.close()
-        await send(servers, "", after)
+        with standing_still(worker.process.pid) if sleeping else nullcontext():
+            await make_anew(servers)
+            await send(servers, "", after)
         await until_committed(servers, "", len(after), within=90)
-        assert "topic_made_anew" in worker.log_path.read_text()
+
+        async def is_right() -> bool:
+            with contextlib.suppress(AssertionError):
+                await as_the_oracle_says(redis_url, before[:200] + after)
+                return "topic_made_anew" in worker.log_path.read_text()
+            return False
+
+        await eventually_async(is_right, within=30)
     await as_the_oracle_says(redis_url, before[:200] + after)
 
 

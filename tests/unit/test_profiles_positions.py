@@ -168,16 +168,16 @@ async def test_positions_are_asked_for_ahead_of_the_first_batch() -> None:
     assert to_commit(at, 2) == {TP0: 50}
 
 
-HELD = Note("topic-2", "redis-2", 0, 40)
+HELD = Note("topic-2", "redis-2", 40)
 
 
 @pytest.mark.parametrize(
     ("commit", "start"),
     [
         (None, None),
-        (Commit(100, Note("topic-1", "redis-2", 0, 40)), None),
+        (Commit(100, Note("topic-1", "redis-2", 40)), None),
         (Commit(100, HELD), Start(100, 40)),
-        (Commit(100, Note("topic-2", "redis-1", 0, 40)), Start(40, 40)),
+        (Commit(100, Note("topic-2", "redis-1", 40)), Start(40, 40)),
         (Commit(100, Note()), Start(100, 100)),
     ],
 )

@@ -204,6 +204,34 @@ async def test_offsets_that_go_back() -> None:
     works.running.cancel()
 
 
+async def test_partitions_go_back_at_one_moment() -> None:
+    """While the consumer is told of the first, nothing is folded where the others were."""
+    through = batches()
+    works = Works(through)
+    for tp in (TP0, TP1):
+        works.put(tp, 0)
+        await works.until_safe(tp, 1)
+    works.may_read_again.clear()
+    rewinding = asyncio.create_task(works.worker.rewind({TP0: 0, TP1: 0}))
+    await asyncio.sleep(0)
+    works.put(TP1, 1)  # fetched before
+
+    async def is_taken() -> bool:
+        return not works.backlog.has(TP1)
+
+    await eventually_async(is_taken, within=5)
+    works.may_read_again.set()
+    await rewinding
+
+    async def is_asked_for_again() -> bool:
+        return works.read_again.count((TP1, 0)) == 2
+
+    await eventually_async(is_asked_for_again, within=5)
+    assert isinstance(through.trends, MemoryTrends)
+    assert await through.trends.fences(1, ["demo"]) == [1]
+    works.running.cancel()
+
+
 async def test_a_broken_topic_is_not_drained() -> None:
     """Beyond the limit nothing becomes a dead letter, and the worker is not ready."""
     through = batches()

@@ -19,8 +19,6 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
     topic_id: str = ""
     replication_id: str = ""
     """Redis' own: it changes with each failover, and with each start."""
-    generation: int = 0
-    """Of the profiles that the events were folded into."""
     since: int = 0
     """The offset from which to fold again if that Redis has failed over."""
 

@@ -1,25 +1,18 @@
 """What a refused record becomes, so that it can be looked at, and sent again once repaired.
 
-One that is sent again keeps the time at which it was first appended, by which its age is
-judged: what was in time then is in time.
+A letter says in the clear where the record was and why it was refused; all that somebody has
+sent is sealed (:mod:`services.profiles.domain.envelope`). One that is sent again keeps the time
+at which it was first appended, by which its age is judged: what was in time then is in time.
 """
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-VALUE_KEPT: Final = 65_536
-"""Bytes of the original value that are kept; the checksum is of all of them."""
-
-REASON_KEPT: Final = 1_000
-KEY_KEPT: Final = 4_096
-"""Bytes of the original key that are kept: a valid one has at most 578."""
-
-HEADERS_KEPT: Final = 65_536
-"""Bytes of original headers that are kept; a record's headers have no limit of their own."""
-
+from services.shared.event import Event
+from services.shared.subject import event_key
 
 APPENDED_AT: Final = "attune_appended_at"
 """The header that says when a record was first appended, in milliseconds since 1970."""
@@ -28,6 +21,15 @@ SENT_AGAIN_WITHIN: Final = 31 * 24 * 3600 * 1000
 """Milliseconds. Dead letters are kept for 30 days; a header that says more is not believed."""
 
 TIME_DIGITS: Final = 15
+
+_SHOP: Final = re.compile(r"([a-z0-9][a-z0-9-]{0,62})/")
+_PERSON: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}/[uv]:[^\x00-\x1f\x7f{}]{1,128}")
+"""The key of a record, as far as an event's proto allows one."""
+
+_LONGEST_KEY: Final = 63 + len("/u:") + 4 * 128
+"""Bytes."""
+
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Origin(NamedTuple):
@@ -39,6 +41,29 @@ class Origin(NamedTuple):
     offset: int
 
 
+class Whose(NamedTuple):
+    """Whom a record is about, as far as can be told."""
+
+    shop_id: str
+    """"" where that is not told."""
+    people: tuple[bytes, ...]
+    """``shop_id/subject``: none, one, or two where key and value do not agree."""
+
+
+class Refused(NamedTuple):
+    """A record that was refused."""
+
+    origin: Origin
+    appended: int
+    """When it was first appended, in milliseconds since 1970."""
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    code: str
+    reason: str
+    whose: Whose
+
+
 class DeadLetter(NamedTuple):
     """A record for the topic ``dead-letters``."""
 
@@ -47,41 +72,18 @@ class DeadLetter(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
-def dead_letter(
-    origin: Origin,
-    *,
-    appended: int,
-    key: bytes | None,
-    value: bytes | None,
-    headers: Sequence[tuple[str, bytes | None]],
-    code: str,
-    reason: str,
-) -> DeadLetter:
-    """The dead letter of a record refused with ``code`` because of ``reason``.
-
-    ``appended`` is when it was first appended, in milliseconds since 1970.
-    A record without a value gets an empty one; its ``attune_value_size`` is then -1. What is
-    kept of key, value and headers stays far below the 1 MiB that a topic takes by default, so
-    no record is too large to become a dead letter.
-    """
-    told = {
-        "attune_topic": origin.topic,
-        "attune_topic_id": origin.topic_id,
-        "attune_partition": str(origin.partition),
-        "attune_offset": str(origin.offset),
-        APPENDED_AT: str(appended),
-        "attune_error_code": code,
-        "attune_error_reason": reason[:REASON_KEPT],
-        "attune_key_size": _size(key),
-        "attune_value_size": _size(value),
-        "attune_value_sha256": hashlib.sha256(value or b"").hexdigest(),
-    }
-    ours = [(name, text.encode("utf-8", "replace")) for name, text in told.items()]
-    kept_key = None if key is None else key[:KEY_KEPT]
-    return DeadLetter(kept_key, (value or b"")[:VALUE_KEPT], [*ours, *_kept(headers)])
+def whose(key: bytes | None, event: Event | None) -> Whose:
+    """Whom a record is about: whom its key names, and whom its event, where that can be read."""
+    text = "" if key is None or len(key) > _LONGEST_KEY else key.decode("utf-8", "replace")
+    shop = _SHOP.match(text)
+    named = [key] if key and "\ufffd" not in text and _PERSON.fullmatch(text) else []
+    if event is None:
+        return Whose(shop[1] if shop else "", tuple(named))
+    named.append(event_key(event.shop_id, event.subject))
+    return Whose(event.shop_id, tuple(dict.fromkeys(named)))
 
 
-def first_appended(timestamp: int, headers: Sequence[tuple[str, bytes | None]]) -> int:
+def first_appended(timestamp: int, headers: Headers) -> int:
     """When a record was first appended: now (``timestamp``), or as its header says.
 
     Milliseconds since 1970. A header that cannot be true is passed over.
@@ -92,20 +94,3 @@ def first_appended(timestamp: int, headers: Sequence[tuple[str, bytes | None]]) 
             if timestamp - SENT_AGAIN_WITHIN <= told <= timestamp:
                 return told
     return timestamp
-
-
-def _size(original: bytes | None) -> str:
-    return str(-1 if original is None else len(original))
-
-
-def _kept(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
-    """The original headers, but none in our names and not beyond the limit."""
-    kept = []
-    room = HEADERS_KEPT
-    for name, text in headers:
-        room -= len(name.encode()) + len(text or b"")
-        if room < 0:
-            break
-        if not name.startswith("attune_"):
-            kept.append((name, text or b""))
-    return kept

@@ -1,0 +1,37 @@
+"""The registry: every store that holds something of persons, and every place that does not.
+
+A new key in Redis, a new topic or a new table of the archive belongs into one of the two; a
+test knows all places there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from services.shared.personal_data import PersonalStore
+from services.shared.redis_connection import Redis
+from services.shared.redis_persons import RedisPersons
+from services.shared.topic_persons import TopicPersons
+
+EVENT_TOPICS: Final = ("shopper-events", "shopper-history")
+
+NOTHING_PERSONAL: Final = {
+    "GENERATION_REDIS_KEY": "two numbers",
+    "trend_redis_key": "how many shoppers, by product and hour; nobody is named",
+    "trend_fence_redis_key": "an offset",
+    "trend_partitions_redis_key": "numbers of partitions",
+    "catalog": "products, and the merchants who sell them",
+    "offers": "prices and stock",
+}
+"""Other places, and what lies there."""
+
+
+def personal_stores(
+    *, redis: Redis, kafka_servers: str, topics: Mapping[str, str]
+) -> tuple[PersonalStore, ...]:
+    """All stores; ``topics`` are the topics' names in this installation, by their usual ones."""
+    return (
+        RedisPersons(redis),
+        *(TopicPersons(kafka_servers, topics[name], place=name) for name in EVENT_TOPICS),
+    )

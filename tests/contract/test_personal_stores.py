@@ -1,0 +1,172 @@
+"""What every store of persons' data must do, on real Redis and Kafka; and that none is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple, cast
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from deploy.local.redis import EmbeddedRedis
+from deploy.local.topics import TOPICS
+from services.profiles.trying import insist
+from services.shared import subject
+from services.shared.consent import Consent, read_consent, write_consent
+from services.shared.errors import KafkaUnavailable
+from services.shared.kafka import describe_topics, topic_settings
+from services.shared.personal_data import AT_ONCE, Entry, Person, PersonalStore
+from services.shared.personal_stores import NOTHING_PERSONAL, personal_stores
+from services.shared.profile import Profile, Touch
+from services.shared.profile_codec import encode
+from services.shared.profile_generations import Generations, change
+from services.shared.redis_connection import RedisConnection
+from services.shared.redis_persons import RedisPersons
+from services.shared.subject import consent_redis_key, profile_redis_key
+from services.shared.topic_persons import TopicPersons
+from tests.profile_events import view
+from tests.worker_kafka import producer
+
+NOW = 1_800_000_000_000_000
+SEEN = encode(Profile(first_seen=1, last_seen=2, views=(Touch(1, 1, 0, "mug"),)))
+
+
+class Parts(NamedTuple):
+    """The registry on real servers, and what it stands on."""
+
+    stores: dict[str, PersonalStore]
+    """By each of their places."""
+    redis: RedisConnection
+    redis_url: str
+    kafka_servers: str
+    prefix: str
+
+
+@pytest.fixture
+async def parts(redis_url: str, kafka_servers: str, topic_prefix: str) -> AsyncIterator[Parts]:
+    names = [topic_prefix + topic.name for topic in TOPICS]
+    await insist(lambda: describe_topics(kafka_servers, names), doing="find the topics")
+    redis = RedisConnection(redis_url)
+    made = personal_stores(
+        redis=redis,
+        kafka_servers=kafka_servers,
+        topics={topic.name: topic_prefix + topic.name for topic in TOPICS},
+    )
+    stores = {place: store for store in made for place in store.places}
+    yield Parts(stores, redis, redis_url, kafka_servers, topic_prefix)
+    await redis.close()
+
+
+def places_there_are() -> set[str]:
+    """Every key of Redis that is named, and every topic."""
+    keys = {name for name in vars(subject) if name.lower().endswith("_redis_key")}
+    return keys | {topic.name for topic in TOPICS}
+
+
+def test_no_place_is_forgotten(parts: Parts) -> None:
+    """A key or topic that no store answers for, and of which nobody said that it is harmless."""
+    claimed = [place for store in set(parts.stores.values()) for place in store.places]
+    assert len(claimed) == len(set(claimed))
+    assert set(claimed) | set(NOTHING_PERSONAL) == places_there_are()
+    assert not set(claimed) & set(NOTHING_PERSONAL)
+
+
+async def put(parts: Parts, place: str, person: Person) -> None:
+    """Have something of the person in a store."""
+    if place in ("profile_redis_key", "consent_redis_key"):
+        await parts.redis.ask([("SET", profile_redis_key(person.name), SEEN)])
+    else:
+        seen = view(1, user=person.subject.removeprefix("u:")) | {"shopId": person.shop_id}
+        async with producer(parts.kafka_servers) as to:
+            await to.send_and_wait(parts.prefix + place, json.dumps(seen).encode(), person.name)
+
+
+async def told(store: PersonalStore, person: Person) -> list[Entry]:
+    return [entry async for entry in store.export(person)]
+
+
+@pytest.mark.parametrize("place", sorted(places_there_are() - set(NOTHING_PERSONAL)))
+async def test_found_told_and_forgotten(parts: Parts, place: str, shop_id: str) -> None:
+    """Of one person, and of nobody else; what stays for a while is said to."""
+    store = parts.stores[place]
+    ana, ben = Person(shop_id, "u:ana"), Person(shop_id, "u:ben")
+    assert not await store.find(ana)
+    await put(parts, place, ana)
+    await put(parts, place, ben)
+    assert await store.find(ana)
+    entries = await told(store, ana)
+    assert len(entries) == 1
+    assert "mug" in str(entries)
+    assert "ben" not in str(entries)
+    gone_after = await store.erase(ana)
+    assert await store.erase(ana) == gone_after
+    assert await store.find(ana) == (gone_after > AT_ONCE)
+    assert await store.find(ben)
+
+
+@pytest.mark.parametrize("allows", [True, False])
+async def test_what_was_forgotten_stays_so(parts: Parts, shop_id: str, allows: bool) -> None:
+    """The moment is kept beside what the person has allowed, which erasing does not change."""
+    ana = Person(shop_id, "u:ana")
+    key = consent_redis_key(ana.name)
+    if not allows:
+        asked = write_consent(Consent(personalization=False))
+        await parts.redis.ask([("SET", key, asked)])
+    store = RedisPersons(parts.redis, now_micros=lambda: NOW)
+    await store.erase(ana)
+    (kept,) = await parts.redis.ask([("GET", key)])
+    assert read_consent(cast("bytes", kept)) == Consent(allows, NOW)
+    assert await told(store, ana) == [
+        {"kind": "consent", "personalization": allows, "erased_at": NOW}
+    ]
+
+
+async def test_profiles_of_every_generation_are_forgotten(own_redis: EmbeddedRedis) -> None:
+    """Also of the one that a rebuild is making, and of the one before the last switch."""
+    redis = RedisConnection(own_redis.url)
+    await change(redis, Generations(0, None), Generations(1, 2))
+    ana = Person("demo", "u:ana")
+    keys = [profile_redis_key(ana.name, generation) for generation in range(3)]
+    await redis.ask([("SET", key, SEEN) for key in keys])
+    await RedisPersons(redis).erase(ana)
+    assert await redis.ask([("EXISTS", *keys)]) == [0]
+    await redis.close()
+
+
+async def test_consent_that_changes_meanwhile(parts: Parts, shop_id: str) -> None:
+    """What a person says while being forgotten is not lost."""
+    ana = Person(shop_id, "u:ana")
+    key = consent_redis_key(ana.name)
+
+    class Changing(RedisConnection):
+        """Redis, in which the person says something before the first write."""
+
+        said = False
+
+        async def ask(self, commands: Any, *, within: float = 5.0) -> Any:
+            if commands[0][0] == "SCRIPT" and not self.said:
+                self.said = True
+                asked = write_consent(Consent(personalization=False))
+                await super().ask([("SET", key, asked)])
+            return await super().ask(commands, within=within)
+
+    redis = Changing(parts.redis_url)
+    await RedisPersons(redis, now_micros=lambda: NOW).erase(ana)
+    (kept,) = await redis.ask([("GET", key)])
+    assert read_consent(cast("bytes", kept)) == Consent(False, NOW)
+    await redis.close()
+
+
+async def test_a_topic_that_keeps_for_ever(parts: Parts) -> None:
+    """Nothing in it could be forgotten; whoever asks is told to change that."""
+    store = TopicPersons(parts.kafka_servers, parts.prefix + "eternal", place="eternal")
+    admin = AIOKafkaAdminClient(bootstrap_servers=parts.kafka_servers)
+    await admin.start()
+    settings = {"retention.ms": "-1"}
+    await admin.create_topics([NewTopic(parts.prefix + "eternal", 1, 1, topic_configs=settings)])
+    await admin.close()
+    name = parts.prefix + "eternal"
+    await insist(lambda: topic_settings(parts.kafka_servers, name), doing="find the topic")
+    with pytest.raises(KafkaUnavailable, match="keeps records for ever"):
+        await store.erase(Person("demo", "u:ana"))
