@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from deploy.local.services import ROOT
+from deploy.local.services import ROOT, master_key
 from deploy.local.supervised import Supervised, port_for
 from services.profiles.settings import PREFIX
 
@@ -25,7 +25,8 @@ class Contender(NamedTuple):
         """The process, not started; ``settings`` lack the prefix."""
         ports = {name: str(port_for(name, None)) for name in ("HEALTH_PORT", "METRICS_PORT")}
         env = {name: value for name, value in os.environ.items() if not name.startswith("ATTUNE_")}
-        env |= {PREFIX + name: value for name, value in {**ports, **settings}.items()}
+        key = {"MASTER_KEY_FILE": str(master_key(log.parent))}
+        env |= {PREFIX + name: value for name, value in {**ports, **key, **settings}.items()}
         env["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "build/gen")])
         return Supervised(self.name, self.command, log, env)
 

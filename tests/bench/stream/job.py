@@ -18,6 +18,7 @@ from services.profiles.__main__ import COLLECTED_AFTER, Connections, make_batche
 from services.profiles.adapters.dead_letters import KafkaDeadLetters
 from services.profiles.adapters.durability import RedisDurability
 from services.profiles.batches import Record
+from services.profiles.commands import letters_of
 from services.profiles.settings import PREFIX, Settings
 from services.shared.kafka import describe_topics
 from services.shared.profile_store import RedisProfileStore
@@ -41,7 +42,11 @@ class Job:
             topic_id,
             RedisProfileStore(connections.writer),
             connections,
-            KafkaDeadLetters(settings.kafka_servers, settings.dead_letters_topic),
+            KafkaDeadLetters(
+                settings.kafka_servers,
+                settings.dead_letters_topic,
+                letters_of(settings, connections.writer),
+            ),
         )
         self._mark = 0
 
