@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from services.shared.event_codec import decode_event
 from services.shared.event_json import read_event
+from tests.bench import report
+from tests.bench.report import Report, Row, publish
 from tests.bench.stream.contenders import OURS, QUIX
 from tests.bench.stream.legs import MAIN, SIDE
 from tests.bench.stream.load import (
@@ -105,6 +109,23 @@ def test_a_second_worker_is_held_to_its_gate() -> None:
     *_, ratio = rows_of_sharing([FIGURES, FIGURES], [dearer, FIGURES])
     assert ratio.value == pytest.approx(1.05)
     assert ratio.gate == 1.10
+
+
+def test_a_report_is_for_people_and_for_programs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Large numbers are written out, and the file has all that the table has."""
+    monkeypatch.setattr(report, "TARGET", tmp_path)
+    row = Row("events", 123_456.7, "events/s", (9.123456, 1e6), 40_000, 80_000)
+    publish("some", [row])
+    printed = capsys.readouterr().out
+    for text in ("123,457 events/s", "9.123 to 1,000,000", "40,000", "80,000"):
+        assert text in printed
+    kept = msgspec.json.decode((tmp_path / "some.json").read_bytes(), type=Report)
+    assert (kept.name, kept.rows) == ("some", [row])
+    assert kept.machine
+    assert kept.revision
+    assert kept.command
 
 
 def test_every_leg_has_us_and_quixstreams() -> None:
