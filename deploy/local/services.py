@@ -114,6 +114,17 @@ def events_server(settings: Mapping[str, str], log: Path) -> EmbeddedService:
     )
 
 
+def archive(settings: Mapping[str, str], log: Path) -> EmbeddedService:
+    """What keeps events as Parquet."""
+    return EmbeddedService(
+        "services.archive",
+        prefix="ATTUNE_ARCHIVE_",
+        port_setting="HEALTH_PORT",
+        settings=settings,
+        log=log,
+    )
+
+
 def is_serving(address: str) -> bool:
     """Whether standard gRPC health at ``address`` says SERVING."""
     with grpc.insecure_channel(address) as channel:

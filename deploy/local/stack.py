@@ -17,6 +17,7 @@ from deploy.local.services import (
     MASTER_KEY,
     ROOT,
     EmbeddedService,
+    archive,
     events_server,
     profiles_worker,
     recommendations_server,
@@ -25,6 +26,7 @@ from deploy.local.state import State, running, stop_recorded, write_state
 from deploy.local.supervised import HOST, PortTaken, StackFailed, port_for
 from deploy.local.topics import create_topics
 from services.shared.identity import add_key
+from services.shared.sealing import new_master_key
 
 FOLDER: Final = ROOT / "build/stack"
 BUNDLE: Final = ROOT / "deploy/local/model"
@@ -35,6 +37,9 @@ KEPT: Final = (
     "profiles-worker.log",
     "recommendations-server.log",
     "events-server.log",
+    "archive",
+    "archive.log",
+    "master-key",
 )
 """What a stack keeps in its folder from one start to the next."""
 
@@ -45,6 +50,9 @@ SHOP: Final = "demo"
 SCOPES: Final = ("recommendations.read", "profiles.read", "events.write")
 EVENT_AGE_LIMIT_SECONDS: Final = 366 * 24 * 3600
 """The demo shop's events are up to a year old."""
+
+ARCHIVED_WITHIN_SECONDS: Final = 10
+"""On one machine nobody minds small files."""
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -66,6 +74,9 @@ class Addresses(msgspec.Struct, frozen=True):
     server_metrics: str
     worker_metrics: str
     events_metrics: str
+    archive_health: str
+    archive_metrics: str
+    archive_root: str
     api_key_file: str
 
 
@@ -125,29 +136,36 @@ class Stack:
         self._bring_up("Redis", redis)
         say("topics")
         asyncio.run(create_topics(kafka.servers))
+        say("worker, servers and archive")
+        addresses = self._start_services({"KAFKA_SERVERS": kafka.servers, "REDIS_URL": redis.url})
+        self._record(msgspec.structs.asdict(addresses))
+        return addresses
+
+    def _start_services(self, common: Mapping[str, str]) -> Addresses:
+        """Start our own, and return once all are ready."""
         keys, key_file = self._make_key()
-        say("worker and servers")
-        common = {"KAFKA_SERVERS": kafka.servers, "REDIS_URL": redis.url}
         worker = self._start_service("profiles worker", profiles_worker, self._worker(common))
         server = self._start_service(
             "recommendations server", recommendations_server, self._server(common, keys)
         )
         events = self._start_service("events server", events_server, self._events(common, keys))
-        for service in (worker, server, events):
+        archiving = self._start_service("archive", archive, self._archive(common))
+        for service in (worker, server, events, archiving):
             service.wait_ready()
-        addresses = Addresses(
-            kafka=kafka.servers,
-            redis=redis.url,
+        return Addresses(
+            kafka=common["KAFKA_SERVERS"],
+            redis=common["REDIS_URL"],
             grpc=server.address,
             events_grpc=events.address,
             worker_health=worker.address,
             server_metrics=f"{HOST}:{server.metrics_port}",
             worker_metrics=f"{HOST}:{worker.metrics_port}",
             events_metrics=f"{HOST}:{events.metrics_port}",
+            archive_health=archiving.address,
+            archive_metrics=f"{HOST}:{archiving.metrics_port}",
+            archive_root=str(self._folder / "archive"),
             api_key_file=str(key_file),
         )
-        self._record(msgspec.structs.asdict(addresses))
-        return addresses
 
     def _worker(self, common: Mapping[str, str]) -> dict[str, str]:
         return {
@@ -173,6 +191,19 @@ class Stack:
             "METRICS_PORT": str(port_or("events server", None, 9103)),
             "API_KEYS_FILE": str(keys),
             "EVENT_AGE_LIMIT_SECONDS": str(EVENT_AGE_LIMIT_SECONDS),
+        }
+
+    def _archive(self, common: Mapping[str, str]) -> dict[str, str]:
+        key = self._folder / "master-key"
+        if not key.exists():  # it outlives the stack, as what is sealed under it does
+            new_master_key(key)
+        return {
+            "KAFKA_SERVERS": common["KAFKA_SERVERS"],
+            "HEALTH_PORT": str(port_or("archive", None, 50054)),
+            "METRICS_PORT": str(port_or("archive", None, 9104)),
+            "ROOT": str(self._folder / "archive"),
+            "MASTER_KEY_FILE": str(key),
+            "FLUSH_SECONDS": str(ARCHIVED_WITHIN_SECONDS),
         }
 
     def _start_service(

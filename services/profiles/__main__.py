@@ -26,7 +26,6 @@ from services.profiles.positions import Positions
 from services.profiles.readiness import Readiness
 from services.profiles.running import Running, unless
 from services.profiles.settings import PREFIX, Settings
-from services.profiles.trying import insist
 from services.profiles.watching import Watch
 from services.profiles.worker import Worker
 from services.shared.errors import BadSetting
@@ -41,6 +40,7 @@ from services.shared.profile_store import ProfileStore, RedisProfileStore
 from services.shared.redis_connection import RedisConnection
 from services.shared.settings import read_settings, settings_help
 from services.shared.telemetry import configure_logs, serve_metrics
+from services.shared.trying import insist
 
 COLLECTED_AFTER: Final = (50_000, 20, 100)
 """New objects, then rounds of the younger generation, before Python looks at one."""

@@ -13,14 +13,14 @@ from typing import NamedTuple, Protocol
 
 from services.profiles.adapters.dead_letters import DeadLetters
 from services.profiles.adapters.trends import Trends, TrendWrite
-from services.profiles.domain.dead_letter import Origin, Refused, first_appended, whose
 from services.profiles.domain.draft import Draft
 from services.profiles.domain.fold import addition
 from services.profiles.domain.trend import Placed
 from services.profiles.folding import RACES_LIMIT, Folding, fold_all, fold_and_count, shop_of
+from services.shared.dead_letter import Origin, Refused, whose
 from services.shared.errors import EventRefused
 from services.shared.event import Event
-from services.shared.event_age import AgeRule
+from services.shared.event_age import AgeRule, first_appended
 from services.shared.event_codec import Headers, check_key, read_value
 from services.shared.profile_store import ProfileStore, Stored
 

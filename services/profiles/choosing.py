@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from services.profiles.adapters.dead_letter_topic import letters
-from services.profiles.domain.dead_letter import DeadLetter
-from services.profiles.domain.envelope import address_of
 from services.profiles.settings import Settings
+from services.shared.dead_letter import DeadLetter
+from services.shared.letter_envelope import address_of
 
 _AGO: Final = re.compile(r"(\d{1,6})([mhd])")
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}

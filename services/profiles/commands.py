@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from services.profiles import replaying, showing
-from services.profiles.adapters.letter_keys import RedisLetterKeys
-from services.profiles.adapters.sealed_letters import SealedLetters
 from services.profiles.settings import PREFIX, Settings
 from services.shared.errors import BadInput, BadSetting, Unavailable
 from services.shared.kafka_records import accept_any_header_name
+from services.shared.letter_keys import RedisLetterKeys
 from services.shared.redis_connection import Redis, RedisConnection
+from services.shared.sealed_letters import SealedLetters
 from services.shared.sealing import read_master_key
 from services.shared.settings import read_settings
 

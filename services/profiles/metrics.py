@@ -10,4 +10,3 @@ BATCH_EVENTS = Histogram(
     "batch_events", "Events in a batch.", buckets=[1, 4, 16, 64, 256, 1024, 4096]
 )
 LAG_EVENTS = Gauge("lag_events", "Events not yet safe.", ["topic", "partition"])
-RETRIES = Counter("retries_total", "What was tried again, also at start, by why.", ["code"])

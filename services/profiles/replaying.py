@@ -11,14 +11,14 @@ from contextlib import aclosing
 from typing import Final, NamedTuple
 
 from services.profiles.adapters.producing import Producing
-from services.profiles.adapters.sealed_letters import SealedLetters, Unopened
 from services.profiles.choosing import Wanted, add_wanted, wanted_letters, wanted_of
-from services.profiles.domain.dead_letter import APPENDED_AT, DeadLetter
-from services.profiles.domain.envelope import Opened, address_of
 from services.profiles.settings import Settings
+from services.shared.dead_letter import DeadLetter
 from services.shared.errors import BadInput, EventRefused
-from services.shared.event_age import AgeRule
+from services.shared.event_age import APPENDED_AT, AgeRule
 from services.shared.event_codec import check_key, read_value
+from services.shared.letter_envelope import Opened, address_of
+from services.shared.sealed_letters import SealedLetters, Unopened
 from services.shared.subject import event_key
 
 COMMAND: Final = "replay-dead-letters"

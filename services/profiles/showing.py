@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.profiles.adapters.sealed_letters import SealedLetters, Unopened
 from services.profiles.choosing import Wanted, add_wanted, wanted_letters, wanted_of
-from services.profiles.domain.envelope import Opened
 from services.profiles.settings import Settings
+from services.shared.letter_envelope import Opened
+from services.shared.sealed_letters import SealedLetters, Unopened
 
 COMMAND: Final = "show-dead-letters"
 SHOWN: Final = 100

@@ -23,8 +23,8 @@ from services.profiles.domain.refusals import RefusalLimit
 from services.profiles.metrics import BATCH_EVENTS, EVENTS, FOLD_SECONDS, LAG_EVENTS
 from services.profiles.positions import EventsSkipped, Position, Positions
 from services.profiles.readiness import Readiness
-from services.profiles.trying import insist
 from services.shared.errors import Unavailable
+from services.shared.trying import insist
 
 OVERLAPPED: Final = 4
 """Partitions in work at once: while Redis answers for one, another is judged."""

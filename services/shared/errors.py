@@ -13,7 +13,7 @@
     ├── BadSetting                  the process was told something it cannot work with
     ├── BundleRefused               a model bundle is damaged or of another schema
     └── Unavailable                 what is needed does not answer now; retriable
-        ├── RedisUnavailable, KafkaUnavailable
+        ├── RedisUnavailable, KafkaUnavailable, StorageUnavailable
         ├── CatalogLoading
         └── TooManyCalls, TooManyBytes
 
@@ -134,6 +134,12 @@ class KafkaUnavailable(Unavailable):
     """No Kafka broker answers."""
 
     code = "KAFKA_UNAVAILABLE"
+
+
+class StorageUnavailable(Unavailable):
+    """The archive's disk or object store does not answer, is full, or may not be written."""
+
+    code = "STORAGE_UNAVAILABLE"
 
 
 class CatalogLoading(Unavailable):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -10,6 +11,14 @@ from services.shared.errors import EventRefused
 MICROSECOND: Final = timedelta(microseconds=1)
 FUTURE_LIMIT: Final = timedelta(minutes=5)
 """How far a shop's clock may run ahead of the one that received its event."""
+
+APPENDED_AT: Final = "attune_appended_at"
+"""The header that says when a record was first appended, in milliseconds since 1970."""
+
+SENT_AGAIN_WITHIN: Final = 31 * 24 * 3600 * 1000
+"""Milliseconds. Dead letters are kept for 30 days; a header that says more is not believed."""
+
+TIME_DIGITS: Final = 15
 
 
 class AgeRule:
@@ -45,3 +54,16 @@ class AgeRule:
             f"occurred_at is {age // 1_000_000} s before it was received; "
             f"at most {limit} s are taken",
         )
+
+
+def first_appended(timestamp: int, headers: Sequence[tuple[str, bytes | None]]) -> int:
+    """When a record was first appended: now (``timestamp``), or as its header says.
+
+    Milliseconds since 1970. A header that cannot be true is passed over.
+    """
+    for name, text in headers:
+        if name == APPENDED_AT and text and len(text) <= TIME_DIGITS and text.isdigit():
+            told = int(text)
+            if timestamp - SENT_AGAIN_WITHIN <= told <= timestamp:
+                return told
+    return timestamp

@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from services.shared.archive_persons import ArchivedPersons
+from services.shared.archive_storage import ArchiveStorage
+from services.shared.letter_persons import LetterPersons
 from services.shared.personal_data import PersonalStore
 from services.shared.redis_connection import Redis
 from services.shared.redis_persons import RedisPersons
+from services.shared.sealing import MasterKey
 from services.shared.topic_persons import TopicPersons
 
 EVENT_TOPICS: Final = ("shopper-events", "shopper-history")
@@ -28,10 +32,20 @@ NOTHING_PERSONAL: Final = {
 
 
 def personal_stores(
-    *, redis: Redis, kafka_servers: str, topics: Mapping[str, str]
+    *,
+    redis: Redis,
+    kafka_servers: str,
+    topics: Mapping[str, str],
+    archive: ArchiveStorage,
+    master: MasterKey,
 ) -> tuple[PersonalStore, ...]:
-    """All stores; ``topics`` are the topics' names in this installation, by their usual ones."""
+    """All stores; ``topics`` are the topics' names in this installation, by their usual ones.
+
+    Where nothing is archived, ``archive`` is an empty folder.
+    """
     return (
         RedisPersons(redis),
+        ArchivedPersons(archive, master, frozenset(EVENT_TOPICS)),
+        LetterPersons(redis, kafka_servers, topics["dead-letters"], master),
         *(TopicPersons(kafka_servers, topics[name], place=name) for name in EVENT_TOPICS),
     )

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from deploy.local.redis import EmbeddedRedis
-from services.profiles.adapters.letter_keys import (
+from services.shared.consent import Consent, write_consent
+from services.shared.errors import RedisUnavailable
+from services.shared.letter_keys import (
     KEPT,
     LetterKeys,
     MemoryLetterKeys,
     RedisLetterKeys,
 )
-from services.shared.consent import Consent, write_consent
-from services.shared.errors import RedisUnavailable
 from services.shared.redis_connection import DEADLINE_SECONDS, Command, RedisConnection, Reply
 from services.shared.sealing import MasterKey, Seal, SealBroken
 from services.shared.subject import consent_redis_key, event_key, letter_key_redis_key

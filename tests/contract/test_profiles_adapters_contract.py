@@ -15,13 +15,13 @@ from services.profiles.adapters.dead_letters import (
     KafkaDeadLetters,
     MemoryDeadLetters,
 )
-from services.profiles.adapters.letter_keys import MemoryLetterKeys
-from services.profiles.adapters.sealed_letters import SealedLetters
 from services.profiles.adapters.stream import first_from
-from services.profiles.domain.dead_letter import DeadLetter, Origin, Refused, Whose
-from services.profiles.domain.envelope import Opened
+from services.shared.dead_letter import DeadLetter, Origin, Refused, Whose
 from services.shared.errors import KafkaUnavailable
 from services.shared.kafka import describe_topics
+from services.shared.letter_envelope import Opened
+from services.shared.letter_keys import MemoryLetterKeys
+from services.shared.sealed_letters import SealedLetters
 from services.shared.sealing import MasterKey
 from tests.profile_events import view
 from tests.worker_kafka import records, send

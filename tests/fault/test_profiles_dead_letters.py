@@ -6,11 +6,11 @@ from pathlib import Path
 
 from deploy.local.redis import EmbeddedRedis
 from deploy.local.services import MASTER_KEY
-from services.profiles.adapters.letter_keys import RedisLetterKeys
-from services.profiles.adapters.sealed_letters import SealedLetters
-from services.profiles.domain.dead_letter import DeadLetter
-from services.profiles.domain.envelope import Opened
+from services.shared.dead_letter import DeadLetter
+from services.shared.letter_envelope import Opened
+from services.shared.letter_keys import RedisLetterKeys
 from services.shared.redis_connection import RedisConnection
+from services.shared.sealed_letters import SealedLetters
 from services.shared.sealing import read_master_key
 from tests.fault.test_profiles_faults import told
 from tests.stack import run_worker

@@ -15,12 +15,12 @@ from attune.events.v1.shopper_event_pb2 import ShopperEvent
 from google.protobuf import json_format
 
 from deploy.local.services import MASTER_KEY, profiles_worker
-from services.profiles.adapters.letter_keys import RedisLetterKeys
-from services.profiles.adapters.sealed_letters import SealedLetters
-from services.profiles.domain.dead_letter import DeadLetter
-from services.profiles.domain.envelope import Opened
+from services.shared.dead_letter import DeadLetter
+from services.shared.letter_envelope import Opened
+from services.shared.letter_keys import RedisLetterKeys
 from services.shared.profile import EMPTY
 from services.shared.redis_connection import RedisConnection
+from services.shared.sealed_letters import SealedLetters
 from services.shared.sealing import read_master_key
 from services.shared.subject import event_key, profile_redis_key
 from tests.profile_events import Event, event, key_of, view

@@ -15,8 +15,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local.services import master_key
 from services.profiles.__main__ import main
-from services.profiles.adapters.letter_keys import RedisLetterKeys
 from services.profiles.choosing import moment
+from services.shared.letter_keys import RedisLetterKeys
 from services.shared.profile import EMPTY
 from services.shared.redis_connection import RedisConnection
 from services.shared.sealing import read_master_key

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.profiles.adapters.letter_keys import MemoryLetterKeys
-from services.profiles.adapters.sealed_letters import (
+from services.shared.consent import Consent, write_consent
+from services.shared.dead_letter import DeadLetter, Origin, Refused, Whose, whose
+from services.shared.letter_envelope import SEALED, SEALED_UNDER, Opened
+from services.shared.letter_keys import MemoryLetterKeys
+from services.shared.sealed_letters import (
     DAMAGED,
     ERASED,
     OTHER_MASTER_KEY,
@@ -16,10 +19,9 @@ from services.profiles.adapters.sealed_letters import (
     SealedLetters,
     Unopened,
 )
-from services.profiles.domain.dead_letter import DeadLetter, Origin, Refused, Whose, whose
-from services.profiles.domain.envelope import SEALED, SEALED_UNDER, Opened
-from services.shared.consent import Consent, write_consent
 from services.shared.sealing import MasterKey
+from tests.profile_events import FakeRecord, record, view
+from tests.worker_in_memory import batches
 
 MASTER = MasterKey(bytes(range(32)))
 ANA, BOB = b"demo/u:ana", b"demo/u:bob"
@@ -258,6 +260,26 @@ async def test_no_value_and_an_empty_one(letters: SealedLetters) -> None:
 def test_whom_a_key_names(key: bytes | None, expected: tuple[str, tuple[bytes, ...]]) -> None:
     """A shop, and a person, where the key is one that an event could have."""
     assert whose(key, None) == expected
+
+
+def test_a_refused_record_is_that_of_whom_it_names() -> None:
+    """By its key, and by its event where that can be read: of both where they do not agree."""
+    through = batches()
+    some = [
+        FakeRecord(b"demo/u:ana", b"{"),
+        record(view(1, user="bob"))._replace(key=b"demo/u:ana"),
+        record(view(2, user="bob"))._replace(key=None),
+        FakeRecord(b"demo/nobody", b"{"),
+        FakeRecord(b"\xff", b"{"),
+    ]
+    refused = through.judge(0, some).refused
+    assert [one.whose for one in refused] == [
+        ("demo", (b"demo/u:ana",)),
+        ("demo", (b"demo/u:ana", b"demo/u:bob")),
+        ("demo", (b"demo/u:bob",)),
+        ("demo", ()),
+        ("", ()),
+    ]
 
 
 async def test_nothing_to_seal(letters: SealedLetters) -> None:

@@ -12,9 +12,9 @@ import pytest
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.trends import MemoryTrends, TrendWrite
 from services.profiles.batches import Batches
-from services.profiles.domain.dead_letter import Refused
 from services.profiles.folding import Folding
 from services.shared.consent import Consent, write_consent
+from services.shared.dead_letter import Refused
 from services.shared.errors import KafkaUnavailable
 from services.shared.event_age import AgeRule
 from services.shared.profile import Profile, is_automated
@@ -81,26 +81,6 @@ async def test_a_poison_event_between_good_ones() -> None:
     assert plain(await profile(through)) == recompute([view(1), view(2)])
     (letter,) = letters(through)
     assert (letter.origin.offset, letter.code) == (8, "EVENT_NOT_JSON")
-
-
-async def test_a_refused_record_is_that_of_whom_it_names() -> None:
-    """By its key, and by its event where that can be read: of both where they do not agree."""
-    through = batches()
-    some = [
-        FakeRecord(b"demo/u:ana", b"{"),
-        record(view(1, user="bob"))._replace(key=b"demo/u:ana"),
-        record(view(2, user="bob"))._replace(key=None),
-        FakeRecord(b"demo/nobody", b"{"),
-        FakeRecord(b"\xff", b"{"),
-    ]
-    await keep(through, some)
-    assert [letter.whose for letter in letters(through)] == [
-        ("demo", (b"demo/u:ana",)),
-        ("demo", (b"demo/u:ana", b"demo/u:bob")),
-        ("demo", (b"demo/u:bob",)),
-        ("demo", ()),
-        ("", ()),
-    ]
 
 
 async def test_age_is_judged_by_the_time_of_append() -> None:

@@ -6,9 +6,9 @@ import pytest
 from faust.types import TP
 
 from services.profiles.readiness import NEEDED, Readiness
-from services.profiles.trying import insist
 from services.shared.errors import RedisUnavailable
 from services.shared.health import Health
+from services.shared.trying import insist
 
 TP0, TP1 = TP("shopper-events", 0), TP("shopper-events", 1)
 

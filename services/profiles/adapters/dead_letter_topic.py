@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from services.profiles.domain.dead_letter import DeadLetter
+from services.shared.dead_letter import DeadLetter
 from services.shared.errors import KafkaUnavailable
 from services.shared.kafka import describe_topics
 

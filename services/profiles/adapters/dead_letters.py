@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from services.profiles.adapters.producing import Producing
-from services.profiles.adapters.sealed_letters import SealedLetters
-from services.profiles.domain.dead_letter import Refused
+from services.shared.dead_letter import Refused
+from services.shared.sealed_letters import SealedLetters
 
 
 class DeadLetters(Protocol):

@@ -1,7 +1,7 @@
 """What a refused record becomes, so that it can be looked at, and sent again once repaired.
 
 A letter says in the clear where the record was and why it was refused; all that somebody has
-sent is sealed (:mod:`services.profiles.domain.envelope`). One that is sent again keeps the time
+sent is sealed (:mod:`services.shared.letter_envelope`). One that is sent again keeps the time
 at which it was first appended, by which its age is judged: what was in time then is in time.
 """
 
@@ -13,14 +13,6 @@ from typing import Final, NamedTuple
 
 from services.shared.event import Event
 from services.shared.subject import event_key
-
-APPENDED_AT: Final = "attune_appended_at"
-"""The header that says when a record was first appended, in milliseconds since 1970."""
-
-SENT_AGAIN_WITHIN: Final = 31 * 24 * 3600 * 1000
-"""Milliseconds. Dead letters are kept for 30 days; a header that says more is not believed."""
-
-TIME_DIGITS: Final = 15
 
 _SHOP: Final = re.compile(r"([a-z0-9][a-z0-9-]{0,62})/")
 _PERSON: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}/[uv]:[^\x00-\x1f\x7f{}]{1,128}")
@@ -81,16 +73,3 @@ def whose(key: bytes | None, event: Event | None) -> Whose:
         return Whose(shop[1] if shop else "", tuple(named))
     named.append(event_key(event.shop_id, event.subject))
     return Whose(event.shop_id, tuple(dict.fromkeys(named)))
-
-
-def first_appended(timestamp: int, headers: Headers) -> int:
-    """When a record was first appended: now (``timestamp``), or as its header says.
-
-    Milliseconds since 1970. A header that cannot be true is passed over.
-    """
-    for name, text in headers:
-        if name == APPENDED_AT and text and len(text) <= TIME_DIGITS and text.isdigit():
-            told = int(text)
-            if timestamp - SENT_AGAIN_WITHIN <= told <= timestamp:
-                return told
-    return timestamp

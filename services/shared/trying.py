@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import structlog
+from prometheus_client import Counter
 
-from services.profiles.metrics import RETRIES
 from services.shared.errors import Unavailable
 
 LONGEST_PAUSE_SECONDS: Final = 5.0
+
+RETRIES = Counter("retries_total", "What was tried again, also at start, by why.", ["code"])
 
 T = TypeVar("T")
 

@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.profiles.domain.dead_letter import APPENDED_AT, DeadLetter, Headers, Origin, Refused
+from services.shared.dead_letter import DeadLetter, Headers, Origin, Refused
+from services.shared.event_age import APPENDED_AT
 from services.shared.sealing import Seal
 
 VALUE_KEPT: Final = 65_536

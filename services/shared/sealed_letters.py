@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from services.profiles.adapters.letter_keys import LetterKeys, Person
-from services.profiles.domain.dead_letter import DeadLetter, Refused
-from services.profiles.domain.envelope import (
+from services.shared.dead_letter import DeadLetter, Refused
+from services.shared.letter_envelope import (
     FORMAT,
     MASTER_KEY,
     SEALED,
@@ -26,6 +25,7 @@ from services.profiles.domain.envelope import (
     open_sealed,
     read_clear,
 )
+from services.shared.letter_keys import LetterKeys, Person
 from services.shared.sealing import MasterKey, Seal, SealBroken
 
 ERASED: Final = "erased: the key of whom it is about is gone"
@@ -89,7 +89,7 @@ class SealedLetters:
 
         Raises RedisUnavailable, and SealBroken where a person's key is damaged.
         """
-        under = [_pseudonyms(letter) for letter in letters]
+        under = [pseudonyms(letter) for letter in letters]
         names = list(dict.fromkeys(name for some in under for name in some))
         kept = await self._keys.for_opening(names) if names else []
         known = dict(zip(names, kept, strict=True))
@@ -117,8 +117,8 @@ class SealedLetters:
             return Unopened(DAMAGED)
 
 
-def _pseudonyms(letter: DeadLetter) -> list[bytes]:
-    """Under whose keys a letter is sealed; none: under the shop's, or it is not sealed."""
+def pseudonyms(letter: DeadLetter) -> list[bytes]:
+    """Under whose keys it is sealed; none: under the shop's, or it is in the clear."""
     under = (dict(letter.headers).get(SEALED_UNDER) or b"").decode("ascii", "replace")
     if under in ("", SHOP):
         return []

@@ -1,0 +1,1 @@
+"""What is gathered and when it is due; no I/O."""
