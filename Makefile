@@ -37,6 +37,11 @@ test: .venv-dev/.ready build/gen/.ready ## Run every test and show the coverage 
 	@mkdir -p build/tmp
 	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest --cov --cov-report=term $(ONLY)
 
+.PHONY: clients
+clients: .venv-dev/.ready build/gen/.ready ## Run the producers' examples whose clients this machine has, and say which it lacks
+	@mkdir -p build/tmp
+	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest -v tests/integration/test_producer_examples.py
+
 .PHONY: check
 check: check-format check-lint check-types check-imports check-proto check-dead check-locks ## Run all checks below
 
@@ -74,6 +79,10 @@ check-locks: ## Locks hold neither addresses nor paths of a machine
 	@! grep -L -- --hash= $(LOCKS)/*.txt | grep .
 	@! grep -nE '://|^-|file:|/(home|root|tmp|opt|usr)/' $(LOCKS)/*.txt
 
+.PHONY: fault
+fault: .venv-dev/.ready build/gen/.ready ## Break things by seed and ask the oracle (FAULTS=300; SEED=n: one story alone)
+	$(DEV)/python -m tests.fault.chaos $(if $(SEED),--seed $(SEED),--faults $(or $(FAULTS),300))
+
 ##@ Measure
 
 .PHONY: bench-freshness
@@ -83,6 +92,10 @@ bench-freshness: .venv-dev/.ready build/gen/.ready ## How soon an event is in it
 .PHONY: bench-stream
 bench-stream: .venv-dev/.ready .venv-bench/.ready build/gen/.ready ## The worker beside its peers, one core each (QUICK=1: in two minutes, coarser)
 	$(DEV)/python -m tests.bench.stream $(if $(QUICK),--quick)
+
+.PHONY: bench-import
+bench-import: .venv-dev/.ready build/gen/.ready ## How fast a shop's files are imported (QUICK=1: in a minute, coarser)
+	$(DEV)/python -m tests.bench.importing $(if $(QUICK),--quick)
 
 ##@ Model
 
