@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from services.profiles.__main__ import COLLECTED_AFTER, Connections, make_batches
+from services.profiles.__main__ import COLLECTED_AFTER, make_batches
 from services.profiles.adapters.dead_letters import KafkaDeadLetters
-from services.profiles.adapters.durability import RedisDurability
+from services.profiles.adapters.redis_servers import redis_servers
 from services.profiles.batches import Record
 from services.profiles.commands import letters_of
 from services.profiles.settings import PREFIX, Settings
@@ -32,20 +32,18 @@ class Job:
     """Folds records of the events topic; belongs to one event loop."""
 
     def __init__(self, settings: Settings, topic_id: str) -> None:
-        connections = Connections(settings.redis_url)
-        self._durability = RedisDurability(
-            connections.writer, connections.asker, replicas=settings.redis_replicas
-        )
+        redis = redis_servers(settings.redis_url, replicas=settings.redis_replicas)
+        self._durability = redis.durability
         self._batches = make_batches(
             settings,
             settings.events_topic,
             topic_id,
-            RedisProfileStore(connections.writer),
-            connections,
+            RedisProfileStore(redis.writer),
+            redis.writer,
             KafkaDeadLetters(
                 settings.kafka_servers,
                 settings.dead_letters_topic,
-                letters_of(settings, connections.writer),
+                letters_of(settings, redis.writer),
             ),
         )
         self._mark = 0
