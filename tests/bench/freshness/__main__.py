@@ -94,8 +94,9 @@ def rows(runs: Sequence[Run]) -> list[Row]:
         [one for one in run.newcomers if max(one.control, one.profile) > STALL_MS] for run in runs
     ]
     ours = [sum(one.profile - one.control > STALL_MS for one in some) for some in stalls]
-    made.append(_row("such events later than 100 ms, of a run's", "", [len(s) for s in stalls]))
-    made.append(_row("of them more than 100 ms after the control", "", ours))
+    of = f"of {len(runs[0].newcomers)}"
+    made.append(_row("such events later than 100 ms", of, [len(some) for some in stalls]))
+    made.append(_row("such events 100 ms after the control, too", of, ours))
     for rate in RATES:
         for what in Steady._fields:
             each = [getattr(run.steady[rate], what) for run in runs]

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -139,7 +140,7 @@ class _Looking:
 
     async def _look(self) -> None:
         while True:
-            users = list(self._missing)[:LOOKED_FOR]
+            users = list(islice(self._missing, LOOKED_FOR))
             keys = [profile_redis_key(event_key(SHOP, f"u:{user}")) for user in users]
             found = await self._redis.ask([("EXISTS", key) for key in keys]) if keys else []
             now = time.perf_counter()
