@@ -80,6 +80,10 @@ check-locks: ## Locks hold neither addresses nor paths of a machine
 bench-freshness: .venv-dev/.ready build/gen/.ready ## How soon an event is in its profile (QUICK=1: in a minute, coarser)
 	$(DEV)/python -m tests.bench.freshness $(if $(QUICK),--quick)
 
+.PHONY: bench-archive
+bench-archive: .venv-dev/.ready build/gen/.ready ## How many events a second one core archives (QUICK=1: in a minute, coarser)
+	$(DEV)/python -m tests.bench.archive $(if $(QUICK),--quick)
+
 ##@ Model
 
 .PHONY: model
