@@ -1,0 +1,297 @@
+"""What is gathered when, what rows say, and how older and newer files are read together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.archive.__main__ import main
+from services.archive.compacting import Compaction
+from services.archive.domain.gathering import Gathered, Limits, is_due
+from services.archive.domain.tables import event_row
+from services.shared.archive_log import Superseded
+from services.shared.archive_reader import ArchiveReader, as_schema
+from services.shared.archive_rows import SCHEMA, SCHEMA_VERSION, RowOpener, RowSealer
+from services.shared.archive_storage import LocalStorage
+from services.shared.errors import EventRefused, StorageUnavailable
+from services.shared.sealing import MasterKey, SealBroken
+from tests.archive_kafka import as_sent
+from tests.archive_parts import (
+    MASTER,
+    PARTITION,
+    TABLE,
+    archivist,
+    gathered,
+    keys_of,
+    read,
+    record_at,
+)
+from tests.profile_events import ACTIONS, FakeRecord, event, view
+
+LIMITS = Limits(events=10, bytes=1000, seconds=60.0)
+
+
+def waiting(rows: int, size: int, since: float) -> Gathered:
+    """A partition with so much gathered."""
+    row = event_row(record_at(view(1), 0))
+    return Gathered(0, [row] * rows, size, since)
+
+
+@pytest.mark.parametrize(
+    ("gathered", "now", "due"),
+    [
+        ([], 1e9, False),
+        ([Gathered(7)], 1e9, False),
+        ([waiting(9, 999, 0.0)], 59.9, False),
+        ([waiting(5, 10, 0.0), waiting(5, 10, 0.0)], 1.0, True),
+        ([waiting(1, 500, 0.0), waiting(1, 500, 0.0)], 1.0, True),
+        ([waiting(1, 1, 50.0), waiting(1, 1, 0.0)], 60.0, True),
+        ([waiting(0, 1, 0.0)], 60.0, True),  # all refused: the log goes on all the same
+    ],
+)
+def test_when_it_is_due(gathered: list[Gathered], now: float, due: bool) -> None:
+    """By events or bytes over all partitions, or by the oldest."""
+    assert is_due(gathered, LIMITS, now) is due
+
+
+def frame_of(storage: LocalStorage, *records: FakeRecord) -> tuple[pl.DataFrame, RowOpener]:
+    """The rows of records, and what opens them."""
+    keys = keys_of(storage)
+    rows = [event_row(record) for record in records]
+    return RowSealer(keys, MASTER).frame("T", 3, rows), RowOpener(keys)
+
+
+def plain(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rows with moments as numbers."""
+    moments = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
+    return frame.with_columns(pl.col(moments).cast(pl.Int64)).to_dicts()
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from(sorted(ACTIONS)).flatmap(lambda a: st.tuples(st.just(a), ACTIONS[a])),
+    st.booleans(),
+)
+def test_an_event_comes_back_as_it_was(action: tuple[str, Any], as_protobuf: bool) -> None:
+    """Whatever was done, however it was written."""
+    name, what = action
+    one = event(1, visitorId="v1", sessionId="s", attributionToken="t", **{name: what})
+    record = record_at(one, 5)
+    sent = as_sent(record.value or b"")
+    row = event_row(record)
+    if as_protobuf:
+        row = row._replace(event=sent)
+    keys = keys_of(LocalStorage(Path("nothing-is-read-or-written-here")))
+    (made,) = plain(RowSealer(keys, MASTER).frame("T", 0, [row]))
+    assert RowOpener(keys).event(made) == sent
+
+
+def test_what_is_in_clear(tmp_path: Path) -> None:
+    """Nothing that names the shopper or was said by one stands in the bytes of a file."""
+    secret: dict[str, Any] = {
+        "visitorId": "SECRET-visitor",
+        "sessionId": "SECRET-session",
+        "attributionToken": "SECRET-token",
+        "search": {"query": "SECRET-query", "filters": {"SECRET-filter": "SECRET-value"}},
+    }
+    one = event("SECRET-event", user="SECRET-user", **secret)
+    two = view("e", user="SECRET-user") | {"visitorId": "SECRET-visitor"}
+    order = {"orderId": "SECRET-order", "lines": [{"productId": "mug", "quantity": 1}]}
+    three = event("o", user="SECRET-user", purchase=order)
+    ours = archivist(LocalStorage(tmp_path))
+    ours.archive([record_at(each, n) for n, each in enumerate((one, two, three))])
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        assert b"SECRET" not in path.read_bytes()
+        if path.suffix == ".parquet":  # its columns are compressed
+            assert b"SECRET" not in repr(pl.read_parquet(path).to_dicts()).encode()
+
+
+def test_hashes_tell_ids_apart_within_a_person(tmp_path: Path) -> None:
+    """The same id of one person has the same hash, of two persons another one."""
+    frame, _ = frame_of(
+        LocalStorage(tmp_path),
+        record_at(view(1, sessionId="s"), 0),
+        record_at(view(1, sessionId="s"), 1),
+        record_at(view(2, sessionId="s"), 2),
+        record_at(view(1, user="ben", sessionId="s"), 3),
+    )
+    events, sessions = frame["event_hash"].to_list(), frame["session_hash"].to_list()
+    assert events[0] == events[1]
+    assert len({events[0], events[2], events[3]}) == 3
+    assert sessions[0] == sessions[2] != sessions[3]
+
+
+def test_a_master_key_that_is_another(tmp_path: Path) -> None:
+    """It opens nothing, and says so, rather than pass over all."""
+    storage = LocalStorage(tmp_path)
+    archivist(storage).archive([record_at(view(1), 0)])
+    keys = keys_of(storage)
+    keys._master = MasterKey(b"another key of 32 bytes, indeed.")
+    with pytest.raises(SealBroken):
+        list(ArchiveReader(storage, keys).read(PARTITION))
+
+
+def older(frame: pl.DataFrame) -> pl.DataFrame:
+    """A file of a version that knew neither ratings nor sessions."""
+    return frame.drop("stars", "session_hash")
+
+
+def newer(frame: pl.DataFrame) -> pl.DataFrame:
+    """A file of a version that knows something more."""
+    return frame.with_columns(pl.lit("red").alias("mood"))
+
+
+@pytest.mark.parametrize("change", [older, newer])
+def test_files_of_other_versions(tmp_path: Path, change: Any) -> None:
+    """Beside files of this version: a column that is missing is null, one too many is passed."""
+    storage = LocalStorage(tmp_path)
+    ours = archivist(storage)
+    ours.archive([record_at(event(1, rating={"productId": "mug", "stars": 4}), 0)])
+    (path,) = tmp_path.glob(f"{TABLE}/day=*/*/*.parquet")
+    assert pl.read_parquet_metadata(path)["schema_version"] == SCHEMA_VERSION
+    change(pl.read_parquet(path, hive_partitioning=False)).write_parquet(path)
+    ours.archive([record_at(view(2), 1)])
+    (frame,) = ArchiveReader(storage, keys_of(storage)).frames(PARTITION)
+    assert frame.schema == pl.Schema(SCHEMA)
+    assert frame["offset"].to_list() == [0, 1]
+    assert frame["stars"].to_list()[0] == (None if change is older else 4)
+    pattern = f"{tmp_path}/{TABLE}/**/*.parquet"
+    found = duckdb.sql(
+        f"select \"offset\" from read_parquet('{pattern}', union_by_name=true) order by 1"  # noqa: S608 - a test's own folder
+    )
+    assert found is not None
+    assert found.fetchall() == [(0,), (1,)]
+    scanned = pl.scan_parquet(pattern, missing_columns="insert", extra_columns="ignore")
+    assert scanned.select(pl.len()).collect().item() == 2
+
+
+def test_columns_are_only_added() -> None:
+    """What version 1 had is there, in its order and types; a newer version says so."""
+    head = ["topic_id", "partition", "offset", "appended_at", "first_appended_at", "occurred_at"]
+    what = ["product_id", "quantity", "stars", "result_count", "product_ids", "lines"]
+    hashes = ["event_hash", "session_hash", "order_hash"]
+    first = [*head, "shop_id", "person", "action", *what, *hashes, "sealed"]
+    assert list(SCHEMA)[: len(first)] == first
+    assert (SCHEMA_VERSION == "1") == (len(SCHEMA) == len(first))
+    assert as_schema(pl.DataFrame({"offset": [1]})).schema == pl.Schema(SCHEMA)
+
+
+def test_read_in_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few offsets are read at once, all come, in order."""
+    monkeypatch.setattr("services.shared.archive_reader.WINDOW", 7)
+    storage = LocalStorage(tmp_path)
+    ours = archivist(storage)
+    for start in (0, 20, 40):
+        some = [view(n, user=f"u{n % 3}", shopId=f"s{n % 4}") for n in range(start, start + 20)]
+        ours.archive([record_at(one, 100 + start + n) for n, one in enumerate(some)])
+    reader = ArchiveReader(storage, keys_of(storage))
+    assert [row.offset for row in reader.read(PARTITION)] == list(range(100, 160))
+    assert max(map(len, reader.frames(PARTITION))) == 7
+    assert reader.archived_up_to(PARTITION) == 160
+
+
+def test_a_file_that_is_gone(tmp_path: Path) -> None:
+    """Removed by nobody of ours: the error names it."""
+    storage = LocalStorage(tmp_path)
+    archivist(storage).archive([record_at(view(1), 0)])
+    (path,) = tmp_path.glob(f"{TABLE}/day=*/*/*.parquet")
+    path.unlink()
+    with pytest.raises(StorageUnavailable, match="is not there"):
+        read(storage)
+
+
+def test_replaced_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files become one between two windows: every row comes once all the same."""
+    monkeypatch.setattr("services.shared.archive_reader.WINDOW", 5)
+    storage = LocalStorage(tmp_path)
+    ours = archivist(storage)
+    for start in (0, 10):
+        ours.archive([record_at(view(n), n) for n in range(start, start + 10)])
+    rows = ArchiveReader(storage, keys_of(storage)).read(PARTITION)
+    first = [next(rows) for _ in range(3)]
+    Compaction(storage, MASTER).table(TABLE, lambda _: True)
+    assert [row.offset for row in [*first, *rows]] == list(range(20))
+
+
+def test_the_name_of_a_file_says_what_is_in_it() -> None:
+    file = PARTITION.new_file("2026-03-01", "demo", (3, 9), 5)
+    assert file.path == "day=2026-03-01/shop=demo/T0pic-id-0-3-9.parquet"
+    assert file.staged.startswith("_staged/T0pic-id-0/T0pic-id-0-3-9.")
+    assert file.staged.endswith(".new")
+
+
+def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says so; nothing counts, nothing lies about, and the next try succeeds."""
+    ours = archivist(LocalStorage(tmp_path))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(StorageUnavailable, match="No space left on device"):
+            ours.archive([record_at(view(1), 0)])
+    assert read(LocalStorage(tmp_path)) == []
+    assert not list(tmp_path.rglob(".writing-*"))
+    assert not list(tmp_path.rglob("*.new"))
+    ours.archive([record_at(view(1), 0)])
+    assert len(read(LocalStorage(tmp_path))) == 1
+
+
+def test_an_entry_that_seemed_to_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was written all the same: trying again adds nothing twice."""
+    storage = LocalStorage(tmp_path)
+    ours = archivist(storage)
+    create = storage.create
+
+    def unsure(path: str, content: bytes) -> bool:
+        create(path, content)
+        raise StorageUnavailable("no answer")
+
+    (staged,) = ours.writer.stage([(ours.log, gathered([record_at(view(1), 0)]))])
+    monkeypatch.setattr(storage, "create", unsure)
+    with pytest.raises(StorageUnavailable):
+        ours.log.archive(staged.next, staged.files)
+    monkeypatch.setattr(storage, "create", create)
+    with pytest.raises(Superseded):
+        ours.log.archive(staged.next, staged.files)
+    assert archivist(storage).log.next == 1
+    assert [row.offset for row in read(storage)] == [0]
+
+
+def test_what_cannot_be_read_is_refused() -> None:
+    with pytest.raises(EventRefused):
+        event_row(FakeRecord(b"demo/u:ana", b"{oops"))
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({}, "ATTUNE_ARCHIVE_KAFKA_SERVERS is missing"),
+        ({"ROOT": ""}, "ATTUNE_ARCHIVE_"),
+        ({"MASTER_KEY_FILE": "none"}, "master key file none cannot be read"),
+    ],
+)
+def test_settings_that_cannot_work(
+    environ: Mapping[str, str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """One sentence that names the setting, and status 2."""
+    monkeypatch.chdir(tmp_path)
+    usual = {"KAFKA_SERVERS": "nowhere:1", "ROOT": "a", "MASTER_KEY_FILE": "b"} if environ else {}
+    for name, value in {**usual, **environ}.items():
+        monkeypatch.setenv(f"ATTUNE_ARCHIVE_{name}", value)
+    assert main([]) == 2
+    assert said in capsys.readouterr().err
