@@ -138,6 +138,16 @@ def test_who_was_replaced_adds_nothing(storage: ArchiveStorage) -> None:
     assert storage.names(f"{TABLE}/{PARTITION.staged}") == []
 
 
+def test_claimed_while_it_was_staging(storage: ArchiveStorage) -> None:
+    """What it has staged is thrown away, so it may not count, though no offset has moved."""
+    slow = archivist(storage)
+    (staged,) = slow.writer.stage([(slow.log, gathered(views(0, 10)))])
+    archivist(storage)
+    with pytest.raises(Superseded):
+        slow.log.archive(staged.next, staged.files)
+    assert read(storage) == []
+
+
 def test_a_claim_throws_nothing_away_that_counts(storage: ArchiveStorage) -> None:
     """Killed between the log's entry and the files' names: the next claim gives the names."""
     ours = archivist(storage)
@@ -173,6 +183,41 @@ def test_a_compaction_that_was_overtaken(storage: ArchiveStorage) -> None:
     with pytest.raises(Superseded):
         late.replace(old, [])
     assert [row.offset for row in read(storage)] == list(range(20))
+
+
+class Slow:
+    """A storage whose process stands still after it has created something, while ``then`` runs."""
+
+    def __init__(self, storage: ArchiveStorage, then: Callable[[], None]) -> None:
+        self._storage = storage
+        self._then = then
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def create(self, path: str, content: bytes) -> bool:
+        """See :class:`ArchiveStorage`."""
+        created = self._storage.create(path, content)
+        self._then()
+        return created
+
+
+def test_a_claim_that_is_slow(storage: ArchiveStorage) -> None:
+    """What lies staged is thrown away for who was before, never for who came after."""
+    archivist(storage).archive(views(0, 5))
+    later: list[tuple[Archivist, Any]] = []
+
+    def another_takes_over() -> None:
+        other = archivist(storage)
+        later.append((other, other.writer.stage([(other.log, gathered(views(5, 5)))])))
+
+    slow = archivist(Slow(storage, another_takes_over))
+    ((other, (staged,)),) = later
+    other.log.archive(staged.next, staged.files)
+    other.log.settle(staged.files)
+    assert [row.offset for row in read(storage)] == list(range(10))
+    with pytest.raises(Superseded):
+        slow.log.archive(7, [])
 
 
 class Killed(BaseException):
@@ -326,6 +371,33 @@ def test_erased_by_a_merge_at_the_same_time(storage: ArchiveStorage) -> None:
     assert not any(
         gone in storage.read(f"_keys/{each}") for each in files.names() if each.endswith(".keys")
     )
+
+
+class Overtaken:
+    """A storage in which a person is erased just before keys are put."""
+
+    def __init__(self, storage: ArchiveStorage, erased: Erased) -> None:
+        self._storage = storage
+        self._erased: Erased | None = erased
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def put(self, path: str, content: bytes) -> None:
+        """See :class:`ArchiveStorage`."""
+        if self._erased is not None and path.endswith(".keys"):
+            KeyFiles(self._storage).bury(self._erased)
+            self._erased = None
+        self._storage.put(path, content)
+
+
+def test_erased_while_the_key_is_put(storage: ArchiveStorage) -> None:
+    """Who erases has not seen the key; who puts it sees the tombstone, and takes it away."""
+    gone = MASTER.pseudonym(b"shop-0/u:u0")
+    archivist(Overtaken(storage, Erased(gone, NOON_MS * 1000 + 1))).archive(views(0, 6))
+    files = [storage.read(f"_keys/{name}") for name in storage.names("_keys")]
+    assert sum(gone in content for content in files) == 1  # the tombstone
+    assert [row.offset for row in read(storage)] == [1, 2, 3, 4, 5]
 
 
 def test_two_who_meet_a_person_at_once(storage: ArchiveStorage) -> None:
