@@ -30,6 +30,7 @@ REQUIRED = {
     "kafka": {"servers": "kafka-0.kafka:9092,kafka-1.kafka:9092"},
     "redis": {"secret": "attune-redis"},
     "apiKeys": {"secret": "attune-keys"},
+    "masterKey": {"secret": "attune-master-key"},
 }
 """What the chart cannot do without."""
 
@@ -38,6 +39,7 @@ EVERY_VALUE: dict[str, Any] = {
     "kafka": {"servers": "other:9093", "topicPrefix": "eu."},
     "redis": {"secret": "other-redis"},
     "apiKeys": {"secret": "other-keys"},
+    "masterKey": {"secret": "other-master-key"},
     "logLevel": "debug",
     "profiles": {
         "replicas": 3,
@@ -49,14 +51,29 @@ EVERY_VALUE: dict[str, Any] = {
         "replicas": {"min": 4, "max": 9, "targetCpuPercent": 70},
         "resources": {"requests": {"cpu": "1500m", "memory": "2Gi"}, "limits": {"memory": "4Gi"}},
     },
+    "events": {
+        "enabled": False,
+        "replicas": {"min": 3, "max": 8, "targetCpuPercent": 80},
+        "resources": {"requests": {"cpu": "700m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+    },
     "networkPolicy": {
         "enabled": False,
         "callers": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+        "producers": [{"ipBlock": {"cidr": "10.1.0.0/16"}}],
         "scrapers": [],
         "egressPorts": [9093, 6380],
     },
 }
 """A value other than the default for each there is."""
+
+EVERYTHING: dict[str, Any] = {
+    **EVERY_VALUE,
+    "events": {**EVERY_VALUE["events"], "enabled": True},
+    "networkPolicy": {**EVERY_VALUE["networkPolicy"], "enabled": True},
+}
+"""The same with all there is to install."""
+
+COMPONENTS = ("profiles", "recommendations", "events")
 
 Manifest = dict[str, Any]
 
@@ -113,9 +130,11 @@ def find(manifests: list[Manifest], kind: str, component: str) -> Manifest:
 
 
 def workloads(manifests: list[Manifest]) -> list[Manifest]:
+    """That of each service, in the order of :data:`COMPONENTS`."""
     return [
         find(manifests, "StatefulSet", "profiles"),
         find(manifests, "Deployment", "recommendations"),
+        find(manifests, "Deployment", "events"),
     ]
 
 

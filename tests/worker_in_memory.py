@@ -14,6 +14,7 @@ from services.profiles.adapters.trends import MemoryTrends
 from services.profiles.batches import Batches
 from services.profiles.domain.commit import Start
 from services.profiles.domain.refusals import RefusalLimit
+from services.profiles.folding import Folding
 from services.profiles.positions import Positions
 from services.profiles.readiness import Readiness
 from services.profiles.worker import Worker
@@ -35,7 +36,7 @@ def batches() -> Batches:
         trends=MemoryTrends(),
         dead_letters=MemoryDeadLetters(),
         age=AgeRule(timedelta(days=7)),
-        retention=timedelta(days=90),
+        folding=Folding(timedelta(days=90)),
     )
 
 

@@ -14,8 +14,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from deploy.local.metrics import metric
 from deploy.local.supervised import HOST, Supervised, port_for
+from services.shared.sealing import new_master_key
 
 ROOT: Final = Path(__file__).parents[2]
+MASTER_KEY: Final = "master-key"
+"""The file, beside the logs."""
 
 
 class EmbeddedService:
@@ -69,13 +72,22 @@ class EmbeddedService:
         self._server.kill()
 
 
+def master_key(folder: Path) -> Path:
+    """The file with the folder's master key, which is made the first time."""
+    file = folder / MASTER_KEY
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        new_master_key(file)
+    return file
+
+
 def profiles_worker(settings: Mapping[str, str], log: Path) -> EmbeddedService:
-    """The worker that folds events into profiles."""
+    """The worker that folds events into profiles; its master key lies beside its log."""
     return EmbeddedService(
         "services.profiles",
         prefix="ATTUNE_PROFILES_",
         port_setting="HEALTH_PORT",
-        settings=settings,
+        settings={"MASTER_KEY_FILE": str(master_key(log.parent)), **settings},
         log=log,
     )
 

@@ -14,6 +14,7 @@ import msgspec
 from deploy.local.kafka import EmbeddedKafka
 from deploy.local.redis import EmbeddedRedis
 from deploy.local.services import (
+    MASTER_KEY,
     ROOT,
     EmbeddedService,
     archive,
@@ -32,6 +33,7 @@ BUNDLE: Final = ROOT / "deploy/local/model"
 KEPT: Final = (
     "kafka",
     "redis",
+    MASTER_KEY,
     "profiles-worker.log",
     "recommendations-server.log",
     "events-server.log",

@@ -19,15 +19,16 @@ from services.profiles.adapters.durability import Durability, RedisDurability
 from services.profiles.adapters.stream import attach, consumer_of, first_from, make_app
 from services.profiles.adapters.trends import RedisTrends
 from services.profiles.batches import Batches
+from services.profiles.commands import COMMANDS, letters_of, run_command
 from services.profiles.domain.refusals import RefusalLimit
+from services.profiles.folding import Folding
 from services.profiles.positions import Positions
 from services.profiles.readiness import Readiness
-from services.profiles.replaying import COMMAND, Choice, choice_of, parser, replay
 from services.profiles.running import Running, unless
 from services.profiles.settings import PREFIX, Settings
 from services.profiles.watching import Watch
 from services.profiles.worker import Worker
-from services.shared.errors import BadInput, BadSetting, Unavailable
+from services.shared.errors import BadSetting
 from services.shared.event_age import AgeRule
 from services.shared.health import Health, serve_health
 from services.shared.kafka import describe_topics, require_append_time, topic_settings
@@ -79,10 +80,11 @@ async def run(settings: Settings) -> int:
 async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event) -> None:
     """Wait for Kafka and Redis, then let Faust feed the worker until ``ending``."""
     connections = Connections(settings.redis_url)
+    letters = letters_of(settings, connections.writer)
     durability = RedisDurability(
         connections.writer, connections.asker, replicas=settings.redis_replicas
     )
-    dead_letters = KafkaDeadLetters(settings.kafka_servers, settings.dead_letters_topic)
+    dead_letters = KafkaDeadLetters(settings.kafka_servers, settings.dead_letters_topic, letters)
     try:
         topic_ids = await unless(ending, _arrive(settings, durability))
         if topic_ids is None:
@@ -176,8 +178,7 @@ def make_batches(
         trends=None if is_history else RedisTrends(connections.writer, topic_id=topic_id),
         dead_letters=dead_letters,
         age=AgeRule(None if is_history else settings.event_age_limit),
-        retention=settings.profile_retention,
-        layout=int(settings.profile_layout),
+        folding=Folding(settings.profile_retention, int(settings.profile_layout)),
     )
 
 
@@ -209,8 +210,8 @@ async def _arrive(settings: Settings, durability: Durability) -> dict[str, str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read settings and run; status 2 for a setting that cannot work."""
     told = sys.argv[1:] if arguments is None else list(arguments)
-    if told[:1] == [COMMAND]:
-        return _replay(choice_of(parser().parse_args(told[1:])))
+    if told and told[0] in COMMANDS:
+        return run_command(told[0], told[1:], os.environ, say=print, remark=_remark)
     settings_help(
         Settings,
         prefix=PREFIX,
@@ -218,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Folds shopper events from Kafka into profiles in Redis.",
         epilog="Topics must exist (embedded stack: python -m deploy.local topics). "
         "SIGTERM finishes the batch in hand, commits and ends with status 0. "
-        f"Another command: python -m services.profiles {COMMAND} --help",
+        f"Other commands, each with --help: {', '.join(COMMANDS)}.",
     ).parse_args(told)
     try:
         settings = read_settings(Settings, prefix=PREFIX, environ=os.environ)
@@ -247,22 +248,8 @@ def _collect_seldom() -> None:
     gc.set_threshold(*COLLECTED_AFTER)
 
 
-def _replay(choice: Choice) -> int:
-    """Put dead letters back; status 1 where Kafka is away, 2 for a setting that cannot work."""
-    try:
-        settings = read_settings(
-            Settings, prefix=PREFIX, environ={"ATTUNE_PROFILES_REDIS_URL": "redis://", **os.environ}
-        )
-        accept_any_header_name()
-        return asyncio.run(replay(settings, choice, print))
-    except Unavailable as error:
-        print(
-            f"{error.code}: {error}; what was put back counts once, run it again", file=sys.stderr
-        )
-        return 1
-    except (BadInput, BadSetting) as error:
-        print(f"{error.code}: {error}", file=sys.stderr)
-        return 2
+def _remark(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from msgspec import Meta
 from services.shared.settings import (
     KafkaServers,
     LogLevel,
+    MasterKeyFile,
     MetricsHost,
     Port,
     RedisUrl,
@@ -27,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     kafka_servers: KafkaServers
     redis_url: RedisUrl
+    master_key_file: MasterKeyFile
     topic_prefix: TopicPrefix = ""
     group: Annotated[
         str, Meta(min_length=1, description="Consumer group; workers of one group share the work.")

@@ -244,7 +244,7 @@ class Worker:
         _log.error(
             "too_many_refused",
             partition=judged.partition,
-            codes=sorted(set(judged.codes)),
+            codes=judged.codes,
             do="see what producers send; to let it become dead letters, raise "
             "ATTUNE_PROFILES_REFUSED_SHARE_LIMIT and start again",
         )
@@ -262,13 +262,13 @@ class Worker:
 
 def _count(judged: Judged, size: int) -> None:
     BATCH_EVENTS.observe(size)
-    EVENTS.labels("accepted").inc(size - len(judged.codes))
-    for code in judged.codes:
-        EVENTS.labels(code).inc()
-    if judged.codes:
+    EVENTS.labels("accepted").inc(size - len(judged.refused))
+    for one in judged.refused:
+        EVENTS.labels(one.code).inc()
+    if judged.refused:
         _log.info(
             "events_refused",
-            count=len(judged.codes),
-            codes=sorted(set(judged.codes)),
+            count=len(judged.refused),
+            codes=judged.codes,
             partition=judged.partition,
         )

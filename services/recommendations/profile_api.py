@@ -16,7 +16,16 @@ from services.recommendations.domain.catalogs import Catalogs
 from services.recommendations.messages import timestamp
 from services.shared.errors import ShopperUnknown
 from services.shared.grpc_server import Call
-from services.shared.profile import EMPTY, Cart, Profile, Purchase, Rating, Touch, bought
+from services.shared.profile import (
+    EMPTY,
+    Cart,
+    Profile,
+    Purchase,
+    Rating,
+    Touch,
+    bought,
+    is_automated,
+)
 
 SHOWN: Final = 500
 """Products of impressions in an answer: fifty impressions may hold ten thousand."""
@@ -61,6 +70,7 @@ def profile_message(profile: Profile, catalog: Catalog) -> pb.Profile:
         ratings=products(profile.ratings),
         not_interested=products(profile.not_interested),
         impressions=products(_shown(profile)),
+        automated=is_automated(profile),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from services.shared.archive_persons import ArchivedPersons
 from services.shared.archive_storage import ArchiveStorage
+from services.shared.letter_persons import LetterPersons
 from services.shared.personal_data import PersonalStore
 from services.shared.redis_connection import Redis
 from services.shared.redis_persons import RedisPersons
@@ -45,5 +46,6 @@ def personal_stores(
     return (
         RedisPersons(redis),
         ArchivedPersons(archive, master, frozenset(EVENT_TOPICS)),
+        LetterPersons(redis, kafka_servers, topics["dead-letters"], master),
         *(TopicPersons(kafka_servers, topics[name], place=name) for name in EVENT_TOPICS),
     )

@@ -36,6 +36,13 @@ DrainMs = Annotated[
         "health says NOT_SERVING and load balancers look elsewhere.",
     ),
 ]
+MasterKeyFile = Annotated[
+    Text,
+    Meta(
+        description="The master key, under which what names a person is sealed; "
+        "python -m services.shared.sealing new --file … makes one."
+    ),
+]
 KafkaServers = Annotated[
     str,
     Meta(
@@ -77,11 +84,19 @@ def read_settings(kind: type[S], *, prefix: str, environ: Mapping[str, str]) -> 
         )
     for name, field in known.items():
         if field.required and name not in told:
-            raise BadSetting(f"{prefix}{name.upper()} is missing and has no default")
+            raise BadSetting(
+                f"{prefix}{name.upper()} is missing and has no default: {_described(kind, name)}"
+            )
     try:
         return msgspec.convert(told, kind, strict=False)
     except msgspec.ValidationError as error:
         raise BadSetting(_sentence(error, prefix)) from error
+
+
+def _described(kind: type[msgspec.Struct], name: str) -> str:
+    """What a setting is, as its field says."""
+    properties = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
+    return str(properties[name].get("description", ""))
 
 
 def _sentence(error: msgspec.ValidationError, prefix: str) -> str:
@@ -94,11 +109,10 @@ def settings_help(
     kind: type[S], *, prefix: str, prog: str, description: str, epilog: str
 ) -> argparse.ArgumentParser:
     """A command line that takes no arguments; its ``--help`` lists every setting of ``kind``."""
-    described = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"]
     lines = []
     for field in msgspec.structs.fields(kind):
         default = "Required." if field.required else f"Default: {field.default!r}."
-        text = f"{described[field.name].get('description', '')} {default}"
+        text = f"{_described(kind, field.name)} {default}"
         lines.append(f"  {prefix}{field.name.upper()}")
         lines.append(textwrap.fill(text, 78, initial_indent="      ", subsequent_indent="      "))
     return argparse.ArgumentParser(

@@ -1,7 +1,7 @@
 """How a shopper, and what belongs to one, is named in Kafka and in Redis.
 
 A *subject* is ``u:`` + user id where there is a user, else ``v:`` + visitor id. The key of
-a ``shopper-events`` record is ``shop_id/subject``; all Redis keys of one shopper share the
+a ``shopper-events`` record is ``shop_id/subject``; all Redis keys that name a shopper share the
 hash tag ``{shop_id/subject}``, so a Redis Cluster keeps them in one slot.
 """
 
@@ -48,6 +48,14 @@ def profile_redis_key(name: bytes, generation: int = 0) -> bytes:
 def consent_redis_key(name: bytes) -> bytes:
     """Where Redis keeps what a shopper has allowed; ``name`` is ``shop_id/subject``."""
     return b"attune:consent:{%b}" % name
+
+
+def letter_key_redis_key(pseudonym: bytes) -> bytes:
+    """Where Redis keeps the wrapped key of a person's dead letters, by the person's pseudonym.
+
+    Without the hash tag: a letter names nobody, and its key must be found from the letter.
+    """
+    return b"attune:letter-key:" + pseudonym.hex().encode()
 
 
 def trend_redis_key(shop_id: str, partition: int, hour: int) -> str:

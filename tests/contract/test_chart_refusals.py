@@ -46,10 +46,13 @@ def test_a_misspelt_value_is_refused(name: str) -> None:
         ({"kafka": {"servers": ""}}, "kafka.servers is missing"),
         ({"redis": {"secret": ""}}, "redis.secret is missing"),
         ({"apiKeys": {"secret": ""}}, "apiKeys.secret is missing"),
+        ({"masterKey": {"secret": ""}}, "masterKey.secret is missing"),
         (
             {"recommendations": {"replicas": {"min": 4, "max": 3}}},
             "recommendations.replicas.max is 3, below replicas.min (4)",
         ),
+        ({"events": {"replicas": {"min": 2, "max": 1}}}, "events.replicas.max is 1, below"),
+        ({"events": {"enabled": "no"}}, "/events/enabled"),
     ],
     ids=str,
 )

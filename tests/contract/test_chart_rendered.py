@@ -10,7 +10,9 @@ import pytest
 
 from services.shared.health import LIVE
 from tests.chart import (
+    COMPONENTS,
     EVERY_VALUE,
+    EVERYTHING,
     KUBERNETES,
     Manifest,
     container,
@@ -20,8 +22,7 @@ from tests.chart import (
     workloads,
 )
 
-COMPONENTS = ("profiles", "recommendations")
-WITH_POLICIES = {"networkPolicy": {**EVERY_VALUE["networkPolicy"], "enabled": True}}
+SERVERS = COMPONENTS[1:]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def rendered() -> list[Manifest]:
     return render()
 
 
-@pytest.mark.parametrize("values", [{}, EVERY_VALUE, WITH_POLICIES], ids=str)
+@pytest.mark.parametrize("values", [{}, EVERY_VALUE, EVERYTHING], ids=str)
 def test_kubernetes_knows_every_field(values: dict[str, Any]) -> None:
     """Every rendered object is valid for Kubernetes, and no field is misspelt."""
     for manifest in render(values):
@@ -70,7 +71,7 @@ def test_the_chart_holds_no_secret(rendered: list[Manifest]) -> None:
 
 def test_image_and_workers_are_those_of_the_values() -> None:
     """Image, tag, its registry's Secret, resources and the number of workers come from values."""
-    manifests = render(EVERY_VALUE)
+    manifests = render(EVERYTHING)
     for workload, component in zip(workloads(manifests), COMPONENTS, strict=True):
         assert container(workload)["image"] == "registry.example/attune:9"
         assert pod(workload)["imagePullSecrets"] == [{"name": "pull"}]
@@ -78,17 +79,35 @@ def test_image_and_workers_are_those_of_the_values() -> None:
     assert workloads(manifests)[0]["spec"]["replicas"] == 3
 
 
+@pytest.mark.parametrize("component", SERVERS)
 @pytest.mark.parametrize(("fewest", "most"), [(1, 1), (1, 3), (2, 2), (5, 20)])
-def test_the_autoscaler_alone_counts_the_servers(fewest: int, most: int) -> None:
+def test_the_autoscaler_alone_counts_the_servers(fewest: int, most: int, component: str) -> None:
     """The Deployment says no number, and the budget asks for fewer than the autoscaler's least."""
-    manifests = render({"recommendations": {"replicas": {"min": fewest, "max": most}}})
-    deployment = find(manifests, "Deployment", "recommendations")
+    manifests = render({component: {"replicas": {"min": fewest, "max": most}}})
+    deployment = find(manifests, "Deployment", component)
     assert "replicas" not in deployment["spec"]
-    scaler = find(manifests, "HorizontalPodAutoscaler", "recommendations")["spec"]
+    scaler = find(manifests, "HorizontalPodAutoscaler", component)["spec"]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (fewest, most)
     assert scaler["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
-    budget = find(manifests, "PodDisruptionBudget", "recommendations")["spec"]
+    budget = find(manifests, "PodDisruptionBudget", component)["spec"]
     assert budget["minAvailable"] == fewest - 1
+
+
+def test_without_the_events_server_nothing_of_it_is_there() -> None:
+    """One value takes it away, and leaves the others as they were."""
+    component = "app.kubernetes.io/component"
+    without = render({"events": {"enabled": False}})
+    others = [one for one in render() if one["metadata"]["labels"][component] != "events"]
+    assert without == others
+
+
+def test_who_may_call_whom() -> None:
+    """Storefronts and producers are told apart, each let in to the servers that they call."""
+    manifests = render(EVERYTHING)
+    for component, value in (("recommendations", "callers"), ("events", "producers")):
+        rules = find(manifests, "NetworkPolicy", component)["spec"]["ingress"]
+        (rule,) = [rule for rule in rules if rule["ports"][0]["port"] == "grpc"]
+        assert rule["from"] == EVERY_VALUE["networkPolicy"][value]
 
 
 @pytest.mark.parametrize("release", ["attune", "shop", "attune-" + "x" * 46, "r" * 53])
@@ -135,6 +154,6 @@ def test_traffic_is_confined_unless_told_otherwise(rendered: list[Manifest]) -> 
 
 def test_nobody_may_call_where_no_peer_is_named() -> None:
     """An empty list lets nobody in, where a policy rule without peers would let in everybody."""
-    manifests = render({"networkPolicy": {"callers": [], "scrapers": []}})
+    manifests = render({"networkPolicy": {"callers": [], "producers": [], "scrapers": []}})
     for component in COMPONENTS:
         assert not find(manifests, "NetworkPolicy", component)["spec"]["ingress"]

@@ -6,13 +6,24 @@ from typing import Final
 
 import pytest
 
+from services.events.settings import PREFIX as EVENTS
+from services.events.settings import Settings as EventsSettings
 from services.profiles.settings import PREFIX as PROFILES
 from services.profiles.settings import Settings as ProfilesSettings
 from services.recommendations.settings import PREFIX as RECOMMENDATIONS
 from services.recommendations.settings import Settings as RecommendationsSettings
 from services.shared.errors import BadSetting
 from services.shared.settings import read_settings
-from tests.chart import EVERY_VALUE, Manifest, container, find, pod, render, workloads
+from tests.chart import (
+    COMPONENTS,
+    EVERYTHING,
+    Manifest,
+    container,
+    find,
+    pod,
+    render,
+    workloads,
+)
 
 SECRETS = {
     ("attune-redis", "url"): "redis://:secret@redis:6379/0",
@@ -49,6 +60,11 @@ def recommendations_settings(manifests: list[Manifest]) -> RecommendationsSettin
     return read_settings(RecommendationsSettings, prefix=RECOMMENDATIONS, environ=told)
 
 
+def events_settings(manifests: list[Manifest]) -> EventsSettings:
+    told = environment(find(manifests, "Deployment", "events"))
+    return read_settings(EventsSettings, prefix=EVENTS, environ=told)
+
+
 @pytest.fixture(scope="module")
 def rendered() -> list[Manifest]:
     """The chart with nothing but what it requires."""
@@ -57,10 +73,11 @@ def rendered() -> list[Manifest]:
 
 def test_the_worker_is_told_what_the_values_say() -> None:
     """The environment of the worker's pods is read by its settings, and means the values."""
-    settings = profiles_settings(render(EVERY_VALUE))
+    settings = profiles_settings(render(EVERYTHING))
     assert settings == ProfilesSettings(
         kafka_servers="other:9093",
         redis_url="rediss://other:6380/0",
+        master_key_file="/etc/attune/master-key",
         topic_prefix="eu.",
         group="eu.attune-profiles",
         instance_id=POD,
@@ -76,7 +93,7 @@ def test_the_worker_is_told_what_the_values_say() -> None:
 
 def test_the_server_is_told_what_the_values_say() -> None:
     """The environment of the server's pods is read by its settings, and means the values."""
-    settings = recommendations_settings(render(EVERY_VALUE))
+    settings = recommendations_settings(render(EVERYTHING))
     assert settings == RecommendationsSettings(
         kafka_servers="other:9093",
         redis_url="rediss://other:6380/0",
@@ -92,12 +109,30 @@ def test_the_server_is_told_what_the_values_say() -> None:
     )
 
 
+def test_the_events_server_is_told_what_the_values_say() -> None:
+    """Of Redis it hears nothing; of an event's age what the worker hears."""
+    settings = events_settings(render(EVERYTHING))
+    assert settings == EventsSettings(
+        kafka_servers="other:9093",
+        topic_prefix="eu.",
+        api_keys_file="/etc/attune/keys.json",
+        host=EVERYWHERE,
+        port=50053,
+        metrics_host=EVERYWHERE,
+        metrics_port=9103,
+        event_age_limit_seconds=31_536_000,
+        drain_ms=5000,
+        log_level="debug",
+    )
+
+
 def test_the_defaults_are_those_of_the_services(rendered: list[Manifest]) -> None:
     """Who sets nothing gets the age limit, retention, group and log level of the services."""
-    plain = ProfilesSettings(kafka_servers="k:1", redis_url="redis://r")
+    plain = ProfilesSettings(kafka_servers="k:1", redis_url="redis://r", master_key_file="f")
     told = profiles_settings(rendered)
     for name in ("event_age_limit_seconds", "profile_retention_seconds", "group", "log_level"):
         assert getattr(told, name) == getattr(plain, name)
+    assert events_settings(rendered).event_age_limit_seconds == plain.event_age_limit_seconds
 
 
 def test_a_service_s_variables_do_not_stop_a_start(rendered: list[Manifest]) -> None:
@@ -106,17 +141,20 @@ def test_a_service_s_variables_do_not_stop_a_start(rendered: list[Manifest]) -> 
     told |= {"ATTUNE_RECOMMENDATIONS_SERVICE_HOST": "10.0.0.1"}
     with pytest.raises(BadSetting):
         read_settings(RecommendationsSettings, prefix=RECOMMENDATIONS, environ=told)
-    assert [pod(workload)["enableServiceLinks"] for workload in workloads(rendered)] == [False] * 2
+    assert [pod(workload)["enableServiceLinks"] for workload in workloads(rendered)] == [False] * 3
 
 
 def test_ports_are_the_same_everywhere(rendered: list[Manifest]) -> None:
     """Settings, container, probes, Service, policy and Prometheus speak of the same ports."""
     worker, server = profiles_settings(rendered), recommendations_settings(rendered)
-    for workload, component, ports in (
-        (workloads(rendered)[0], "profiles", (("health", worker.health_port), worker.metrics_port)),
-        (workloads(rendered)[1], "recommendations", (("grpc", server.port), server.metrics_port)),
-    ):
-        (name, port), metrics_port = ports
+    door = events_settings(rendered)
+    ports = [
+        ("health", worker.health_port, worker.metrics_port),
+        ("grpc", server.port, server.metrics_port),
+        ("grpc", door.port, door.metrics_port),
+    ]
+    for workload, component, told in zip(workloads(rendered), COMPONENTS, ports, strict=True):
+        name, port, metrics_port = told
         named = {item["name"]: item["containerPort"] for item in container(workload)["ports"]}
         assert named == {name: port, "metrics": metrics_port}
         probes = [container(workload)[f"{kind}Probe"] for kind in ("startup", "readiness")]
@@ -130,15 +168,18 @@ def test_ports_are_the_same_everywhere(rendered: list[Manifest]) -> None:
 
 
 def test_settings_point_at_what_is_mounted(rendered: list[Manifest]) -> None:
-    """The keys file lies where the Secret is mounted, and only the pod's group may read it."""
-    workload = find(rendered, "Deployment", "recommendations")
-    [volume] = [item for item in pod(workload)["volumes"] if "secret" in item]
-    [mount] = [
-        item for item in container(workload)["volumeMounts"] if item["name"] == volume["name"]
+    """What a Secret holds lies where it is mounted, and only the pod's group may read it."""
+    files = [
+        profiles_settings(rendered).master_key_file,
+        recommendations_settings(rendered).api_keys_file,
+        events_settings(rendered).api_keys_file,
     ]
-    [item] = volume["secret"]["items"]
-    assert (
-        f"{mount['mountPath']}/{item['path']}" == recommendations_settings(rendered).api_keys_file
-    )
-    assert mount["readOnly"] is True
-    assert volume["secret"]["defaultMode"] == 0o440
+    for workload, file in zip(workloads(rendered), files, strict=True):
+        [volume] = [item for item in pod(workload)["volumes"] if "secret" in item]
+        [mount] = [
+            item for item in container(workload)["volumeMounts"] if item["name"] == volume["name"]
+        ]
+        [item] = volume["secret"]["items"]
+        assert f"{mount['mountPath']}/{item['path']}" == file
+        assert mount["readOnly"] is True
+        assert volume["secret"]["defaultMode"] == 0o440

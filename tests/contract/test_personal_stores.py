@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -13,13 +14,16 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deploy.local.redis import EmbeddedRedis
 from deploy.local.topics import TOPICS
 from services.archive.domain.tables import TABLES
+from services.profiles.adapters.dead_letters import KafkaDeadLetters
 from services.shared import subject
 from services.shared.archive_log import Partition
 from services.shared.archive_persons import PLACE
 from services.shared.archive_storage import open_storage
 from services.shared.consent import Consent, read_consent, write_consent
+from services.shared.dead_letter import Origin, Refused, Whose
 from services.shared.errors import KafkaUnavailable
 from services.shared.kafka import describe_topics, topic_settings
+from services.shared.letter_keys import RedisLetterKeys
 from services.shared.personal_data import AT_ONCE, Entry, Person, PersonalStore
 from services.shared.personal_stores import NOTHING_PERSONAL, personal_stores
 from services.shared.profile import Profile, Touch
@@ -27,6 +31,7 @@ from services.shared.profile_codec import encode
 from services.shared.profile_generations import Generations, change
 from services.shared.redis_connection import RedisConnection
 from services.shared.redis_persons import RedisPersons
+from services.shared.sealed_letters import SealedLetters
 from services.shared.subject import consent_redis_key, profile_redis_key
 from services.shared.topic_persons import TopicPersons
 from services.shared.trying import insist
@@ -86,17 +91,57 @@ def test_no_place_is_forgotten(parts: Parts) -> None:
 
 async def put(parts: Parts, place: str, person: Person) -> None:
     """Have something of the person in a store."""
+    seen = view(1, user=person.subject.removeprefix("u:")) | {"shopId": person.shop_id}
     if place in ("profile_redis_key", "consent_redis_key"):
         await parts.redis.ask([("SET", profile_redis_key(person.name), SEEN)])
-        return
-    seen = view(1, user=person.subject.removeprefix("u:")) | {"shopId": person.shop_id}
-    if place.startswith(PLACE):
+    elif place in ("dead-letters", "letter_key_redis_key"):
+        await put_letter(parts, refused(person))
+    elif place.startswith(PLACE):
         partition = Partition(place.removeprefix(PLACE), "T0pic-id", 0)
         ours = archivist(open_storage(str(parts.archive)), partition)
         ours.archive([record_at(seen, ours.log.next)])
     else:
         async with producer(parts.kafka_servers) as to:
             await to.send_and_wait(parts.prefix + place, json.dumps(seen).encode(), person.name)
+
+
+def people(shop_id: str) -> tuple[Person, Person]:
+    return Person(shop_id, "u:ana"), Person(shop_id, "u:ben")
+
+
+def refused(*people: Person) -> Refused:
+    """A record about these that was refused."""
+    whose = Whose(people[0].shop_id, tuple(person.name for person in people))
+    origin = Origin("shopper-events", "id", 0, 0)
+    return Refused(origin, 7, people[0].name, b"mug", (), "EVENT_NOT_JSON", "why", whose)
+
+
+async def put_letter(parts: Parts, one: Refused) -> None:
+    letters = SealedLetters(MASTER, RedisLetterKeys(parts.redis, MASTER))
+    to = KafkaDeadLetters(parts.kafka_servers, parts.prefix + "dead-letters", letters)
+    await to.send([one])
+    await to.close()
+
+
+async def test_a_letter_about_two_people(parts: Parts, shop_id: str) -> None:
+    """Each hears of it and not what is in it, as that is the other's, too; it goes with either."""
+    store, ana, ben = parts.stores["dead-letters"], *people(shop_id)
+    await put_letter(parts, refused(ana, ben))
+    for person in (ana, ben):
+        (entry,) = await told(store, person)
+        assert (entry["code"], "value" in entry) == ("EVENT_NOT_JSON", False)
+    assert await store.erase(ana) == AT_ONCE
+    assert not await store.find(ben)
+
+
+async def test_a_letter_in_the_clear(parts: Parts, shop_id: str) -> None:
+    """One of an older release is found, and stays for as long as the topic keeps it."""
+    store, ana, ben = parts.stores["dead-letters"], *people(shop_id)
+    async with producer(parts.kafka_servers) as to:
+        await to.send_and_wait(parts.prefix + "dead-letters", b"mug", ana.name)
+    assert [entry["value"] for entry in await told(store, ana)] == ["mug"]
+    assert await store.erase(ana) == timedelta(days=30)
+    assert await store.erase(ben) == AT_ONCE
 
 
 async def told(store: PersonalStore, person: Person) -> list[Entry]:
@@ -107,7 +152,7 @@ async def told(store: PersonalStore, person: Person) -> list[Entry]:
 async def test_found_told_and_forgotten(parts: Parts, place: str, shop_id: str) -> None:
     """Of one person, and of nobody else; what stays for a while is said to."""
     store = parts.stores[place]
-    ana, ben = Person(shop_id, "u:ana"), Person(shop_id, "u:ben")
+    ana, ben = people(shop_id)
     assert not await store.find(ana)
     await put(parts, place, ana)
     await put(parts, place, ben)

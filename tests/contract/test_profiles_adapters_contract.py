@@ -16,64 +16,96 @@ from services.profiles.adapters.dead_letters import (
     MemoryDeadLetters,
 )
 from services.profiles.adapters.stream import first_from
-from services.profiles.domain.dead_letter import DeadLetter
+from services.shared.dead_letter import DeadLetter, Origin, Refused, Whose
 from services.shared.errors import KafkaUnavailable
 from services.shared.kafka import describe_topics
+from services.shared.letter_envelope import Opened
+from services.shared.letter_keys import MemoryLetterKeys
+from services.shared.sealed_letters import SealedLetters
+from services.shared.sealing import MasterKey
 from tests.profile_events import view
 from tests.worker_kafka import records, send
 
 
+@pytest.fixture
+def sealed() -> SealedLetters:
+    master = MasterKey(bytes(32))
+    return SealedLetters(master, MemoryLetterKeys(master))
+
+
 @pytest.fixture(params=["memory", "kafka"])
 async def dead_letters(
-    request: pytest.FixtureRequest, kafka_servers: str, topic_prefix: str
+    request: pytest.FixtureRequest, kafka_servers: str, topic_prefix: str, sealed: SealedLetters
 ) -> AsyncIterator[DeadLetters]:
     if request.param == "memory":
         yield MemoryDeadLetters()
         return
-    to = KafkaDeadLetters(kafka_servers, topic_prefix + "dead-letters")
+    to = KafkaDeadLetters(kafka_servers, topic_prefix + "dead-letters", sealed)
     yield to
     await to.close()
 
 
+def refused(
+    offset: int, value: bytes, *, key: bytes | None = b"demo/u:ana", people: int = 1
+) -> Refused:
+    """A record that was refused, as a batch tells it."""
+    whose = Whose("demo", tuple(b"demo/u:%d" % person for person in range(people)))
+    origin = Origin("shopper-events", "id", 1, offset)
+    return Refused(origin, 7, key, value, (("a", b"\xff"),), "EVENT_NOT_JSON", "why", whose)
+
+
 async def test_dead_letters_are_kept(
-    dead_letters: DeadLetters, kafka_servers: str, topic_prefix: str
+    dead_letters: DeadLetters, kafka_servers: str, topic_prefix: str, sealed: SealedLetters
 ) -> None:
     """What was sent is there, whole, once send returns; none and a full batch of large ones too."""
-    some = [
-        DeadLetter(b"k%d" % i, bytes(65_536), [("attune_offset", b"%d" % i), ("a", b"\xff")])
-        for i in range(100)
-    ]
-    some.append(DeadLetter(None, b"", []))
+    some = [refused(i, bytes(65_536), people=i % 3) for i in range(100)]
+    some.append(refused(100, b"", key=None))
     await dead_letters.send([])
     await dead_letters.send(some)
+    assert await kept(dead_letters, kafka_servers, topic_prefix, sealed) == [
+        (one.origin, one.code, one.key, one.value, tuple(one.headers)) for one in some
+    ]
+
+
+async def kept(
+    dead_letters: DeadLetters, servers: str, prefix: str, sealed: SealedLetters
+) -> list[tuple[object, ...]]:
+    """What was sent, by offset."""
     if isinstance(dead_letters, MemoryDeadLetters):
-        kept = dead_letters.letters
-    else:
-        found = await records(kafka_servers, topic_prefix + "dead-letters")
-        kept = [DeadLetter(one.key, one.value, list(one.headers)) for one in found]
-    assert sorted(kept, key=repr) == sorted(some, key=repr)
+        return [(it.origin, it.code, it.key, it.value, it.headers) for it in dead_letters.letters]
+    found = await records(servers, prefix + "dead-letters")
+    letters = [DeadLetter(one.key, one.value, list(one.headers)) for one in found]
+    opened = [one for one in await sealed.open(letters) if isinstance(one, Opened)]
+    return [
+        (address.origin, address.code, content.key, content.value, content.headers)
+        for address, content in sorted(opened, key=lambda one: one.address.origin.offset)
+    ]
 
 
-async def test_dead_letters_while_kafka_is_away(own_kafka: EmbeddedKafka) -> None:
+async def test_dead_letters_while_kafka_is_away(
+    own_kafka: EmbeddedKafka, sealed: SealedLetters
+) -> None:
     """A broker that does not answer is KafkaUnavailable, not a letter lost."""
     own_kafka.kill()
-    to = KafkaDeadLetters(own_kafka.servers, "dead-letters")
+    to = KafkaDeadLetters(own_kafka.servers, "dead-letters", sealed)
     with pytest.raises(KafkaUnavailable, match="were not acknowledged"):
-        await to.send([DeadLetter(b"k", b"v", [])])
+        await to.send([refused(0, b"v")])
     await to.close()
 
 
-async def test_a_topic_that_takes_less_than_a_dead_letter(kafka_servers: str) -> None:
+async def test_a_topic_that_takes_less_than_a_dead_letter(
+    kafka_servers: str, sealed: SealedLetters
+) -> None:
     """Trying again is of no use: it is an error of its own, and nothing is called kept."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_servers)
     await admin.start()
     small = {"max.message.bytes": "1000"}
     await admin.create_topics([NewTopic("small.dead-letters", 1, 1, topic_configs=small)])
     await admin.close()
-    to = KafkaDeadLetters(kafka_servers, "small.dead-letters")
+    to = KafkaDeadLetters(kafka_servers, "small.dead-letters", sealed)
     with pytest.raises(MessageSizeTooLargeError):
-        await to.send([DeadLetter(b"k", bytes(65_536), [])])
-    await to.send([DeadLetter(b"k", b"v", [])])
+        await to.send([refused(0, bytes(65_536))])
+    await to.send([refused(0, b"v")])
     await to.close()
 
 

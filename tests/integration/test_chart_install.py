@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from tests.chart import CHART, EVERY_VALUE, REQUIRED, Cluster, Manifest, control_plane
+from tests.chart import CHART, EVERYTHING, REQUIRED, Cluster, Manifest, control_plane
 from tests.waiting import eventually
 
 VALUES = yaml.safe_dump(REQUIRED)
@@ -70,7 +70,7 @@ def test_a_release_through_its_life(cluster: Cluster, namespace: str) -> None:
 
 
 def test_the_autoscaler_and_the_budgets_take_hold(cluster: Cluster, namespace: str) -> None:
-    """Without any metrics there are two servers, named workers, and one of each may be evicted."""
+    """Without any metrics there are two of each, workers by name, and one each may be evicted."""
     upgrade(cluster, namespace)
     if not cluster.runs:
         pytest.skip("pods do not become ready in a cluster that may lack the image")
@@ -81,17 +81,16 @@ def test_the_autoscaler_and_the_budgets_take_hold(cluster: Cluster, namespace: s
             for item in cluster.get(namespace, "poddisruptionbudgets")
         }
 
-    both = {"attune-profiles": 1, "attune-recommendations": 1}
-    eventually(lambda: budgets() == both, within=60)
+    each = {"attune-profiles": 1, "attune-recommendations": 1, "attune-events": 1}
+    eventually(lambda: budgets() == each, within=60)
     names = {pod["metadata"]["name"] for pod in cluster.get(namespace, "pods")}
     assert {"attune-profiles-0", "attune-profiles-1"} < names
-    assert len(names) == 4
+    assert len(names) == 6
 
 
 def test_the_cluster_accepts_every_value(cluster: Cluster, namespace: str) -> None:
     """With every value changed, the API server and its admission take all objects and pods."""
-    values = {**EVERY_VALUE, "networkPolicy": {**EVERY_VALUE["networkPolicy"], "enabled": True}}
-    upgrade(cluster, namespace, values=yaml.safe_dump(values))
+    upgrade(cluster, namespace, values=yaml.safe_dump(EVERYTHING))
     replicas = {item["kind"]: item["spec"]["replicas"] for item in workloads(cluster, namespace)}
     assert replicas["StatefulSet"] == 3
 

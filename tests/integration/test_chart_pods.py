@@ -26,6 +26,7 @@ from deploy.local.demo.records import event_record
 from deploy.local.demo.storefront import Storefront
 from deploy.local.kafka import EmbeddedKafka
 from deploy.local.redis import EmbeddedRedis
+from deploy.local.services import master_key
 from deploy.local.topics import create_topics
 from services.shared.identity import add_key
 from services.shared.subject import product_key
@@ -80,12 +81,15 @@ class Stack:
         (self._folder / "key").write_text(key)
         self._secret("redis", f"--from-literal=url={self.redis.url}")
         self._secret("keys", f"--from-file=keys.json={self._folder / 'keys.json'}")
+        self._secret("master-key", f"--from-file=master-key={master_key(self._folder)}")
         values = {
             "image": {"repository": IMAGE, "tag": "1"},
             "kafka": {"servers": self.kafka.servers},
             "redis": {"secret": "redis"},
             "apiKeys": {"secret": "keys"},
+            "masterKey": {"secret": "master-key"},
             "recommendations": {"replicas": {"min": 1, "max": 1}},
+            "events": {"replicas": {"min": 1, "max": 1}},
         }
         command = ["install", "attune", str(CHART), *SPACE, "--wait", "--values", "-"]
         self.cluster.do(self.cluster.helm, *command, stdin=yaml.safe_dump(values))

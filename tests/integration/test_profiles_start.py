@@ -8,7 +8,10 @@ import pytest
 
 from deploy.local.redis import EmbeddedRedis
 from deploy.local.services import profiles_worker
+from services.profiles.settings import PREFIX, Settings
+from services.shared.errors import BadSetting
 from services.shared.redis_connection import RedisConnection
+from services.shared.settings import read_settings
 from tests.stack import run_worker, started
 
 
@@ -35,6 +38,10 @@ async def test_a_redis_that_cannot_confirm_writes_is_told_of_at_the_start(
         ({"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1, y:2"}, "ATTUNE_PROFILES_KAFKA_SERVERS"),
         ({"REDIS_URL": "redis://x:y/0", "KAFKA_SERVERS": "x:1"}, "BAD_SETTING: the URL of Redis"),
         (
+            {"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1", "MASTER_KEY_FILE": "/no/such"},
+            "BAD_SETTING: master key file /no/such cannot be read: No such file",
+        ),
+        (
             {"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1", "KAFKA_SERVRES": "y"},
             "ATTUNE_PROFILES_KAFKA_SERVRES is not a setting",
         ),
@@ -45,3 +52,12 @@ def test_a_setting_that_cannot_work(settings: dict[str, str], says: str, tmp_pat
     with started(profiles_worker(settings, tmp_path / "worker.log")) as worker:
         assert worker.process.wait(20) == 2
         assert says in worker.log_path.read_text()
+
+
+def test_without_a_master_key_no_worker_starts() -> None:
+    """It would write what names people in the clear; the sentence says how a key is made."""
+    told = {"ATTUNE_PROFILES_KAFKA_SERVERS": "x:1", "ATTUNE_PROFILES_REDIS_URL": "redis://x"}
+    with pytest.raises(
+        BadSetting, match=r"MASTER_KEY_FILE is missing.*services\.shared\.sealing new --file"
+    ):
+        read_settings(Settings, prefix=PREFIX, environ=told)

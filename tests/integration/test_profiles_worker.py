@@ -6,6 +6,7 @@ import hashlib
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -13,9 +14,14 @@ from aiokafka.errors import MessageSizeTooLargeError, RecordTooLargeError
 from attune.events.v1.shopper_event_pb2 import ShopperEvent
 from google.protobuf import json_format
 
-from deploy.local.services import profiles_worker
+from deploy.local.services import MASTER_KEY, profiles_worker
+from services.shared.dead_letter import DeadLetter
+from services.shared.letter_envelope import Opened
+from services.shared.letter_keys import RedisLetterKeys
 from services.shared.profile import EMPTY
 from services.shared.redis_connection import RedisConnection
+from services.shared.sealed_letters import SealedLetters
+from services.shared.sealing import read_master_key
 from services.shared.subject import event_key, profile_redis_key
 from tests.profile_events import Event, event, key_of, view
 from tests.profile_oracle import trend_counts
@@ -128,18 +134,28 @@ async def test_bad_input_goes_to_dead_letters(
         await until_committed(told["KAFKA_SERVERS"], topic_prefix, len(wrong) + 2)
         assert worker.metric("events_total") == len(wrong) + 2
     assert await profiles_as_the_oracle_says(told["REDIS_URL"], good)
-    letters = await records(told["KAFKA_SERVERS"], topic_prefix + "dead-letters")
-    assert {letter.key for letter in letters} == {key, vast_key[:4096]}
-    found = sorted(letters, key=lambda letter: int(dict(letter.headers)["attune_offset"]))
-    assert len(found) == len(wrong)
-    for letter, (code, value, headers) in zip(found, wrong, strict=True):
-        told_of = dict(letter.headers)
-        assert told_of["attune_error_code"].decode() == code
-        assert letter.value == (value or b"")[:65_536]
-        assert told_of["attune_value_sha256"].decode() == hashlib.sha256(value or b"").hexdigest()
-        assert told_of["attune_topic"].decode() == topic_prefix + "shopper-events"
-        assert len(told_of["attune_topic_id"]) == 36
-        assert set(headers) <= set(letter.headers)
+    found = await records(told["KAFKA_SERVERS"], topic_prefix + "dead-letters")
+    assert not [one for one in found if b"ana" in one.key + one.value]
+    letters = await opened(told["REDIS_URL"], tmp_path / MASTER_KEY, found)
+    assert {letter.content.key for letter in letters} == {key, vast_key[:4096]}
+    for (address, content), (code, value, headers) in zip(letters, wrong, strict=True):
+        assert address.code == code
+        assert content.value == (value or b"")[:65_536]
+        assert content.sha256 == hashlib.sha256(value or b"").digest()
+        assert address.origin.topic == topic_prefix + "shopper-events"
+        assert len(address.origin.topic_id) == 36
+        assert set(headers) <= set(content.headers)
+
+
+async def opened(url: str, master_key: Path, found: list[Any]) -> list[Opened]:
+    """What is in dead letters, by the offsets of their records."""
+    redis, master = RedisConnection(url), read_master_key(master_key)
+    letters = SealedLetters(master, RedisLetterKeys(redis, master))
+    read = await letters.open([DeadLetter(one.key, one.value, list(one.headers)) for one in found])
+    await redis.close()
+    known = [one for one in read if isinstance(one, Opened)]
+    assert len(known) == len(found)
+    return sorted(known, key=lambda one: one.address.origin.offset)
 
 
 async def test_a_header_name_that_is_no_text(

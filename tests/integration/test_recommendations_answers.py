@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import grpc
+import pytest
 from attune.recommendations.v1 import recommendation_service_pb2 as pb
 from attune.recommendations.v1 import recommendation_service_pb2_grpc as pb_grpc
 
@@ -177,3 +178,11 @@ def test_get_profile_merges_user_and_visitor_until_logout(shop: Shop) -> None:
     assert not shop.profile("bob", "phone").views
     code, reason, _ = refusal(lambda: shop.profile("nobody"))
     assert (code, reason) == (grpc.StatusCode.NOT_FOUND, "SHOPPER_UNKNOWN")
+
+
+@pytest.mark.parametrize(("pause", "is_program"), [(1_000_000, True), (2_000_000, False)])
+def test_get_profile_tells_programs(shop: Shop, pause: int, is_program: bool) -> None:
+    """Fifty products in 49 seconds, or in 98."""
+    views = tuple(Touch(at * pause, at, 0, "lamp") for at in range(1, 51))
+    shop.know("u:crawler", Profile(first_seen=1, last_seen=9, views=views))
+    assert shop.profile("crawler").automated is is_program

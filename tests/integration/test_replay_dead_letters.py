@@ -1,4 +1,4 @@
-"""Refused events, repaired and put back by the command, are folded once."""
+"""Refused events are shown by one command; repaired and put back by another, they fold once."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from deploy.local.services import master_key
 from services.profiles.__main__ import main
-from services.profiles.replaying import moment
+from services.profiles.choosing import moment
+from services.shared.letter_keys import RedisLetterKeys
 from services.shared.profile import EMPTY
+from services.shared.redis_connection import RedisConnection
+from services.shared.sealing import read_master_key
 from tests.profile_events import Event, folded, key_of, view
 from tests.stack import run_worker
 from tests.waiting import eventually
@@ -26,8 +30,11 @@ REFUSED = "events_total{outcome="
 
 
 @pytest.fixture
-def settings(kafka_servers: str, redis_url: str, topic_prefix: str) -> dict[str, str]:
+def settings(
+    kafka_servers: str, redis_url: str, topic_prefix: str, tmp_path: Path
+) -> dict[str, str]:
     return {
+        "MASTER_KEY_FILE": str(master_key(tmp_path)),
         "KAFKA_SERVERS": kafka_servers,
         "REDIS_URL": redis_url,
         "TOPIC_PREFIX": topic_prefix,
@@ -37,10 +44,16 @@ def settings(kafka_servers: str, redis_url: str, topic_prefix: str) -> dict[str,
 
 def replay(settings: dict[str, str], *arguments: str) -> list[str]:
     """What the command prints, without its spaces."""
+    printed = run(settings, "replay-dead-letters", *arguments).stdout
+    return sorted(" ".join(line.split()) for line in printed.splitlines())
+
+
+def run(settings: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command that is done well."""
     environ = {f"ATTUNE_PROFILES_{name}": value for name, value in settings.items()}
     path = os.pathsep.join([str(ROOT), str(ROOT / "build/gen")])
     done = subprocess.run(
-        [sys.executable, "-m", "services.profiles", "replay-dead-letters", *arguments],
+        [sys.executable, "-m", "services.profiles", *arguments],
         env={**os.environ, **environ, "PYTHONPATH": path},
         cwd=ROOT,
         capture_output=True,
@@ -48,7 +61,7 @@ def replay(settings: dict[str, str], *arguments: str) -> list[str]:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    return sorted(" ".join(line.split()) for line in done.stdout.splitlines())
+    return done
 
 
 async def ends(settings: dict[str, str]) -> int:
@@ -97,6 +110,39 @@ async def test_repaired_events_are_put_back(
         "0 put back",
         "3 not repaired: the command failed, took too long or printed too much",
     ]
+
+
+async def test_letters_are_shown(
+    settings: dict[str, str], redis_url: str, shop_id: str, tmp_path: Path
+) -> None:
+    """Opened, one a line or as JSON, those that are asked for; who was erased is counted."""
+    prefix, servers = settings["TOPIC_PREFIX"], settings["KAFKA_SERVERS"]
+    some: list[Event] = [
+        {**view(n, "mug\x7f", user=user, at=now()), "shopId": shop_id}
+        for n, user in enumerate(("ana", "bob"))
+    ]
+    with run_worker(settings, tmp_path / "worker.log"):
+        async with producer(servers) as to:
+            for one in some:
+                value = json.dumps(one, ensure_ascii=False).encode()
+                await to.send_and_wait(prefix + "shopper-events", value[:-1], key_of(one))
+        await until_committed(servers, prefix, 2)
+    assert len(run(settings, "show-dead-letters", "--since", "1h").stdout.splitlines()) == 2
+    redis, master = RedisConnection(redis_url), read_master_key(Path(settings["MASTER_KEY_FILE"]))
+    await RedisLetterKeys(redis, master).erase([f"{shop_id}/u:ana".encode()])
+    await redis.close()
+    told = run(settings, "show-dead-letters", "--since", "1h", "--shop", shop_id)
+    (line,) = told.stdout.splitlines()
+    assert '/u:bob value={"eventId": "e1"' in line
+    assert f" {shop_id} EVENT_NOT_JSON: the value is not JSON" in line
+    assert "mug\\x7f" in line
+    assert told.stderr == "1 erased: the key of whom it is about is gone\n"
+    (found,) = run(settings, "show-dead-letters", "--since", "1h", "--json").stdout.splitlines()
+    letter = json.loads(found)
+    assert (letter["code"], letter["key"]) == ("EVENT_NOT_JSON", f"{shop_id}/u:bob")
+    assert letter["value"].startswith('{"eventId": "e1"')
+    for chosen in (("--code", "EVENT_TOO_OLD"), ("--shop", "other"), ("--limit", "0")):
+        assert run(settings, "show-dead-letters", "--since", "1h", *chosen).stdout == ""
 
 
 def test_a_command_line_that_cannot_be(capsys: pytest.CaptureFixture[str]) -> None:

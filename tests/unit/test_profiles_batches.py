@@ -12,8 +12,9 @@ import pytest
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.trends import MemoryTrends, TrendWrite
 from services.profiles.batches import Batches
-from services.profiles.domain.dead_letter import DeadLetter
+from services.profiles.folding import Folding
 from services.shared.consent import Consent, write_consent
+from services.shared.dead_letter import Refused
 from services.shared.errors import KafkaUnavailable
 from services.shared.event_age import AgeRule
 from services.shared.profile import Profile, is_automated
@@ -40,7 +41,7 @@ def batches() -> Batches:
         trends=MemoryTrends(),
         dead_letters=MemoryDeadLetters(),
         age=AgeRule(7 * DAY),
-        retention=90 * DAY,
+        folding=Folding(90 * DAY),
     )
 
 
@@ -52,7 +53,7 @@ async def profile(of: Batches, user: str = "ana") -> Profile:
     return (await read_profiles(of.store, [("demo", f"u:{user}")]))[0]
 
 
-def letters(of: Batches) -> list[DeadLetter]:
+def letters(of: Batches) -> list[Refused]:
     assert isinstance(of.dead_letters, MemoryDeadLetters)
     return of.dead_letters.letters
 
@@ -79,8 +80,7 @@ async def test_a_poison_event_between_good_ones() -> None:
     await keep(through, [record(view(1), 7), poison, record(view(2), 9)])
     assert plain(await profile(through)) == recompute([view(1), view(2)])
     (letter,) = letters(through)
-    assert dict(letter.headers)["attune_offset"] == b"8"
-    assert dict(letter.headers)["attune_error_code"] == b"EVENT_NOT_JSON"
+    assert (letter.origin.offset, letter.code) == (8, "EVENT_NOT_JSON")
 
 
 async def test_age_is_judged_by_the_time_of_append() -> None:
@@ -95,8 +95,7 @@ async def test_age_is_judged_by_the_time_of_append() -> None:
         ],
     )
     assert plain(await profile(through)) == recompute([view(3)])
-    codes = [dict(letter.headers)["attune_error_code"] for letter in letters(through)]
-    assert codes == [b"EVENT_FROM_FUTURE", b"EVENT_TOO_OLD"]
+    assert [letter.code for letter in letters(through)] == ["EVENT_FROM_FUTURE", "EVENT_TOO_OLD"]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -210,7 +209,7 @@ async def test_history_is_of_any_age_and_makes_no_trends() -> None:
     await keep(through, [record(old, 1), record(view(2, at=NOON + DAY), 2)])
     assert plain(await profile(through)) == recompute([old])
     (letter,) = letters(through)
-    assert dict(letter.headers)["attune_error_code"] == b"EVENT_FROM_FUTURE"
+    assert letter.code == "EVENT_FROM_FUTURE"
 
 
 async def test_an_event_sent_again_is_judged_by_its_first_append() -> None:
@@ -223,17 +222,16 @@ async def test_an_event_sent_again_is_judged_by_its_first_append() -> None:
         await keep(through, [again._replace(headers=headers)])
     assert plain(await profile(through)) == recompute([view(0)])
     now = int((NOON + week).timestamp() * 1000)
-    kept = [int(dict(letter.headers)["attune_appended_at"]) for letter in letters(through)]
-    assert kept == [now, now]
+    assert [letter.appended for letter in letters(through)] == [now, now]
 
 
 async def test_a_record_that_is_refused_again_keeps_its_first_append() -> None:
     """However often it is put back, its age is that of the first time."""
     through = batches()
-    told = b"%d" % int(NOON.timestamp() * 1000)
-    again = FakeRecord(b"demo/u:ana", b"{", headers=(("attune_appended_at", told),))
+    first = int(NOON.timestamp() * 1000)
+    again = FakeRecord(b"demo/u:ana", b"{", headers=(("attune_appended_at", b"%d" % first),))
     await keep(through, [again._replace(timestamp=int((NOON + DAY).timestamp() * 1000))])
-    assert dict(letters(through)[0].headers)["attune_appended_at"] == told
+    assert letters(through)[0].appended == first
 
 
 async def test_profiles_in_the_layout_that_is_told() -> None:
@@ -241,7 +239,10 @@ async def test_profiles_in_the_layout_that_is_told() -> None:
     store = MemoryProfileStore()
     some = [view(i, f"p{i}") for i in range(3)]
     for offset, layout in enumerate((2, 1, 2)):
-        await keep(replace(batches(), store=store, layout=layout), [record(some[offset], offset)])
+        await keep(
+            replace(batches(), store=store, folding=Folding(90 * DAY, layout)),
+            [record(some[offset], offset)],
+        )
         ((value, _),) = await store.load([b"demo/u:ana"])
         assert value[0] == layout
     assert plain(decode(value)) == recompute(some)
@@ -272,11 +273,11 @@ class AwayOnce(MemoryDeadLetters):
 
     away = True
 
-    async def send(self, letters: Sequence[DeadLetter]) -> None:
+    async def send(self, refused: Sequence[Refused]) -> None:
         if self.away:
             self.away = False
             raise KafkaUnavailable("x")
-        await super().send(letters)
+        await super().send(refused)
 
 
 async def test_a_batch_done_again_after_trouble() -> None:

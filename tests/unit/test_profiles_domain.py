@@ -1,15 +1,13 @@
-"""The worker's rules: age, trends, dead letters."""
+"""The worker's rules: age and trends."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from datetime import timedelta
 
 import pytest
 
-from services.profiles.domain.dead_letter import Origin, dead_letter
 from services.profiles.domain.draft import Draft, Visit
 from services.profiles.domain.fold import addition
 from services.profiles.domain.refusals import AT_LEAST, LOOKED_AT, RefusalLimit
@@ -139,63 +137,3 @@ def test_a_limit_forgets_old_events() -> None:
         assert not limit.stops(LOOKED_AT // 10, 0)
     bad = [limit.stops(LOOKED_AT // 10, LOOKED_AT // 10) for _ in range(10)]
     assert bad.index(True) <= 6
-
-
-def test_dead_letter_keeps_the_first_64_kib() -> None:
-    """A large value is cut, its checksum and size are those of all of it, headers stay."""
-    value = bytes(range(256)) * 4000
-    letter = dead_letter(
-        Origin("shopper-events", "id", 3, 42),
-        appended=1_700_000_000_000,
-        key=b"demo/u:ana",
-        value=value,
-        headers=[("trace", b"\xff"), ("none", None), ("attune_offset", b"7")],
-        code="EVENT_TOO_LARGE",
-        reason="ü" * 2000,
-    )
-    told = dict(letter.headers)
-    assert letter.key == b"demo/u:ana"
-    assert letter.value == value[:65_536]
-    assert told["attune_value_sha256"].decode() == hashlib.sha256(value).hexdigest()
-    assert told["attune_value_size"] == b"1024000"
-    assert told["attune_error_reason"].decode() == "ü" * 1000
-    assert (told["attune_topic"], told["attune_topic_id"]) == (b"shopper-events", b"id")
-    assert (told["attune_partition"], told["attune_offset"]) == (b"3", b"42")
-    assert told["attune_appended_at"] == b"1700000000000"
-    assert (told["trace"], told["none"]) == (b"\xff", b"")
-
-
-def test_dead_letter_of_a_record_without_value() -> None:
-    """No value and an empty value can be told apart; endless headers are cut."""
-    letter = dead_letter(
-        Origin("t", "", 0, 0),
-        appended=0,
-        key=None,
-        value=None,
-        headers=[("big", b"x" * 60_000), ("more", b"x" * 60_000)],
-        code="EVENT_INVALID",
-        reason="no value",
-    )
-    told = dict(letter.headers)
-    assert (letter.value, told["attune_value_size"]) == (b"", b"-1")
-    assert "big" in told
-    assert "more" not in told
-    assert (letter.key, told["attune_key_size"]) == (None, b"-1")
-
-
-def test_dead_letter_of_a_vast_record_fits_into_a_topic() -> None:
-    """Whatever a record carries, its dead letter is far smaller than a topic's 1 MiB."""
-    vast = b"k" * 1_000_000
-    headers = [(f"h{n}", vast) for n in range(3)] + [("", b"")] * 100
-    letter = dead_letter(
-        Origin("t" * 249, "i" * 36, 2**31, 2**63),
-        appended=2**62,
-        key=vast,
-        value=vast,
-        headers=headers,
-        code="EVENT_KEY_MISMATCH",
-        reason="ü" * 9_000,
-    )
-    told = sum(len(name.encode()) + len(text) for name, text in letter.headers)
-    assert len(letter.key or b"") + len(letter.value) + told < 200_000
-    assert dict(letter.headers)["attune_key_size"] == b"1000000"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from services.profiles.domain.dead_letter import DeadLetter
+from services.shared.dead_letter import DeadLetter
 from services.shared.errors import KafkaUnavailable
 from services.shared.kafka import describe_topics
 
@@ -18,7 +18,9 @@ FETCHED: Final = 500
 """Records at once."""
 
 
-async def letters(servers: str, topic: str, *, since: int) -> AsyncIterator[list[DeadLetter]]:
+async def letters(
+    servers: str, topic: str, *, since: int
+) -> AsyncGenerator[list[DeadLetter], None]:
     """All letters that came at ``since`` (milliseconds since 1970) or later, some at a time.
 
     Those that come while this reads are left for the next time. Raises KafkaUnavailable.

@@ -9,7 +9,7 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from services.profiles.domain.dead_letter import DeadLetter
+from services.shared.dead_letter import DeadLetter
 from services.shared.errors import KafkaUnavailable
 
 DEADLINE_SECONDS: Final = 30.0

@@ -1,5 +1,9 @@
-{{- /* What the pods of both services have in common. Each takes a list of the root and the
+{{- /* What the pods of all services have in common. Each takes a list of the root and the
        service's name. */ -}}
+
+{{- define "attune.metricsPort" -}}
+{{- get (dict "recommendations" "9101" "profiles" "9102" "events" "9103") (index . 1) -}}
+{{- end }}
 
 {{- /* Labels, and where Prometheus finds the metrics. */ -}}
 {{- define "attune.podMetadata" -}}
@@ -8,7 +12,7 @@ labels:
 annotations:
   prometheus.io/scrape: "true"
   prometheus.io/path: /metrics
-  prometheus.io/port: {{ ternary "9102" "9101" (eq (index . 1) "profiles") | quote }}
+  prometheus.io/port: {{ include "attune.metricsPort" . | quote }}
 {{- end }}
 
 {{- /* enableServiceLinks is off for a reason: a Service "attune-profiles" would put variables
@@ -53,7 +57,7 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
-{{- /* Settings that both services read under their own prefix. */ -}}
+{{- /* Settings that all services read under their own prefix. */ -}}
 {{- define "attune.env" -}}
 {{- $root := index . 0 -}}
 {{- $prefix := printf "ATTUNE_%s_" (upper (index . 1)) -}}
@@ -61,20 +65,23 @@ securityContext:
   value: {{ required "kafka.servers is missing: name Kafka's bootstrap servers, such as kafka-0.kafka:9092" $root.Values.kafka.servers | quote }}
 - name: {{ $prefix }}TOPIC_PREFIX
   value: {{ $root.Values.kafka.topicPrefix | quote }}
-- name: {{ $prefix }}REDIS_URL
-  valueFrom:
-    secretKeyRef:
-      name: {{ required "redis.secret is missing: name the Secret whose key `url` holds the URL of Redis" $root.Values.redis.secret | quote }}
-      key: url
 - name: {{ $prefix }}METRICS_HOST
   value: 0.0.0.0
 - name: {{ $prefix }}METRICS_PORT
-  value: {{ ternary "9102" "9101" (eq (index . 1) "profiles") | quote }}
+  value: {{ include "attune.metricsPort" . | quote }}
 - name: {{ $prefix }}LOG_LEVEL
   value: {{ $root.Values.logLevel }}
 {{- end }}
 
-{{- /* Both services answer two names: "" while they can do their work, "live" as long as the
+{{- define "attune.redisEnv" -}}
+- name: ATTUNE_{{ upper (index . 1) }}_REDIS_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ required "redis.secret is missing: name the Secret whose key `url` holds the URL of Redis" (index . 0).Values.redis.secret | quote }}
+      key: url
+{{- end }}
+
+{{- /* All services answer two names: "" while they can do their work, "live" as long as the
        process runs. Startup and liveness ask for "live", so an outage of Kafka or Redis takes
        pods out of service and restarts none; a process has five minutes to start and one to
        answer again. Readiness asks for "". Takes the root, the service and the port. */ -}}
