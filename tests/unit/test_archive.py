@@ -16,6 +16,7 @@ from services.archive.__main__ import main
 from services.archive.compacting import Compaction
 from services.archive.domain.gathering import Gathered, Limits, is_due
 from services.archive.domain.tables import event_row
+from services.shared.archive_keys import RECORD_BYTES
 from services.shared.archive_log import Superseded
 from services.shared.archive_reader import ArchiveReader, as_schema
 from services.shared.archive_rows import SCHEMA, SCHEMA_VERSION, RowOpener, RowSealer
@@ -59,6 +60,32 @@ def waiting(rows: int, size: int, since: float) -> Gathered:
 def test_when_it_is_due(gathered: list[Gathered], now: float, due: bool) -> None:
     """By events or bytes over all partitions, or by the oldest."""
     assert is_due(gathered, LIMITS, now) is due
+
+
+def test_what_seems_to_be_missing_is_asked_for_once() -> None:
+    """A second time the same comes, there is nothing between."""
+    gathered = Gathered(10)
+    assert [gathered.doubts(first) for first in (10, 5, 12, 12, 13)] == [
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_many_new_persons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their keys are found whichever way they are held."""
+    monkeypatch.setattr("services.shared.archive_keys.PUT_KEPT", 5)
+    monkeypatch.setattr("services.shared.archive_keys.SEALS_KEPT", 2)
+    storage = LocalStorage(tmp_path)
+    ours = archivist(storage)
+    for start in range(0, 40, 4):
+        some = [view(n, user=f"u{n % 19}") for n in range(start, start + 4)]
+        ours.archive([record_at(one, start + n) for n, one in enumerate(some)])
+    assert [row.event.user_id for row in read(storage)] == [f"u{n % 19}" for n in range(40)]
+    keys = b"".join(path.read_bytes() for path in tmp_path.glob("_keys/*.keys"))
+    assert len(keys) == 19 * RECORD_BYTES
 
 
 def frame_of(storage: LocalStorage, *records: FakeRecord) -> tuple[pl.DataFrame, RowOpener]:
