@@ -143,7 +143,7 @@ def archived(installed: Installation) -> dict[str, int]:
 def test_a_topic_that_is_made_anew(
     own_kafka: EmbeddedKafka, tmp_path: Path, sleeping: bool
 ) -> None:
-    """Its offsets begin again, behind where the archive was or, as it slept, beyond: all is kept."""
+    """Offsets begin again, behind where the archive was or, as it slept, beyond: all is kept."""
     asyncio.run(create_topics(own_kafka.servers))
     installed = Installation(own_kafka.servers, "", tmp_path)
     with installed.running() as service:
