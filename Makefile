@@ -37,6 +37,11 @@ test: .venv-dev/.ready build/gen/.ready ## Run every test and show the coverage 
 	@mkdir -p build/tmp
 	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest --cov --cov-report=term $(ONLY)
 
+.PHONY: clients
+clients: .venv-dev/.ready build/gen/.ready ## Run the producers' examples whose clients this machine has, and say which it lacks
+	@mkdir -p build/tmp
+	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest -v tests/integration/test_producer_examples.py
+
 .PHONY: check
 check: check-format check-lint check-types check-imports check-proto check-dead check-locks ## Run all checks below
 
@@ -83,6 +88,10 @@ bench-freshness: .venv-dev/.ready build/gen/.ready ## How soon an event is in it
 .PHONY: bench-archive
 bench-archive: .venv-dev/.ready build/gen/.ready ## How many events a second one core archives (QUICK=1: in a minute, coarser)
 	$(DEV)/python -m tests.bench.archive $(if $(QUICK),--quick)
+
+.PHONY: bench-import
+bench-import: .venv-dev/.ready build/gen/.ready ## How fast a shop's files are imported (QUICK=1: in a minute, coarser)
+	$(DEV)/python -m tests.bench.importing $(if $(QUICK),--quick)
 
 ##@ Model
 

@@ -62,3 +62,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def events_topic(self) -> str:
         """Where events go."""
         return self.topic_prefix + "shopper-events"
+
+
+IMPORT_PREFIX: Final = "ATTUNE_IMPORT_"
+
+
+class ImportSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import is told by environment variables that start with :data:`IMPORT_PREFIX`."""
+
+    kafka_servers: KafkaServers
+    topic_prefix: TopicPrefix = ""
+
+    @property
+    def history_topic(self) -> str:
+        """Where the events of a shop's time before Attune go."""
+        return self.topic_prefix + "shopper-history"

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
-from services.profiles import replaying, showing
+from services.profiles import rebuilding, replaying, showing
+from services.profiles.adapters.durability import RedisDurability
+from services.profiles.adapters.terminal import folding
 from services.profiles.settings import PREFIX, Settings
+from services.shared.archive_keys import KeyFiles, PersonKeys
+from services.shared.archive_reader import ArchiveReader
+from services.shared.archive_storage import ArchiveStorage, open_storage
 from services.shared.errors import BadInput, BadSetting, Unavailable
 from services.shared.kafka_records import accept_any_header_name
 from services.shared.letter_keys import RedisLetterKeys
@@ -21,26 +29,72 @@ from services.shared.settings import read_settings
 Say = Callable[[str], None]
 
 
+class Context(NamedTuple):
+    """What a command works with."""
+
+    settings: Settings
+    redis: RedisConnection
+    say: Say
+    """Where its answer goes."""
+    remark: Say
+    """Where remarks go."""
+
+
 class Command(NamedTuple):
     """A command."""
 
     parser: Callable[[], argparse.ArgumentParser]
-    do: Callable[[Settings, SealedLetters, argparse.Namespace, Say, Say], Awaitable[int]]
-    """With where its answer goes, and where remarks do."""
+    do: Callable[[Context, argparse.Namespace], Awaitable[int]]
     when_away: str
     """What is true where Kafka or Redis go away meanwhile."""
 
 
-async def _replay(
-    settings: Settings, letters: SealedLetters, told: argparse.Namespace, say: Say, _: Say
-) -> int:
+async def _replay(context: Context, told: argparse.Namespace) -> int:
+    settings, redis, say, _ = context
+    letters = letters_of(settings, redis)
     return await replaying.replay(settings, letters, replaying.choice_of(told), say)
 
 
-async def _show(
-    settings: Settings, letters: SealedLetters, told: argparse.Namespace, say: Say, remark: Say
-) -> int:
+async def _show(context: Context, told: argparse.Namespace) -> int:
+    settings, redis, say, remark = context
+    letters = letters_of(settings, redis)
     return await showing.show(settings, letters, showing.choice_of(told), say, remark)
+
+
+async def _rebuild(context: Context, told: argparse.Namespace) -> int:
+    settings, redis, say, _ = context
+    if told.give_up:
+        return await rebuilding.give_up(redis, say)
+    master = read_master_key(Path(settings.master_key_file))
+    asker = RedisConnection(settings.redis_url)
+    with _archive(told.archive) as storage, folding() as start:
+        keys = PersonKeys(KeyFiles(storage), master, now_micros=_now_micros)
+        parts = rebuilding.Parts(
+            settings,
+            redis,
+            RedisDurability(redis, asker, replicas=settings.redis_replicas),
+            ArchiveReader(storage, keys),
+            master,
+            _now_micros,
+        )
+        try:
+            return await rebuilding.rebuild(parts, say, start)
+        finally:
+            await asker.close()
+
+
+@contextmanager
+def _archive(root: str) -> Iterator[ArchiveStorage]:
+    """The archive at ``root``; where none is told, one that holds nothing."""
+    if root:
+        yield open_storage(root)
+        return
+    with TemporaryDirectory() as folder:
+        yield open_storage(folder)
+
+
+def _now_micros() -> int:
+    return time.time_ns() // 1000
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
@@ -48,6 +102,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
         replaying.parser, _replay, "what was put back counts once, run it again"
     ),
     showing.COMMAND: Command(showing.parser, _show, "nothing was changed, run it again"),
+    rebuilding.COMMAND: Command(
+        rebuilding.parser, _rebuild, "the present profiles are as they were, run it again"
+    ),
 }
 
 
@@ -80,6 +137,6 @@ async def _run(
 ) -> int:
     redis = RedisConnection(settings.redis_url)
     try:
-        return await command.do(settings, letters_of(settings, redis), told, say, remark)
+        return await command.do(Context(settings, redis, say, remark), told)
     finally:
         await redis.close()

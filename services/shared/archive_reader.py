@@ -55,6 +55,10 @@ class ArchiveReader:
         """All offsets before it are archived; -1 where nothing ever was."""
         return read_log(self._storage, partition).next
 
+    def days(self, partition: Partition) -> set[str]:
+        """The days of which something is archived. Raises StorageUnavailable."""
+        return {file.day for file in read_log(self._storage, partition).files.values()}
+
     def read(
         self, partition: Partition, *, shop: str | None = None, days: Days | None = None
     ) -> Iterator[Archived]:

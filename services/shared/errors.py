@@ -7,6 +7,7 @@
     │   ├── EventRefused            an event goes to dead-letters with this code
     │   ├── EventsRefused           of a request to write events none can be taken
     │   ├── RequestTooLarge
+    │   ├── TooManyRefused          of files to import too many rows are wrong
     │   └── ProductUnknown, ShopperUnknown, …
     ├── Unauthenticated             who calls is not known
     ├── ScopeMissing                who calls may not do this
@@ -72,6 +73,12 @@ class RequestTooLarge(BadInput):
     """A request has more bytes than the method takes."""
 
     code = "REQUEST_TOO_LARGE"
+
+
+class TooManyRefused(BadInput):
+    """Of files to import so many rows are wrong that it is the files, or how they are read."""
+
+    code = "TOO_MANY_REFUSED"
 
 
 class ProductUnknown(BadInput):

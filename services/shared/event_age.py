@@ -30,7 +30,7 @@ class AgeRule:
 
     def __init__(self, limit: timedelta | None) -> None:
         """``limit`` is the greatest age then; None: there is none."""
-        self._limit = limit
+        self.limit: Final = limit
         self._oldest = float("inf") if limit is None else limit // MICROSECOND
         self._newest = -(FUTURE_LIMIT // MICROSECOND)
 
@@ -48,11 +48,11 @@ class AgeRule:
                 f"occurred_at is {-age // 1_000_000} s after it was received; "
                 f"at most {FUTURE_LIMIT // timedelta(seconds=1)} s are taken",
             )
-        limit = 0 if self._limit is None else self._limit // timedelta(seconds=1)
+        most = 0 if self.limit is None else self.limit // timedelta(seconds=1)
         raise EventRefused(
             "EVENT_TOO_OLD",
             f"occurred_at is {age // 1_000_000} s before it was received; "
-            f"at most {limit} s are taken",
+            f"at most {most} s are taken",
         )
 
 

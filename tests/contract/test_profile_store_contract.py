@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from deploy.local.redis import EmbeddedRedis
+from services.profiles.adapters.rebuilt import RebuiltProfiles
 from services.shared.consent import Consent, write_consent
 from services.shared.errors import RedisUnavailable
 from services.shared.profile import EMPTY, Profile, Touch
@@ -19,6 +20,7 @@ from services.shared.profile_store import (
     NOTHING,
     MemoryProfileStore,
     ProfileStore,
+    RedisGeneration,
     RedisProfileStore,
     Stored,
     Write,
@@ -182,6 +184,26 @@ async def test_a_new_generation(own_redis: EmbeddedRedis) -> None:
     assert await store.save([Write(ana, Stored(LATER, b""), SEEN)], retention=DAY) == [True]
     assert await connection.ask([("GET", profile_redis_key(ana, 1))]) == [SEEN]
     await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("left", "stays"), [(DAY, 2 * DAY), (3 * DAY, 3 * DAY), (9 * DAY, 4 * DAY)]
+)
+async def test_a_rebuilt_profile_expires(
+    connection: RedisConnection, shop_id: str, left: timedelta, stays: timedelta
+) -> None:
+    """With its shopper's last event, unless a worker has just written it; never later than any."""
+    ana = name(shop_id)
+    worker = RedisGeneration(connection, 1)
+    await worker.save([Write(ana, NOTHING, SEEN)], retention=2 * DAY)
+    rebuilt = RebuiltProfiles(connection, 1, lambda _: left // timedelta(milliseconds=1))
+    (before,) = await rebuilt.load([ana])
+    assert await rebuilt.save([Write(ana, NOTHING, LATER)], retention=4 * DAY) == [False]
+    assert await rebuilt.save([Write(ana, before, LATER)], retention=4 * DAY) == [True]
+    assert await worker.load([ana]) == [Stored(LATER, b"")]
+    (milliseconds,) = await connection.ask([("PTTL", profile_redis_key(ana, 1))])
+    assert isinstance(milliseconds, int)
+    assert timedelta() <= stays - timedelta(milliseconds=milliseconds) < timedelta(seconds=10)
 
 
 async def test_a_layout_of_tomorrow(connection: RedisConnection, shop_id: str) -> None:

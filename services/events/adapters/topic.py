@@ -74,10 +74,14 @@ class MemoryTopic:
 class KafkaTopic:
     """A topic that exists; written with acks=all by an idempotent producer."""
 
-    def __init__(self, servers: str, topic: str) -> None:
-        """Connects in :meth:`connect` or :meth:`run`; until then nothing is written."""
+    def __init__(self, servers: str, topic: str, *, compression: str | None = None) -> None:
+        """Connects in :meth:`connect` or :meth:`run`; until then nothing is written.
+
+        ``compression`` of batches is one of Kafka's, such as ``lz4``; None: none.
+        """
         self._servers = servers
         self._topic = topic
+        self._compression = compression
         self._topic_id = ""
         self._producer: AIOKafkaProducer | None = None
         self._broken = asyncio.Event()
@@ -117,6 +121,7 @@ class KafkaTopic:
             enable_idempotence=True,
             request_timeout_ms=REQUEST_MS,
             max_batch_size=_batch_bytes(self._topic, settings),
+            compression_type=self._compression,
         )
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
