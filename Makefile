@@ -79,6 +79,10 @@ check-locks: ## Locks hold neither addresses nor paths of a machine
 	@! grep -L -- --hash= $(LOCKS)/*.txt | grep .
 	@! grep -nE '://|^-|file:|/(home|root|tmp|opt|usr)/' $(LOCKS)/*.txt
 
+.PHONY: fault
+fault: .venv-dev/.ready build/gen/.ready ## Break things by seed and ask the oracle (FAULTS=300; SEED=n: one story alone)
+	$(DEV)/python -m tests.fault.chaos $(if $(SEED),--seed $(SEED),--faults $(or $(FAULTS),300))
+
 ##@ Measure
 
 .PHONY: bench-freshness

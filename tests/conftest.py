@@ -11,6 +11,7 @@ import pytest
 
 from deploy.local.kafka import EmbeddedKafka
 from deploy.local.redis import EmbeddedRedis
+from deploy.local.redis_cluster import EmbeddedRedisCluster
 from deploy.local.topics import create_topics
 from tests import skips
 
@@ -40,6 +41,15 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     redis.stop()
 
 
+@pytest.fixture(scope="session")
+def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The session's Redis Cluster; slots may be moved in it, servers stay."""
+    cluster = EmbeddedRedisCluster(tmp_path_factory.mktemp("cluster"))
+    cluster.start()
+    yield cluster.url
+    cluster.kill()
+
+
 @pytest.fixture
 def topic_prefix(kafka_servers: str) -> str:
     """The prefix of topics that exist for this test only, such as ``t3f9a1c.``."""
@@ -61,6 +71,15 @@ def own_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
     kafka.start()
     yield kafka
     kafka.kill()
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[EmbeddedRedisCluster]:
+    """A Redis Cluster of the test's own, whose replicas take over after two seconds."""
+    cluster = EmbeddedRedisCluster(tmp_path / "cluster", node_timeout_ms=2_000)
+    cluster.start()
+    yield cluster
+    cluster.kill()
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from deploy.local.services import EmbeddedService
 from services.shared.profile import Profile, Purchase
 from services.shared.profile_codec import encode
 from services.shared.profile_store import NOTHING, RedisProfileStore, Write
+from services.shared.redis_cluster import connect
 from services.shared.redis_connection import RedisConnection
 from services.shared.subject import event_key
 from tests.tiny_bundle import make_bundle
@@ -103,7 +104,7 @@ class Shop:
 
     def know(self, subject: str, profile: Profile) -> None:
         async def write() -> None:
-            redis = RedisConnection(self._redis)
+            redis = connect(self._redis)
             write = Write(event_key(self.name, subject), NOTHING, encode(profile))
             assert await RedisProfileStore(redis).save([write], retention=timedelta(days=1)) == [
                 True

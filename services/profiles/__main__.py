@@ -15,7 +15,8 @@ import uvloop
 
 from services.profiles.adapters.backlog import Backlog
 from services.profiles.adapters.dead_letters import DeadLetters, KafkaDeadLetters
-from services.profiles.adapters.durability import Durability, RedisDurability
+from services.profiles.adapters.durability import Durability
+from services.profiles.adapters.redis_servers import redis_servers
 from services.profiles.adapters.stream import attach, consumer_of, first_from, make_app
 from services.profiles.adapters.trends import RedisTrends
 from services.profiles.batches import Batches
@@ -37,7 +38,7 @@ from services.shared.kafka_records import (
     hand_out_records_as_they_are,
 )
 from services.shared.profile_store import ProfileStore, RedisProfileStore
-from services.shared.redis_connection import RedisConnection
+from services.shared.redis_connection import Redis
 from services.shared.settings import read_settings, settings_help
 from services.shared.telemetry import configure_logs, serve_metrics
 from services.shared.trying import insist
@@ -79,28 +80,27 @@ async def run(settings: Settings) -> int:
 
 async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event) -> None:
     """Wait for Kafka and Redis, then let Faust feed the worker until ``ending``."""
-    connections = Connections(settings.redis_url)
-    letters = letters_of(settings, connections.writer)
-    durability = RedisDurability(
-        connections.writer, connections.asker, replicas=settings.redis_replicas
-    )
+    redis = redis_servers(settings.redis_url, replicas=settings.redis_replicas)
+    letters = letters_of(settings, redis.writer)
     dead_letters = KafkaDeadLetters(settings.kafka_servers, settings.dead_letters_topic, letters)
     try:
-        topic_ids = await unless(ending, _arrive(settings, durability))
+        topic_ids = await unless(ending, _arrive(settings, redis.durability))
         if topic_ids is None:
             return
-        watch = Watch(settings.kafka_servers, topic_ids, connections.probe, readiness)
+        watch = Watch(settings.kafka_servers, topic_ids, redis.probe, readiness)
         await insist(watch.look_first, doing="find Redis", giving_up=ending.is_set)
-        store = RedisProfileStore(connections.writer)
+        store = RedisProfileStore(redis.writer)
 
         def batches_of(topic: str) -> Batches:
-            return make_batches(settings, topic, topic_ids[topic], store, connections, dead_letters)
+            return make_batches(
+                settings, topic, topic_ids[topic], store, redis.writer, dead_letters
+            )
 
-        running = _join(settings, readiness, watch, durability, topic_ids, batches_of)
+        running = _join(settings, readiness, watch, redis.durability, topic_ids, batches_of)
         await running.serve(ending)
     finally:
         await dead_letters.close()
-        await connections.close()
+        await redis.close()
 
 
 def _join(
@@ -129,6 +129,7 @@ def _join(
         readiness=readiness,
         read_again=consumer.read_again,
         look_at_topics=watch.look_at_topics,
+        redis_seen=lambda: watch.replication_id,
     )
 
     def renew(topic: str, topic_id: str) -> None:
@@ -147,26 +148,12 @@ def _join(
     )
 
 
-class Connections:
-    """To Redis: one writes, one asks whether that is on disk, one looks whether it is there."""
-
-    def __init__(self, url: str) -> None:
-        self.writer = RedisConnection(url)
-        self.asker = RedisConnection(url)
-        self.probe = RedisConnection(url)
-
-    async def close(self) -> None:
-        """Close all."""
-        for connection in (self.writer, self.asker, self.probe):
-            await connection.close()
-
-
 def make_batches(
     settings: Settings,
     topic: str,
     topic_id: str,
     store: ProfileStore,
-    connections: Connections,
+    redis: Redis,
     dead_letters: DeadLetters,
 ) -> Batches:
     """What is done with the batches of ``topic``; history has no age limit and makes no trends."""
@@ -175,7 +162,7 @@ def make_batches(
         topic=topic,
         topic_id=topic_id,
         store=store,
-        trends=None if is_history else RedisTrends(connections.writer, topic_id=topic_id),
+        trends=None if is_history else RedisTrends(redis, topic_id=topic_id),
         dead_letters=dead_letters,
         age=AgeRule(None if is_history else settings.event_age_limit),
         folding=Folding(settings.profile_retention, int(settings.profile_layout)),

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 from services.profiles import rebuilding, replaying, showing
-from services.profiles.adapters.durability import RedisDurability
+from services.profiles.adapters.redis_servers import RedisServers, redis_servers
 from services.profiles.adapters.terminal import folding
 from services.profiles.settings import PREFIX, Settings
 from services.shared.archive_keys import KeyFiles, PersonKeys
@@ -21,7 +21,7 @@ from services.shared.archive_storage import ArchiveStorage, open_storage
 from services.shared.errors import BadInput, BadSetting, Unavailable
 from services.shared.kafka_records import accept_any_header_name
 from services.shared.letter_keys import RedisLetterKeys
-from services.shared.redis_connection import Redis, RedisConnection
+from services.shared.redis_connection import Redis
 from services.shared.sealed_letters import SealedLetters
 from services.shared.sealing import read_master_key
 from services.shared.settings import read_settings
@@ -33,7 +33,7 @@ class Context(NamedTuple):
     """What a command works with."""
 
     settings: Settings
-    redis: RedisConnection
+    redis: RedisServers
     say: Say
     """Where its answer goes."""
     remark: Say
@@ -51,36 +51,33 @@ class Command(NamedTuple):
 
 async def _replay(context: Context, told: argparse.Namespace) -> int:
     settings, redis, say, _ = context
-    letters = letters_of(settings, redis)
+    letters = letters_of(settings, redis.writer)
     return await replaying.replay(settings, letters, replaying.choice_of(told), say)
 
 
 async def _show(context: Context, told: argparse.Namespace) -> int:
     settings, redis, say, remark = context
-    letters = letters_of(settings, redis)
+    letters = letters_of(settings, redis.writer)
     return await showing.show(settings, letters, showing.choice_of(told), say, remark)
 
 
 async def _rebuild(context: Context, told: argparse.Namespace) -> int:
     settings, redis, say, _ = context
     if told.give_up:
-        return await rebuilding.give_up(redis, say)
+        return await rebuilding.give_up(redis.writer, redis.nodes, say)
     master = read_master_key(Path(settings.master_key_file))
-    asker = RedisConnection(settings.redis_url)
     with _archive(told.archive) as storage, folding() as start:
         keys = PersonKeys(KeyFiles(storage), master, now_micros=_now_micros)
         parts = rebuilding.Parts(
             settings,
-            redis,
-            RedisDurability(redis, asker, replicas=settings.redis_replicas),
+            redis.writer,
+            redis.nodes,
+            redis.durability,
             ArchiveReader(storage, keys),
             master,
             _now_micros,
         )
-        try:
-            return await rebuilding.rebuild(parts, say, start)
-        finally:
-            await asker.close()
+        return await rebuilding.rebuild(parts, say, start)
 
 
 @contextmanager
@@ -135,7 +132,7 @@ def run_command(
 async def _run(
     command: Command, settings: Settings, told: argparse.Namespace, say: Say, remark: Say
 ) -> int:
-    redis = RedisConnection(settings.redis_url)
+    redis = redis_servers(settings.redis_url, replicas=settings.redis_replicas)
     try:
         return await command.do(Context(settings, redis, say, remark), told)
     finally:

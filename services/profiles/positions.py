@@ -97,13 +97,18 @@ class Positions:
         return position
 
     def rewind(self, tp: TP, offset: int) -> None:
-        """From now on ``tp`` is read from ``offset``; what is in work moves nothing any more."""
+        """From now on ``tp`` is read from ``offset``; what is in work moves nothing any more.
+
+        What a replica of Redis may lack is still to be folded again if that takes over now.
+        """
         position = self._of.get(tp)
+        since = offset if position is None else min(offset, position.since)
+        start = Start(offset, since)
         if tp in self._starts or position is None:  # of this assignment nothing has come yet
             self._starts[tp] = asyncio.get_running_loop().create_future()
-            self._starts[tp].set_result(Start(offset, offset))
+            self._starts[tp].set_result(start)
         if position is not None:
-            self._of[tp] = Position(position.generation, Start(offset, offset))
+            self._of[tp] = Position(position.generation, start)
 
     def is_current(self, tp: TP, position: Position) -> bool:
         """Whether ``position`` still is that of ``tp``: not rewound, not of an older generation."""

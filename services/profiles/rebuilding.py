@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
@@ -45,6 +45,9 @@ SCANNED: Final = 1_000
 Say = Callable[[str], None]
 
 _log = structlog.get_logger()
+Nodes = Callable[[], Awaitable[Sequence[Redis]]]
+"""Each server that has profiles, to be asked for its keys."""
+
 Advance = Callable[[int], None]
 """Told of so many more events that are folded."""
 
@@ -54,6 +57,7 @@ class Parts(NamedTuple):
 
     settings: Settings
     redis: Redis
+    nodes: Nodes
     durability: Durability
     """Of the connection that ``redis`` is."""
     reader: ArchiveReader
@@ -86,14 +90,14 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-async def give_up(redis: Redis, say: Say) -> int:
+async def give_up(redis: Redis, nodes: Nodes, say: Say) -> int:
     """End a rebuild that was begun elsewhere. Raises Unavailable."""
     generations = await _generations(redis)
     if generations.making is None:
         say("no rebuild was begun")
         return 0
     await _change(redis, generations, Generations(generations.present, None))
-    say(f"{await _forget(redis, generations.making):,} profiles of it are deleted")
+    say(f"{await _forget(redis, nodes, generations.making):,} profiles of it are deleted")
     return 0
 
 
@@ -118,7 +122,7 @@ async def rebuild(parts: Parts, say: Say, start: Callable[[int], Advance]) -> in
     say(f"{rebuilding.folded:,} events are folded; generation {making} is the present one")
     if parts.reader.erased:
         say(f"{parts.reader.erased:,} events of persons who were erased are left out")
-    say(f"{await _forget(parts.redis, present):,} profiles of before are deleted")
+    say(f"{await _forget(parts.redis, parts.nodes, present):,} profiles of before are deleted")
     return 0
 
 
@@ -226,13 +230,17 @@ async def _change(redis: Redis, before: Generations, after: Generations) -> None
         )
 
 
-async def _forget(redis: Redis, generation: int) -> int:
+async def _forget(redis: Redis, nodes: Nodes, generation: int) -> int:
     """Delete the profiles of a generation; answers how many."""
+    return sum([await _forget_on(node, redis, generation) for node in await nodes()])
+
+
+async def _forget_on(node: Redis, redis: Redis, generation: int) -> int:
     pattern = profile_redis_key(b"*", generation).replace(b"{*}", b"*")
     cursor, deleted = b"0", 0
     while True:
         scan: Command = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED)
-        (found,) = await redis.ask([scan])
+        (found,) = await node.ask([scan])
         cursor, keys = cast("tuple[bytes, list[bytes]]", found)
         if keys:
             await redis.ask([("UNLINK", key) for key in keys])

@@ -15,13 +15,12 @@ from typing import Final
 import structlog
 from faust.types import TP
 
-from services.profiles.adapters.durability import server_of
+from services.profiles.adapters.redis_servers import Probe
 from services.profiles.adapters.stream import BatchConsumer
 from services.profiles.domain.commit import Note, Start, start_after
 from services.profiles.readiness import Readiness
 from services.shared.errors import Unavailable
 from services.shared.kafka import describe_topics
-from services.shared.redis_connection import RedisConnection
 
 EVERY_SECONDS: Final = 1.0
 KAFKA_EVERY: Final = 5
@@ -39,7 +38,7 @@ class Watch:
         self,
         servers: str,
         topic_ids: dict[str, str],
-        probe: RedisConnection,
+        probe: Probe,
         readiness: Readiness,
     ) -> None:
         """``topic_ids`` are those of the topics that are read, by name, and kept up to date."""
@@ -51,6 +50,11 @@ class Watch:
         self._looking = asyncio.Lock()
         self._redis_changed: Callable[[], Awaitable[None]] = _nothing
         self._made_anew: Callable[[str, str], Awaitable[None]] = _nothing
+
+    @property
+    def replication_id(self) -> str:
+        """Of the Redis that was last seen, once what it may lack was sent for again."""
+        return self._replication_id
 
     def on_change(
         self, *, redis: Callable[[], Awaitable[None]], topic: Callable[[str, str], Awaitable[None]]
@@ -96,8 +100,11 @@ class Watch:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def look_first(self) -> None:
-        """See which Redis it is, before anything is read. Raises RedisUnavailable."""
-        self._replication_id = (await server_of(self._probe)).replication_id
+        """See which Redis it is, before anything is read.
+
+        Raises RedisUnavailable, and BadSetting where its URL is of another kind of Redis.
+        """
+        self._replication_id = await self._probe.replication_id()
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -106,7 +113,7 @@ class Watch:
     async def _look_at_redis(self) -> None:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                found = (await server_of(self._probe)).replication_id
+                found = await self._probe.replication_id()
         except (Unavailable, TimeoutError):
             return self._readiness.lacks("redis")
         self._readiness.has("redis")

@@ -58,10 +58,12 @@ class Worker:
         readiness: Readiness,
         read_again: Callable[[TP, int], Awaitable[None]],
         look_at_topics: Callable[[], Awaitable[None]],
+        redis_seen: Callable[[], str],
     ) -> None:
         """``batches`` by topic; ``read_again`` has a partition read from an offset on.
 
         ``look_at_topics`` sees to it that one which was made anew is read from its start.
+        ``redis_seen`` is the replication id of the Redis that positions belong to.
         """
         self._batches = batches
         self._positions = positions
@@ -71,6 +73,7 @@ class Worker:
         self._readiness = readiness
         self._read_again = read_again
         self._look_at_topics = look_at_topics
+        self._redis_seen = redis_seen
         self._working: set[asyncio.Task[None]] = set()
         self._saving: set[asyncio.Task[None]] = set()
         self._unsafe: defaultdict[TP, deque[Unsafe]] = defaultdict(deque)
@@ -173,6 +176,7 @@ class Worker:
 
     async def _handle(self, batch: Batch) -> None:
         tp, generation, records = batch
+        redis = self._redis_seen()
         with FOLD_SECONDS.time():
             position = await self._insist(
                 tp,
@@ -187,16 +191,33 @@ class Worker:
             judged = batches.judge(tp.partition, records)
             if self._limit.stops(len(records), len(judged.refused)):
                 return await self._stop_at_limit(judged)
-            mark = await self._insist(tp, lambda: self._keep(batches, judged), doing="keep a batch")
+            mark = await self._insist(
+                tp, lambda: self._keep(batches, judged, redis), doing="keep a batch"
+            )
+            if mark is None:
+                return await self._leave(tp, position)
             position.folded = max(position.folded, judged.end)
         _count(judged, len(records))
         await self._make_safe(tp, Unsafe(position, judged.end, mark))
         return None
 
-    async def _keep(self, batches: Batches, judged: Judged) -> int:
-        mark = await self._durability.begin()
+    async def _keep(self, batches: Batches, judged: Judged, redis: str) -> int | None:
+        """Write to the Redis that the batch was begun with, or not at all: None.
+
+        Another one may lack what came before the batch, and that would never be counted: a
+        fence moves to a batch's end, wherever it was.
+        """
+        if self._redis_seen() != redis:
+            return None
+        mark = await self._durability.begin(redis)
         await batches.keep(judged)
         return mark
+
+    async def _leave(self, tp: TP, position: Position) -> None:
+        """Let go of a batch; where nothing else was sent for meanwhile, read it again."""
+        if self._positions.is_current(tp, position):
+            self._backlog.forget([tp])
+            await self._read_again(tp, position.folded)
 
     async def _make_safe(self, tp: TP, unsafe: Unsafe) -> None:
         """See to it that the batch becomes safe; wait only where too many are not."""

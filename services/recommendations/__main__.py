@@ -43,7 +43,7 @@ from services.shared.health import Health
 from services.shared.identity import ApiKeys, read_keys
 from services.shared.kafka_records import accept_any_header_name
 from services.shared.profile_store import RedisProfileStore
-from services.shared.redis_connection import RedisPool
+from services.shared.redis_cluster import redis_pool
 from services.shared.settings import read_settings, settings_help
 from services.shared.telemetry import configure_logs, serve_metrics
 
@@ -65,7 +65,7 @@ class Server:
         self._keys = keys
         self._health = Health()
         self._catalogs = Catalogs(model.vocabulary)
-        self._redis = RedisPool(settings.redis_url, size=REDIS_CONNECTIONS)
+        self._redis = redis_pool(settings.redis_url, size=REDIS_CONNECTIONS)
         self._trends = Trends(self._redis, shops=lambda: self._catalogs.shops, clock=time.time)
         self._feed = CatalogFeed(
             settings.kafka_servers,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 import hiredis
@@ -30,6 +30,11 @@ Reply: TypeAlias = object
 
 DEADLINE_SECONDS: Final = 5.0
 READ_BYTES: Final = 256 * 1024
+
+NOT_A_SERVER: Final = (
+    "Redis is a cluster, of which its URL names one node as if that were all; the URL must begin "
+    "with redis+cluster:// or rediss+cluster://"
+)
 
 _MORE: Final = object()
 """What hiredis answers where the rest of a reply has not come yet."""
@@ -51,6 +56,18 @@ class Redis(Protocol):
         been done. Raises ResponseError for a command that is wrong in itself.
         """
         ...
+
+
+class Connection(Redis, Protocol):
+    """Where commands go by connections that are held open."""
+
+    async def close(self) -> None:
+        """Let go of them; a later ask opens them again."""
+        ...
+
+
+class ConnectionBroke(RedisUnavailable):
+    """A connection that was open has ended; asked again, on a new one, Redis may answer."""
 
 
 class RedisConnection:
@@ -97,23 +114,22 @@ class RedisConnection:
         replies = await self.exchange(commands, within=within)
         for reply in replies:
             if isinstance(reply, RedisError):
-                raise meaning_of(reply)
+                raise self.meaning_of(reply)
         return replies
 
     async def exchange(
         self, commands: Sequence[Command], *, within: float = DEADLINE_SECONDS
     ) -> list[Reply]:
         """As ``ask``, but a command's error stands as a ResponseError in its reply's place."""
-        line: _Line | None = None
+        line = was_open = self._line
         try:
             async with asyncio.timeout(within):
                 line = self._line or await self._open()
                 return await line.exchange(commands) if commands else []
         except (RedisError, OSError, TimeoutError) as error:
             await self._drop(line)
-            raise RedisUnavailable(
-                f"Redis: {str(error) or f'no answer in {within:.3g} s'}"
-            ) from error
+            reason = f"Redis: {str(error) or f'no answer in {within:.3g} s'}"
+            raise (ConnectionBroke if was_open else RedisUnavailable)(reason) from error
         except BaseException:
             await self._drop(line)
             raise
@@ -121,6 +137,12 @@ class RedisConnection:
     async def close(self) -> None:
         """Close the connection; a later ask opens it again. Who waits gets RedisUnavailable."""
         await self._drop(self._line)
+
+    def meaning_of(self, error: RedisError) -> Exception:
+        """What an error reply says: BadSetting where this is one node of a cluster."""
+        if str(error).startswith(("MOVED ", "ASK ")):
+            return BadSetting(NOT_A_SERVER)
+        return meaning_of(error)
 
     async def _open(self) -> _Line:
         async with self._opening:
@@ -207,10 +229,12 @@ class RedisPool:
     after a restart of Redis, the same is asked again on a new one.
     """
 
-    def __init__(self, url: str, *, size: int = 4) -> None:
-        self._free: asyncio.LifoQueue[RedisConnection] = asyncio.LifoQueue()
+    def __init__(
+        self, url: str, *, size: int = 4, connect: Callable[[str], Connection] = RedisConnection
+    ) -> None:
+        self._free: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
         for _ in range(size):
-            self._free.put_nowait(RedisConnection(url))
+            self._free.put_nowait(connect(url))
         self._size = size
 
     async def ask(
@@ -224,12 +248,11 @@ class RedisPool:
         except TimeoutError as error:
             raise RedisUnavailable(f"Redis: no free connection in {within} s") from error
         try:
-            was_open = connection.is_open
             try:
                 return await connection.ask(commands, within=_left(begun, within))
-            except RedisUnavailable:
+            except ConnectionBroke:
                 left = _left(begun, within)
-                if not was_open or connection.is_open or left <= 0:
+                if left <= 0:
                     raise
                 return await connection.ask(commands, within=left)
         finally:

@@ -53,8 +53,9 @@ KafkaServers = Annotated[
 RedisUrl = Annotated[
     str,
     Meta(
-        pattern="^(rediss?|unix)://",
-        description="Redis, such as redis://host:6379/0; rediss:// for TLS.",
+        pattern=r"^(rediss?(\+cluster)?|unix)://",
+        description="Redis, such as redis://host:6379/0; rediss:// for TLS. A Redis Cluster: "
+        "redis+cluster://node-1:6379,node-2:6379 (rediss+cluster:// for TLS).",
     ),
 ]
 TopicPrefix = Annotated[

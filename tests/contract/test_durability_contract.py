@@ -54,6 +54,22 @@ async def test_durability_waits_as_often_as_it_is_asked(kind: str, two: Two) -> 
         await durability.wait(mark)
 
 
+async def test_another_redis_than_the_writes_are_for(own_redis: EmbeddedRedis, two: Two) -> None:
+    """It is found out although no connection has noticed, and so is the right one afterwards."""
+    durability = two.durability()
+    await durability.begin()
+    before = (await server_of(two.writer)).replication_id
+    own_redis.kill()
+    own_redis.start()
+    for connection in (two.writer, two.asker):
+        with pytest.raises(RedisUnavailable):
+            await connection.ask([("PING",)])
+    after = (await server_of(two.writer)).replication_id
+    with pytest.raises(RedisUnavailable, match="has changed"):
+        await durability.begin(before)
+    assert await durability.begin(after) == two.writer.opened
+
+
 async def test_durability_waits_for_the_disk(own_redis: EmbeddedRedis, two: Two) -> None:
     """What was written before wait returned is there after a crash."""
     durability = two.durability()

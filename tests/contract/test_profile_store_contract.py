@@ -26,7 +26,9 @@ from services.shared.profile_store import (
     Write,
     read_profiles,
 )
-from services.shared.redis_connection import RedisConnection, RedisPool
+from services.shared.redis_cluster import RedisCluster, redis_pool
+from services.shared.redis_connection import Connection, RedisConnection, RedisPool
+from services.shared.redis_routing import SlotMap
 from services.shared.subject import (
     consent_redis_key,
     event_key,
@@ -39,20 +41,29 @@ SEEN = encode(Profile(first_seen=1, last_seen=2, views=(Touch(1, 1, 0, "mug"),))
 LATER = encode(Profile(first_seen=1, last_seen=3, views=(Touch(3, 2, 0, "lamp"),)))
 
 
-@pytest.fixture
-async def connection(redis_url: str) -> AsyncIterator[RedisConnection]:
-    opened = RedisConnection(redis_url)
+def connect(request: pytest.FixtureRequest) -> Connection:
+    """What the parameter says."""
+    if request.param == "redis cluster":
+        return RedisCluster(SlotMap(request.getfixturevalue("cluster_url")))
+    if request.param == "redis cluster pool":
+        return redis_pool(request.getfixturevalue("cluster_url"), size=2)
+    url = request.getfixturevalue("redis_url")
+    return RedisPool(url, size=2) if request.param == "redis pool" else RedisConnection(url)
+
+
+@pytest.fixture(params=["redis", "redis cluster"])
+async def connection(request: pytest.FixtureRequest) -> AsyncIterator[Connection]:
+    opened = connect(request)
     yield opened
     await opened.close()
 
 
-@pytest.fixture(params=["memory", "redis", "redis pool"])
+@pytest.fixture(params=["memory", "redis", "redis pool", "redis cluster", "redis cluster pool"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[ProfileStore]:
     if request.param == "memory":
         yield MemoryProfileStore()
         return
-    url = request.getfixturevalue("redis_url")
-    redis = RedisConnection(url) if request.param == "redis" else RedisPool(url, size=2)
+    redis = connect(request)
     yield RedisProfileStore(redis)
     await redis.close()
 
@@ -129,22 +140,18 @@ async def test_a_profile_that_may_not_be_kept(store: ProfileStore, shop_id: str)
     assert await store.load([name(shop_id)]) == [NOTHING]
 
 
-async def consent(store: ProfileStore, redis_url: str, name: bytes, value: bytes) -> None:
+async def consent(store: ProfileStore, name: bytes, value: bytes) -> None:
     """Have a shopper consent to something."""
     if isinstance(store, MemoryProfileStore):
         store.consents[name] = value
-        return
-    connection = RedisConnection(redis_url)
-    await connection.ask([("SET", consent_redis_key(name), value)])
-    await connection.close()
+    elif isinstance(store, RedisProfileStore):
+        await store._redis.ask([("SET", consent_redis_key(name), value)])
 
 
-async def test_a_consent_that_came_between(
-    store: ProfileStore, redis_url: str, shop_id: str
-) -> None:
+async def test_a_consent_that_came_between(store: ProfileStore, shop_id: str) -> None:
     """What was made before a shopper said something is not written after it."""
     refused = write_consent(Consent(personalization=False))
-    await consent(store, redis_url, name(shop_id), refused)
+    await consent(store, name(shop_id), refused)
     assert await store.save([Write(name(shop_id), NOTHING, SEEN)], retention=DAY) == [False]
     (before,) = await store.load([name(shop_id)])
     assert before == Stored(b"", refused)
@@ -152,7 +159,7 @@ async def test_a_consent_that_came_between(
     assert await read_profiles(store, [(shop_id, "u:ana")]) == [EMPTY]
 
 
-async def test_a_write_renews_the_retention(connection: RedisConnection, shop_id: str) -> None:
+async def test_a_write_renews_the_retention(connection: Connection, shop_id: str) -> None:
     """Each write sets the time to live anew, in milliseconds of the retention."""
     store = RedisProfileStore(connection)
     for days in (1, 90):
@@ -190,7 +197,7 @@ async def test_a_new_generation(own_redis: EmbeddedRedis) -> None:
     ("left", "stays"), [(DAY, 2 * DAY), (3 * DAY, 3 * DAY), (9 * DAY, 4 * DAY)]
 )
 async def test_a_rebuilt_profile_expires(
-    connection: RedisConnection, shop_id: str, left: timedelta, stays: timedelta
+    connection: Connection, shop_id: str, left: timedelta, stays: timedelta
 ) -> None:
     """With its shopper's last event, unless a worker has just written it; never later than any."""
     ana = name(shop_id)
@@ -206,14 +213,14 @@ async def test_a_rebuilt_profile_expires(
     assert timedelta() <= stays - timedelta(milliseconds=milliseconds) < timedelta(seconds=10)
 
 
-async def test_a_layout_of_tomorrow(connection: RedisConnection, shop_id: str) -> None:
+async def test_a_layout_of_tomorrow(connection: Connection, shop_id: str) -> None:
     """Bytes that this release cannot read are an error, never an empty profile to write over."""
     await connection.ask([("SET", profile_redis_key(name(shop_id)), b"\x63" + bytes(20))])
     with pytest.raises(LayoutUnknown, match="layout 63"):
         await read_profiles(RedisProfileStore(connection), [(shop_id, "u:ana")])
 
 
-async def test_redis_that_forgot_the_script(connection: RedisConnection, shop_id: str) -> None:
+async def test_redis_that_forgot_the_script(connection: Connection, shop_id: str) -> None:
     """A restarted Redis has no scripts; a write does not notice."""
     store = RedisProfileStore(connection)
     await connection.ask([("SCRIPT", "FLUSH")])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
 from faust.types import TP
@@ -80,6 +82,27 @@ async def kept(
         (address.origin, address.code, content.key, content.value, content.headers)
         for address, content in sorted(opened, key=lambda one: one.address.origin.offset)
     ]
+
+
+async def test_first_dead_letters_of_several_partitions(
+    kafka_servers: str,
+    topic_prefix: str,
+    sealed: SealedLetters,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They share one producer; another one would be left open for good."""
+    started: list[AIOKafkaProducer] = []
+    start = AIOKafkaProducer.start
+
+    async def noted(self: AIOKafkaProducer) -> None:
+        started.append(self)
+        await start(self)
+
+    monkeypatch.setattr(AIOKafkaProducer, "start", noted)
+    to = KafkaDeadLetters(kafka_servers, topic_prefix + "dead-letters", sealed)
+    await asyncio.gather(*(to.send([refused(0, b"v")]) for _ in range(4)))
+    await to.close()
+    assert len(started) == 1
 
 
 async def test_dead_letters_while_kafka_is_away(

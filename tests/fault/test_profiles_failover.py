@@ -10,7 +10,7 @@ from services.shared.redis_connection import RedisConnection
 from tests.fault.test_profiles_faults import as_the_oracle_says, shopping, told
 from tests.profile_events import Event
 from tests.stack import run_worker
-from tests.waiting import eventually_async
+from tests.waiting import eventually, eventually_async
 from tests.worker_kafka import profiles_as_the_oracle_says, send, until_committed
 
 
@@ -41,6 +41,24 @@ async def test_what_redis_lost_is_folded_again(
         lose_everything(own_redis, tmp_path)
         await until_right(own_redis.url, some)
         assert "redis_changed" in worker.log_path.read_text()
+
+
+async def test_what_redis_lost_while_a_batch_was_in_hand(
+    kafka_servers: str, own_redis: EmbeddedRedis, topic_prefix: str, shop_id: str, tmp_path: Path
+) -> None:
+    """It is not written behind what is lost, where nothing before it would be counted again."""
+    some = shopping(shop_id, 500)
+    settings = told(kafka_servers, own_redis.url, topic_prefix)
+    with run_worker(settings, tmp_path / "worker.log") as worker:
+        await send(kafka_servers, topic_prefix, some[:400])
+        await until_committed(kafka_servers, topic_prefix, 400)
+        own_redis.kill()
+        shutil.rmtree(tmp_path / "redis")
+        await send(kafka_servers, topic_prefix, some[400:])
+        tried = 'retries_total{code="REDIS_UNAVAILABLE"}'
+        eventually(lambda: worker.metric(tried) >= 4, within=30)  # each partition's batch
+        own_redis.start()
+        await until_right(own_redis.url, some)
 
 
 async def test_what_redis_lost_while_no_event_has_come(

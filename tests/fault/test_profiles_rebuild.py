@@ -17,9 +17,11 @@ import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
 from deploy.local.redis import EmbeddedRedis
+from deploy.local.redis_cluster import EmbeddedRedisCluster
+from services.profiles.adapters.redis_servers import redis_servers
 from services.shared.consent import Consent, write_consent
 from services.shared.profile_store import RedisProfileStore, Stored
-from services.shared.redis_connection import RedisConnection
+from services.shared.redis_connection import Redis
 from services.shared.subject import (
     GENERATION_REDIS_KEY,
     consent_redis_key,
@@ -40,7 +42,7 @@ class Shop(NamedTuple):
     """Kafka's topics, the archive's folder, and a Redis of its own."""
 
     installed: Installation
-    redis: EmbeddedRedis
+    redis_url: str
     shop_id: str
 
     def settings(self, **more: str) -> dict[str, str]:
@@ -48,7 +50,7 @@ class Shop(NamedTuple):
         installed = self.installed
         key = installed.settings()["MASTER_KEY_FILE"]
         return told(
-            installed.servers, self.redis.url, installed.prefix, MASTER_KEY_FILE=key, **more
+            installed.servers, self.redis_url, installed.prefix, MASTER_KEY_FILE=key, **more
         )
 
     def start_rebuild(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
@@ -99,22 +101,27 @@ class Shop(NamedTuple):
 def shop(
     kafka_servers: str, topic_prefix: str, own_redis: EmbeddedRedis, shop_id: str, tmp_path: Path
 ) -> Shop:
-    return Shop(Installation(kafka_servers, topic_prefix, tmp_path), own_redis, shop_id)
+    return Shop(Installation(kafka_servers, topic_prefix, tmp_path), own_redis.url, shop_id)
 
 
 @asynccontextmanager
-async def connected(shop: Shop) -> AsyncIterator[RedisConnection]:
-    redis = RedisConnection(shop.redis.url)
-    yield redis
-    await redis.close()
+async def connected(shop: Shop) -> AsyncIterator[Redis]:
+    servers = redis_servers(shop.redis_url, replicas=0)
+    yield servers.writer
+    await servers.close()
 
 
 async def kept(shop: Shop, generation: int) -> dict[bytes, bytes]:
     """The profiles of a generation, as bytes by ``shop_id/subject``."""
-    async with connected(shop) as redis:
-        (keys,) = await redis.ask([("KEYS", profile_redis_key(b"*", generation))])
-        names = [key.partition(b"{")[2][:-1] for key in cast("list[bytes]", keys)]
-        values = await redis.ask([("GET", profile_redis_key(name, generation)) for name in names])
+    servers = redis_servers(shop.redis_url, replicas=0)
+    pattern = profile_redis_key(b"*", generation).replace(b"{*}", b"*")
+    names: list[bytes] = []
+    for node in await servers.nodes():
+        (keys,) = await node.ask([("KEYS", pattern)])
+        names += [key.partition(b"{")[2][:-1] for key in cast("list[bytes]", keys)]
+    asked = [("GET", profile_redis_key(name, generation)) for name in names]
+    values = await servers.writer.ask(asked)
+    await servers.close()
     return dict(zip(names, cast("list[bytes]", values), strict=True))
 
 
@@ -142,7 +149,7 @@ async def test_rebuilt_while_the_worker_goes_on(shop: Shop, tmp_path: Path) -> N
     assert watched
     assert seen == {tuple(Stored(live[name], b"") for name in watched)}
     assert await kept(shop, 0) == {}
-    await as_the_oracle_says(shop.redis.url, some)
+    await as_the_oracle_says(shop.redis_url, some)
 
 
 @asynccontextmanager
@@ -254,3 +261,16 @@ async def test_what_was_asked_to_be_forgotten(shop: Shop) -> None:
     made = await kept(shop, 1)
     assert ana not in made
     assert len(made) == len(set(map(key_of, some))) - 1
+
+
+async def test_in_a_cluster(own_cluster: EmbeddedRedisCluster, shop: Shop, tmp_path: Path) -> None:
+    """Over all nodes: the same bytes, and nothing left of those of before."""
+    ours = shop._replace(redis_url=own_cluster.url)
+    some = shopping(shop.shop_id, 600)
+    with run_worker(ours.settings(), tmp_path / "worker.log"):
+        await ours.send(some)
+        await ours.until_folded(len(some))
+        live = await kept(ours, 0)
+        assert f"{len(live)} profiles of before are deleted" in ours.rebuild()
+    assert await kept(ours, 0) == {}
+    assert await kept(ours, 1) == live

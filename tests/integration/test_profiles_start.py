@@ -29,6 +29,18 @@ async def test_a_redis_that_cannot_confirm_writes_is_told_of_at_the_start(
     assert "may lose profile updates" in said
 
 
+def test_one_node_of_a_cluster_taken_for_all(
+    kafka_servers: str, cluster_url: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """The worker ends before it reads anything, and says what the URL must be like."""
+    node = cluster_url.partition("://")[2].partition(",")[0]
+    settings = {"KAFKA_SERVERS": kafka_servers, "REDIS_URL": f"redis://{node}"}
+    log = tmp_path / "worker.log"
+    with started(profiles_worker({**settings, "TOPIC_PREFIX": topic_prefix}, log)) as worker:
+        assert worker.process.wait(30) == 2
+    assert "BAD_SETTING: Redis is a cluster" in log.read_text()
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
@@ -37,6 +49,14 @@ async def test_a_redis_that_cannot_confirm_writes_is_told_of_at_the_start(
         ({"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1,"}, "ATTUNE_PROFILES_KAFKA_SERVERS"),
         ({"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1, y:2"}, "ATTUNE_PROFILES_KAFKA_SERVERS"),
         ({"REDIS_URL": "redis://x:y/0", "KAFKA_SERVERS": "x:1"}, "BAD_SETTING: the URL of Redis"),
+        (
+            {"REDIS_URL": "redis+cluster://x:1/3", "KAFKA_SERVERS": "x:1"},
+            "BAD_SETTING: Redis Cluster has no database but 0",
+        ),
+        (
+            {"REDIS_URL": "redis://x:1,y:2", "KAFKA_SERVERS": "x:1"},
+            "BAD_SETTING: the URL of Redis names several addresses",
+        ),
         (
             {"REDIS_URL": "redis://x", "KAFKA_SERVERS": "x:1", "MASTER_KEY_FILE": "/no/such"},
             "BAD_SETTING: master key file /no/such cannot be read: No such file",

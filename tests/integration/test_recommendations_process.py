@@ -67,6 +67,20 @@ def test_an_interaction_with_an_unknown_product_is_counted(shop: Shop, running: 
     assert running.service.metric(name) == before + 3
 
 
+def test_profiles_in_a_redis_cluster(
+    tmp_path: Path, kafka_servers: str, topic_prefix: str, cluster_url: str
+) -> None:
+    """Whichever node has a shopper's, the answer is personal."""
+    key = add_key(tmp_path / "keys.json", shop_id="demo", scopes=SCOPES)
+    settings = settings_of(tmp_path, kafka_servers, cluster_url, topic_prefix)
+    with run_server(settings, tmp_path / "server.log") as service:
+        shop = Shop("demo", key, service.port, kafka_servers, topic_prefix, cluster_url)
+        shop.list_products(*VECTORS)
+        for user in ("ana", "bo", "cy", "di"):
+            shop.know(f"u:{user}", bought("mug"))
+            assert shop.recommend(user).source == pb.SOURCE_PERSONAL
+
+
 def test_without_redis_answers_come_quickly_and_say_so(
     tmp_path: Path, kafka_servers: str, topic_prefix: str, own_redis: EmbeddedRedis
 ) -> None:

@@ -101,6 +101,22 @@ async def test_what_was_in_work_when_rewinding_moves_nothing() -> None:
     assert not at.is_current(TP0, in_work)
 
 
+async def test_rewinding_twice() -> None:
+    """What was not safe is read again; if Redis then turns out to have changed, all it may lack."""
+
+    async def start_of(_: TP) -> Start:
+        return Start(100, 40)
+
+    at = Positions(start_of, Kafka(0, *range(200)).first_from)
+    (await at.check(TP0, 1, 100)).safe = 150
+    at.rewind(TP0, 150)
+    position = at.of(TP0)
+    assert position is not None
+    assert (position.folded, position.since) == (150, 40)
+    at.rewind(TP0, 40)
+    assert (await at.check(TP0, 1, 40)).since == 40
+
+
 async def test_a_partition_of_which_nothing_has_come_is_rewound_too() -> None:
     """Whether it is known by then where it would have begun, or only being asked."""
     asked = asyncio.Event()

@@ -128,8 +128,14 @@ class Disk(MemoryDurability):
     """A disk that is slow, or fails."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.go = asyncio.Event()
         self.fails = False
+        self.begun = 0
+
+    async def begin(self, on: str = "") -> int:
+        self.begun += 1
+        return await super().begin(on)
 
     async def wait(self, mark: int) -> None:
         await self.go.wait()
@@ -172,6 +178,52 @@ async def test_what_is_not_safe_is_read_again() -> None:
     assert (works.positions.expected(TP0), works.safe(TP0)) == (0, 0)
     works.put(TP0, 0, 1)
     await works.until_safe(TP0, 2)
+    works.running.cancel()
+
+
+async def test_another_redis_gets_nothing_that_was_begun_before() -> None:
+    """A batch whose Redis has changed waits until that is seen, and then is not written."""
+    disk, through = Disk(), batches()
+    disk.go.set()
+    works = Works(through, disk)
+    works.put(TP0, 0)
+    await works.until_safe(TP0, 1)
+    disk.replication_id = "another"
+    works.put(TP0, 1)
+
+    async def is_tried_again() -> bool:
+        return disk.begun == 3
+
+    await eventually_async(is_tried_again, within=5)
+    await works.worker.rewind({TP0: 0})
+    works.redis_seen = "another"
+    works.put(TP0, 0)  # behind the other
+    await works.until_safe(TP0, 1)
+    assert isinstance(through.trends, MemoryTrends)
+    assert await through.trends.fences(0, ["demo"]) == [1]
+    works.running.cancel()
+
+
+async def test_another_redis_of_a_partition_that_was_not_rewound() -> None:
+    """Its batch is read again: none of it was to be folded again, but it was not folded."""
+    disk = Disk()
+    disk.go.set()
+    works = Works(batches(), disk)
+    disk.replication_id = "another"
+    works.put(TP0, 0)
+
+    async def is_tried_again() -> bool:
+        return disk.begun == 2
+
+    await eventually_async(is_tried_again, within=5)
+    works.redis_seen = "another"
+
+    async def is_read_again() -> bool:
+        return works.read_again == [(TP0, 0)]
+
+    await eventually_async(is_read_again, within=5)
+    works.put(TP0, 0)
+    await works.until_safe(TP0, 1)
     works.running.cancel()
 
 

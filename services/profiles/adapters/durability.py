@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -47,13 +48,27 @@ class Server(NamedTuple):
     """Another one after each start and after each failover."""
     replicas: int
     """How many follow it; not those that are still given all that it holds."""
+    is_primary: bool
+    is_of_cluster: bool
+
+
+UNKNOWN: Final = Server("", "", 0, is_primary=False, is_of_cluster=False)
+
+
+def key_of_ours() -> str:
+    """A key that nobody else writes."""
+    return f"attune:durability:{uuid.uuid4().hex}"
 
 
 class Durability(Protocol):
     """Tells when writes are safe; ``begin``, write, ``wait``."""
 
-    async def begin(self) -> int:
-        """Before the writes: a mark to wait with. Raises RedisUnavailable."""
+    async def begin(self, on: str = "") -> int:
+        """Before the writes: a mark to wait with.
+
+        ``on`` is the replication id of the Redis that they are for; "" for any. Raises
+        RedisUnavailable, also where it is another one.
+        """
         ...
 
     async def wait(self, mark: int) -> None:
@@ -67,8 +82,12 @@ class Durability(Protocol):
 class MemoryDurability:
     """The fake: what is in memory is as safe as it gets."""
 
-    async def begin(self) -> int:
+    def __init__(self) -> None:
+        self.replication_id = "memory"
+
+    async def begin(self, on: str = "") -> int:
         """See :class:`Durability`."""
+        require(on, self.replication_id)
         return 0
 
     async def wait(self, mark: int) -> None:
@@ -79,19 +98,26 @@ class RedisDurability:
     """``WAITAOF`` where Redis has it (7.2) and keeps an append-only file."""
 
     def __init__(
-        self, writer: RedisConnection, asker: RedisConnection, *, replicas: int = 0
+        self,
+        writer: RedisConnection,
+        asker: RedisConnection,
+        *,
+        replicas: int = 0,
+        key: Callable[[], str] | None = None,
     ) -> None:
         """``writer`` is the connection that writes, ``asker`` another one to the same server.
 
-        ``replicas`` is how many must have it on disk, too, of those that are connected.
+        ``replicas`` is how many must have it on disk, too, of those that are connected; ``key``
+        tells which key may be written for that, where not every key may.
         """
         self._writer = writer
         self._asker = asker
         self._replicas = replicas
-        self._key = f"attune:durability:{uuid.uuid4().hex}"
+        ours = key_of_ours()
+        self._key = key or (lambda: ours)
         self._waits = False
         self._warned = ""
-        self._server = Server("", "", 0)
+        self._server = UNKNOWN
         self._looked = (0, 0)
         """How often the two connections had been opened when we last asked whom they lead to."""
         self._asking = asyncio.Lock()
@@ -99,11 +125,19 @@ class RedisDurability:
         self._told = 0
         """Of all who ever waited, how many have been told."""
 
-    async def begin(self) -> int:
+    async def begin(self, on: str = "") -> int:
         """See :class:`Durability`; the mark is which connection it is."""
-        if self._looked != self._opened() or not all(self._looked):
-            await self._look()
+        are_open = self._writer.is_open and self._asker.is_open
+        is_other = on not in ("", self.replication_id)
+        if is_other or not are_open or self._looked != self._opened():
+            await self.look()
+        require(on, self.replication_id)
         return self._writer.opened
+
+    @property
+    def replication_id(self) -> str:
+        """Of the server, when it was last looked at."""
+        return self._server.replication_id
 
     async def wait(self, mark: int) -> None:
         """See :class:`Durability`."""
@@ -126,7 +160,7 @@ class RedisDurability:
         replicas = min(self._replicas, self._server.replicas)
         _, reply = await self._asker.ask(
             [
-                ("SET", self._key, self._waiting, "EX", MARK_SECONDS),
+                ("SET", self._key(), self._waiting, "EX", MARK_SECONDS),
                 ("WAITAOF", 1, replicas, WAIT_MILLISECONDS),
             ],
             within=WAIT_MILLISECONDS / 1000 + 1,
@@ -140,7 +174,7 @@ class RedisDurability:
                 f"{WAIT_MILLISECONDS} ms; do they keep an append-only file?"
             )
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
         """See whom the connections lead to, and whether it can tell."""
         written, asked = await server_of(self._writer), await server_of(self._asker)
         if written.run_id != asked.run_id:
@@ -173,6 +207,12 @@ class RedisDurability:
             )
 
 
+def require(wanted: str, found: str) -> None:
+    """Raise RedisUnavailable where another Redis was found than was wanted; "" is any."""
+    if wanted not in ("", found):
+        raise RedisUnavailable("Redis has changed; what it may lack is read again first")
+
+
 async def server_of(connection: RedisConnection) -> Server:
     """Which server a connection leads to. Raises RedisUnavailable."""
     replies = await connection.ask([("INFO", "server"), ("INFO", "replication")])
@@ -185,7 +225,14 @@ async def server_of(connection: RedisConnection) -> Server:
     replicas = sum(
         name.startswith("slave") and "state=online" in about for name, about in told.items()
     )
-    return Server(told.get("run_id", ""), told.get("master_replid", ""), replicas)
+    return Server(
+        told.get("run_id", ""),
+        told.get("master_replid", ""),
+        replicas,
+        is_primary=told.get("role") == "master",
+        # Redis and Valkey have different names for it.
+        is_of_cluster="cluster" in (told.get("redis_mode"), told.get("server_mode")),
+    )
 
 
 async def loss_of(connection: RedisConnection) -> str:

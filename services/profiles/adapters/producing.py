@@ -21,6 +21,7 @@ class Producing:
     def __init__(self, servers: str) -> None:
         self._servers = servers
         self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
 
     async def send(self, topic: str, records: Sequence[DeadLetter]) -> None:
         """Return once all are acknowledged. Raises KafkaUnavailable; then some may be kept.
@@ -58,18 +59,20 @@ class Producing:
                 return  # what it held was not acknowledged, and will be sent again
 
     async def _started(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._servers,
-                acks="all",
-                enable_idempotence=True,
-                request_timeout_ms=10_000,
-                max_request_size=2 * 1024 * 1024,
-            )
-            try:
-                await producer.start()
-            except BaseException:
-                await producer.stop()
-                raise
-            self._producer = producer
-        return self._producer
+        """The producer; who comes while one is being started waits for that one."""
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._servers,
+                    acks="all",
+                    enable_idempotence=True,
+                    request_timeout_ms=10_000,
+                    max_request_size=2 * 1024 * 1024,
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
