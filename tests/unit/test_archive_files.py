@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from services.archive.compacting import Compaction
+from services.archive.domain.gathering import Gathered
 from services.shared.archive_log import Superseded
 from services.shared.archive_reader import ArchiveReader, as_schema
 from services.shared.archive_rows import SCHEMA, SCHEMA_VERSION
@@ -165,3 +166,13 @@ def test_an_entry_that_seemed_to_fail(tmp_path: Path, monkeypatch: pytest.Monkey
         ours.log.archive(staged.next, staged.files)
     assert archivist(storage).log.next == 1
     assert [row.offset for row in read(storage)] == [0]
+
+
+def test_a_span_of_which_all_was_refused(tmp_path: Path) -> None:
+    """The log goes on, without a file."""
+    ours = archivist(LocalStorage(tmp_path))
+    told = Gathered(0)
+    told.passed(6, 100, 0.0)
+    (staged,) = ours.writer.stage([(ours.log, told)])
+    ours.log.archive(staged.next, staged.files)
+    assert (staged.files, archivist(LocalStorage(tmp_path)).log.next) == ([], 7)
