@@ -177,9 +177,11 @@ def drained(service: EmbeddedService, servers: str, count: int) -> float:
     process = psutil.Process(service.process.pid)
     before = sum(process.cpu_times()[:2])
     os.kill(service.process.pid, signal.SIGCONT)
+    looks = Looks()
     eventually(
         lambda: (
-            service.metric("archive_events_total") >= count
+            looks.is_time()
+            and service.metric("archive_events_total") >= count
             and service.metric("archive_gathered_events") == 0
         ),
         within=300,
