@@ -93,6 +93,10 @@ bench-freshness: .venv-dev/.ready build/gen/.ready ## How soon an event is in it
 bench-stream: .venv-dev/.ready .venv-bench/.ready build/gen/.ready ## The worker beside its peers, one core each (QUICK=1: in two minutes, coarser)
 	$(DEV)/python -m tests.bench.stream $(if $(QUICK),--quick)
 
+.PHONY: bench-archive
+bench-archive: .venv-dev/.ready build/gen/.ready ## How many events a second one core archives (QUICK=1: in a minute, coarser)
+	$(DEV)/python -m tests.bench.archive $(if $(QUICK),--quick)
+
 .PHONY: bench-import
 bench-import: .venv-dev/.ready build/gen/.ready ## How fast a shop's files are imported (QUICK=1: in a minute, coarser)
 	$(DEV)/python -m tests.bench.importing $(if $(QUICK),--quick)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,13 +20,16 @@ from services.shared.archive_reader import ArchiveReader, Days
 from services.shared.archive_rows import Archived
 from services.shared.archive_storage import ArchiveStorage
 from services.shared.sealing import MasterKey
-from tests.profile_events import NOON, Event, FakeRecord, key_of
+from tests.profile_events import NOON, Event, FakeRecord, key_of, view
 
 MASTER = MasterKey(bytes(range(32)))
 TABLE = "shopper-events"
 PARTITION = Partition(TABLE, "T0pic-id", 0)
 NOON_MS = int(NOON.timestamp() * 1000)
 DAY_MS = 24 * 3600 * 1000
+
+Roots = Callable[[], str]
+"""Answers an empty root each time."""
 
 Place = tuple[str, int, int]
 """Topic id, partition, offset."""
@@ -130,3 +133,15 @@ def places_by_polars(root: Path, table: str = TABLE) -> Counter[Place]:
 def once(places: Sequence[Place]) -> Counter[Place]:
     """Each of them, once."""
     return Counter(dict.fromkeys(places, 1))
+
+
+def views(first: int, count: int) -> list[FakeRecord]:
+    """Records at offsets from ``first`` on, of three shoppers of two shops on two days."""
+    return [
+        record_at(
+            view(n, user=f"u{n % 3}", shopId=f"shop-{n % 2}"),
+            n,
+            appended_ms=NOON_MS + n % 5 // 4 * DAY_MS,
+        )
+        for n in range(first, first + count)
+    ]

@@ -55,6 +55,8 @@ class Archiving:
         self._health = health
         self._held: dict[TP, Held] = {}
         self._failing = False
+        self._went_back = False
+        """Whether a record came whose offset was passed: its topic may be another one."""
 
     async def run(self, ending: asyncio.Event) -> None:
         """Work until told to end; then put what was gathered into files, if that can be done."""
@@ -65,6 +67,8 @@ class Archiving:
                 if held is not None:
                     self._gather(tp, held, records)
             self._tell()
+            if self._went_back:
+                await self._look_at_topics(ending)
             gathered = [held.gathered for held in self._held.values()]
             if is_due(gathered, self._limits, time.monotonic()):
                 await self._flush(ending)
@@ -104,9 +108,13 @@ class Archiving:
     def _gather(self, tp: TP, held: Held, records: list[Any]) -> None:
         gathered, row, now = held.gathered, held.table.row, time.monotonic()
         accepted = 0
+        if gathered.doubts(records[0].offset):
+            self._stream.seek(tp, gathered.next)
+            return
         for record in records:
             if record.offset < gathered.next:
-                continue  # fetched before the partition was claimed
+                self._went_back = True  # or it was fetched before the partition was claimed
+                continue
             try:
                 gathered.rows.append(row(record))
                 accepted += 1
@@ -151,6 +159,7 @@ class Archiving:
 
     async def _look_at_topics(self, ending: asyncio.Event) -> None:
         """Let go of what was gathered of a topic that has been made anew."""
+        self._went_back = False
         names = list(self._topic_ids)
         found = await self._insist(
             lambda: describe_topics(self._servers, names), "look at the topics", ending

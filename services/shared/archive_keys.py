@@ -37,6 +37,9 @@ RECORD_BYTES: Final = PSEUDONYM_BYTES + ID_BYTES + 8 + WRAPPED_BYTES
 
 _MADE_AT: Final = slice(PSEUDONYM_BYTES + ID_BYTES, PSEUDONYM_BYTES + ID_BYTES + 8)
 _FIRST: Final = slice(0, 8)
+PUT_KEPT: Final = 100_000
+"""Records that are held one by one before they are sorted in among the others."""
+
 _ID: Final = slice(PSEUDONYM_BYTES, PSEUDONYM_BYTES + ID_BYTES)
 _WRAPPED: Final = slice(-WRAPPED_BYTES, None)
 _TOMBSTONE: Final = struct.Struct(f">{PSEUDONYM_BYTES}sq")
@@ -220,6 +223,9 @@ class PersonKeys:
         self._names |= {self._files.put(records)}
         self._put.update(self._new)
         self._new.clear()
+        if len(self._put) > PUT_KEPT:
+            self._sort(np.concatenate([self._records, records_of(b"".join(self._put.values()))]))
+            self._put.clear()
         self.look()
         if is_void(records, self._erased).any():
             self._files.clean()
@@ -239,12 +245,14 @@ class PersonKeys:
         if not known:
             self._put.clear()
         records = np.concatenate([self._records, *read] if known else [self._records[:0], *read])
-        records = records[~is_void(records, erased)]
+        self._sort(records[~is_void(records, erased)])
+        self._forget([name for name, at in erased.items() if self._erased.get(name) != at])
+        self._names, self._erased = names, erased
+
+    def _sort(self, records: Any) -> None:
         firsts = _numbers(records, _FIRST)
         order = np.argsort(firsts, kind="stable")
         self._records, self._firsts = records[order], firsts[order]
-        self._forget([name for name, at in erased.items() if self._erased.get(name) != at])
-        self._names, self._erased = names, erased
 
     def _forget(self, erased: Iterable[bytes]) -> None:
         for pseudonym in erased:

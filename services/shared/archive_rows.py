@@ -10,7 +10,9 @@ without one reads as null there.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -21,11 +23,14 @@ from services.shared.archive_actions import WHAT, Secrets, message_of
 from services.shared.archive_keys import ID_BYTES, PersonKeys, PersonSeal
 from services.shared.event import Event
 from services.shared.event_protobuf import event_of
-from services.shared.sealing import MasterKey, SealBroken
+from services.shared.sealing import NONCE_BYTES, MasterKey, SealBroken
 from services.shared.subject import event_key
 
 SCHEMA_VERSION: Final = "1"
 HASH_BYTES: Final = 8
+SESSIONS_KEPT: Final = 10_000
+"""Sessions whose hash is remembered within a batch; one has several events."""
+
 PERSONS_KEPT: Final = 200_000
 """Shoppers whose pseudonym is remembered."""
 
@@ -94,6 +99,8 @@ class Archived(NamedTuple):
 
 
 _encode = msgspec.msgpack.Encoder().encode
+"""Of the fields of :class:`Secrets`, in their order."""
+
 _decode = msgspec.msgpack.Decoder(Secrets).decode
 
 
@@ -120,6 +127,8 @@ class RowSealer:
 
     def frame(self, topic_id: str, partition: int, rows: Sequence[Row]) -> pl.DataFrame:
         """The rows as :data:`SCHEMA` has them, and a column ``day``."""
+        if not rows:
+            return pl.DataFrame(schema={**SCHEMA, "day": pl.String})
         columns = dict(zip(list(SCHEMA)[2:], zip(*self._values(rows), strict=True), strict=True))
         series = [pl.Series(name, columns[name], SCHEMA[name]) for name in columns]
         day = pl.col("appended_at").dt.strftime("%Y-%m-%d").alias("day")
@@ -128,7 +137,9 @@ class RowSealer:
 
     def _values(self, rows: Sequence[Row]) -> Iterator[tuple[Any, ...]]:
         persons: dict[bytes, Person] = {}
-        hashed = self._hash
+        hashed, hashed_session = self._hash, lru_cache(SESSIONS_KEPT)(self._hash)
+        drawn = os.urandom(NONCE_BYTES * len(rows))  # one call of the system instead of one a row
+        nonces = (drawn[at : at + NONCE_BYTES] for at in range(0, len(drawn), NONCE_BYTES))
         for offset, appended, first_appended, name, event in rows:
             person = persons.get(name)
             if person is None:
@@ -142,10 +153,12 @@ class RowSealer:
                 if key is None:
                     key = self._keys.for_sealing(pseudonym)
                     persons[name] = person._replace(key=key)
-                secrets = Secrets(
-                    event_id, user_id, visitor_id, session_id, token, order_id, what[7], what[8]
+                secrets = _encode(
+                    (event_id, user_id, visitor_id, session_id, token, order_id, what[7], what[8])
                 )
-                sealed = key.id + key.seal.seal(_encode(secrets), about=pseudonym)
+                sealed = key.id + key.seal.seal(
+                    secrets, about=pseudonym, random=lambda _: next(nonces)
+                )
             yield (
                 offset,
                 appended * 1000,
@@ -156,7 +169,7 @@ class RowSealer:
                 action,
                 *what[:6],
                 hashed(name, event_id),
-                hashed(name, session_id) if session_id else None,
+                hashed_session(name, session_id) if session_id else None,
                 hashed(name, order_id) if order_id else None,
                 sealed,
             )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
-import signal
 import subprocess
+from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,11 @@ from deploy.local.kafka import EmbeddedKafka
 from deploy.local.services import archive, is_serving
 from deploy.local.topics import create_topics
 from tests.archive_kafka import Installation
+from tests.archive_parts import TABLE
+from tests.fault.test_profiles_topics import make_anew
 from tests.profile_events import view
 from tests.stack import started
+from tests.standing import standing_still
 from tests.waiting import eventually
 from tests.worker_kafka import now, send
 
@@ -62,7 +65,7 @@ def test_killed_at_random_moments(installed: Installation, seed: int) -> None:
     chance = random.Random(seed)
     for life in range(KILLS):
         send_views(installed, life * EVENTS)
-        told = installed.settings(FLUSH_EVENTS="40")
+        told = installed.settings(FLUSH_EVENTS="40", INSTANCE_ID="one")
         with started(archive(told, installed.folder / f"{life}.log")) as service:
             log = installed.folder / f"{life}.log"
             eventually(lambda log=log: "claimed" in log.read_text(), within=SECONDS)  # type: ignore[misc]  # mypy does not see the default
@@ -70,7 +73,7 @@ def test_killed_at_random_moments(installed: Installation, seed: int) -> None:
                 service.process.wait(chance.uniform(0.0, 0.4))
             service.kill()
         assert never_twice(installed), f"seed {seed}, life {life}"
-    with installed.running("last", FLUSH_EVENTS="40"):
+    with installed.running("last", FLUSH_EVENTS="40", INSTANCE_ID="one"):
         eventually(lambda: has(installed, KILLS * EVENTS), within=SECONDS)
     must_be_right(installed)
 
@@ -81,12 +84,9 @@ def test_two_processes_and_one_that_stands_still(installed: Installation) -> Non
     with installed.running("one", **quick) as one, installed.running("two", **quick) as other:
         send_views(installed, 0)
         eventually(lambda: has(installed, EVENTS), within=SECONDS)
-        os.kill(one.process.pid, signal.SIGSTOP)
-        send_views(installed, EVENTS)
-        try:
+        with standing_still(one.process.pid):
+            send_views(installed, EVENTS)
             eventually(lambda: has(installed, 2 * EVENTS), within=SECONDS)
-        finally:
-            os.kill(one.process.pid, signal.SIGCONT)
         send_views(installed, 2 * EVENTS)
         eventually(lambda: has(installed, 3 * EVENTS), within=SECONDS)
         assert other.stop() == 0
@@ -128,6 +128,37 @@ def test_kafka_that_is_killed(own_kafka: EmbeddedKafka, tmp_path: Path) -> None:
         eventually(lambda: has(installed, 2 * EVENTS), within=SECONDS)
         assert service.stop() == 0
     must_be_right(installed)
+
+
+def archived(installed: Installation) -> dict[str, int]:
+    """How many events there are of each topic that the table ever had."""
+    found: Counter[str] = Counter()
+    reader = installed.reader()
+    for partition in reader.partitions(TABLE):
+        found[partition.topic_id] += sum(1 for _ in reader.read(partition))
+    return dict(found)
+
+
+@pytest.mark.parametrize("sleeping", [False, True])
+def test_a_topic_that_is_made_anew(
+    own_kafka: EmbeddedKafka, tmp_path: Path, sleeping: bool
+) -> None:
+    """Offsets begin again, behind where the archive was or, as it slept, beyond: all is kept."""
+    asyncio.run(create_topics(own_kafka.servers))
+    installed = Installation(own_kafka.servers, "", tmp_path)
+    with installed.running() as service:
+        send_views(installed, 0)
+        eventually(lambda: has(installed, EVENTS), within=SECONDS)
+        with standing_still(service.process.pid) if sleeping else nullcontext():
+            asyncio.run(make_anew(installed.servers))
+            if sleeping:
+                send_views(installed, EVENTS, 2 * EVENTS)
+        if not sleeping:
+            send_views(installed, EVENTS, EVENTS // 2)
+        new = 2 * EVENTS if sleeping else EVENTS // 2
+        eventually(lambda: sorted(archived(installed).values()) == sorted([EVENTS, new]), within=90)
+        assert never_twice(installed)
+        assert service.stop() == 0
 
 
 def test_told_to_end_while_storage_is_away(installed: Installation) -> None:

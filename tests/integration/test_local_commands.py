@@ -67,6 +67,7 @@ def test_up_says_where_everything_is_and_down_ends_it(tmp_path: Path) -> None:
         listed = dict(re.findall(r"^ +([a-z ]+?)  (\S+)$", told.stdout, re.MULTILINE))
         assert is_serving(listed["grpc"])
         assert is_serving(listed["worker health"])
+        assert is_serving(listed["archive health"])
         storefront = Storefront(listed["grpc"], Path(listed["api key file"]))
         with pytest.raises(grpc.RpcError) as caught:
             storefront.profile("nobody")
@@ -81,7 +82,7 @@ def test_up_says_where_everything_is_and_down_ends_it(tmp_path: Path) -> None:
     finally:
         ended = local("down", "--folder", str(tmp_path))
     assert ended.stdout.startswith(
-        "stopped events server, recommendations server, profiles worker, Redis, Kafka"
+        "stopped archive, events server, recommendations server, profiles worker, Redis, Kafka"
     )
     assert not any(psutil.pid_exists(pid) for pid in pids)
 

@@ -30,6 +30,18 @@ class Gathered:
     bytes: int = 0
     since: float | None = None
     """When the first record came, in seconds of a steady clock; None: none has."""
+    doubted: int = -1
+    """The offset of a record before which some seemed to be missing."""
+
+    def doubts(self, first: int) -> bool:
+        """Whether to ask again for what lies before ``first``, the first record of a batch.
+
+        Kafka may have nothing there (aborted, or compacted away): asked once more, it says so.
+        """
+        if first <= self.next or first == self.doubted:
+            return False
+        self.doubted = first
+        return True
 
     def passed(self, offset: int, size: int, now: float) -> None:
         """A record of ``size`` bytes was taken in."""
