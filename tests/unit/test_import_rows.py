@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.events.domain.cells import moment_reader, price
-from services.events.domain.chunks import CHUNK_ROWS, chunks
+from services.events.domain.chunks import chunks
 from services.events.domain.mapping import ACTIONS, NAMES, FileMapping, Time
 from services.events.domain.rows import ORDER_LINES, Row
 from services.shared.errors import EventRefused
@@ -292,11 +292,3 @@ def test_a_row_that_cannot_be_read() -> None:
     assert isinstance(first.event, ShopperEvent)
     assert isinstance(second.event, EventRefused)
     assert (second.event.code, str(second.event)) == ("ROW_INVALID", "is not in UTF-8")
-
-
-def test_chunks_are_bounded_and_in_order() -> None:
-    """Each ends where an event ends."""
-    rows = [view(n) for n in range(CHUNK_ROWS - 1)] + [line(1, n) for n in range(3)] + [view(1)]
-    first, second = chunks(made(rows), shop_id="demo", now=NOON)
-    assert (first.rows, first.last, len(first.records)) == (CHUNK_ROWS + 2, CHUNK_ROWS + 2, 1_000)
-    assert (second.rows, second.last, len(second.records)) == (1, CHUNK_ROWS + 3, 1)
