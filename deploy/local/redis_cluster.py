@@ -58,11 +58,6 @@ class EmbeddedRedisCluster:
         _until(lambda: all(map(self._knows_all, self.servers)), time.monotonic() + within)
         return f"{HOST}:{port}"
 
-    def stop(self) -> None:
-        """Let all write their files and end."""
-        for server in self.servers:
-            server.stop()
-
     def kill(self) -> None:
         """End all at once."""
         for server in self.servers:

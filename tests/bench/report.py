@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parents[2]
+TARGET = ROOT / "build/bench"
+WIDTH = 130
+"""Of what is printed into a file."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -38,22 +41,29 @@ class Report(msgspec.Struct, frozen=True):
     rows: Sequence[Row]
 
 
-def publish(name: str, rows: Sequence[Row]) -> None:
-    """Print the rows, and write ``build/bench/NAME.json``."""
+def publish(name: str, rows: Sequence[Row], *figures: Table) -> None:
+    """Print the rows and what was drawn of them, and write ``build/bench/NAME.json``."""
     report = Report(name, machine(), revision(), " ".join(sys.orig_argv), rows)
-    target = ROOT / f"build/bench/{name}.json"
+    target = TARGET / f"{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     table = Table("measure", "median", "runs", "gate", "aim", title=f"{name} · {report.machine}")
     for row in rows:
         low, high = row.spread
-        limits = ("" if limit is None else f"{limit:,.4g}" for limit in (row.gate, row.aim))
+        limits = ("" if limit is None else _text(limit) for limit in (row.gate, row.aim))
         table.add_row(
-            row.measure, f"{row.value:,.4g} {row.unit}", f"{low:,.4g} to {high:,.4g}", *limits
+            row.measure, f"{_text(row.value)} {row.unit}", f"{_text(low)} to {_text(high)}", *limits
         )
-    console = Console()
-    console.print(table)
-    console.print(f"also in {target.relative_to(ROOT)}")
+    terminal = Console()
+    console = terminal if terminal.is_terminal else Console(width=WIDTH)
+    for each in (table, *figures):
+        console.print(each)
+    console.print(f"also in {target}")
+
+
+def _text(number: float) -> str:
+    """Four digits, or all before the point."""
+    return f"{number:,.0f}" if abs(number) >= 1_000 else f"{number:.4g}"
 
 
 def machine() -> str:

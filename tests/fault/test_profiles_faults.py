@@ -11,7 +11,7 @@ import pytest
 
 from deploy.local.kafka import EmbeddedKafka
 from deploy.local.redis import EmbeddedRedis
-from deploy.local.services import EmbeddedService, is_serving, profiles_worker
+from deploy.local.services import EmbeddedService, is_serving, master_key, profiles_worker
 from deploy.local.topics import create_topics
 from services.profiles.settings import PREFIX
 from services.shared.redis_connection import RedisConnection
@@ -99,7 +99,9 @@ async def test_events_that_faust_passed_over(
         "tests.dropping_worker",
         prefix=PREFIX,
         port_setting="HEALTH_PORT",
-        settings=told(kafka_servers, redis_url, topic_prefix),
+        settings=told(
+            kafka_servers, redis_url, topic_prefix, MASTER_KEY_FILE=str(master_key(tmp_path))
+        ),
         log=tmp_path / "worker.log",
     )
     with started(worker):

@@ -20,7 +20,7 @@ from tests.fault.chaos.story import story
 
 SEEDS = (130, 156, 274)
 AT_LEAST = 20
-QUICK = ("writes_regardless", "never_rewinds")
+QUICK = ("never_rewinds",)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from deploy.local.kafka import EmbeddedKafka
 from deploy.local.redis import EmbeddedRedis
+from deploy.local.services import master_key
 from services.shared.redis_connection import RedisConnection
 from tests.fault.chaos.crew import Crew
 from tests.fault.chaos.sending import Sender
@@ -127,6 +128,7 @@ async def stage(
         "TOPIC_PREFIX": prefix,
         "GROUP": group_of(prefix),
         "SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
+        "MASTER_KEY_FILE": str(master_key(folder)),
     }
     crew = Crew(module, told | ({"INSTANCE_ID": "worker-"} if static else {}), folder)
     try:
