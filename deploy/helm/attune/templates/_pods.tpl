@@ -2,7 +2,7 @@
        service's name. */ -}}
 
 {{- define "attune.metricsPort" -}}
-{{- get (dict "recommendations" "9101" "profiles" "9102" "events" "9103") (index . 1) -}}
+{{- get (dict "recommendations" "9101" "profiles" "9102" "events" "9103" "archive" "9104") (index . 1) -}}
 {{- end }}
 
 {{- /* Labels, and where Prometheus finds the metrics. */ -}}
@@ -28,6 +28,7 @@ securityContext:
   runAsUser: 10001
   runAsGroup: 10001
   fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault
 {{- with $root.Values.image.pullSecrets }}
@@ -45,11 +46,12 @@ topologySpreadConstraints:
         {{- include "attune.selector" . | nindent 8 }}
 {{- end }}
 
+{{- /* Takes words of the service's command line as well. */ -}}
 {{- define "attune.container" -}}
 {{- $root := index . 0 -}}
 name: {{ index . 1 }}
 image: {{ printf "%s:%s" $root.Values.image.repository ($root.Values.image.tag | default $root.Chart.AppVersion) | quote }}
-command: [python, -m, services.{{ index . 1 }}]
+command: [python, -m, services.{{ index . 1 }}{{ range slice . 2 }}, {{ . }}{{ end }}]
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
@@ -104,13 +106,16 @@ livenessProbe:
 {{- end }}
 
 {{- /* Deny all, then: callers may call, scrapers may scrape, and the pods may ask for names
-       and reach Kafka and Redis by their ports. The node's probes are always let in. */ -}}
+       and reach what they need by its ports. The node's probes are always let in. A rule that
+       lists no port would allow all, so without any there is none. */ -}}
 {{- define "attune.networkPolicyEgress" -}}
 - ports:
     - {port: 53, protocol: UDP}
     - {port: 53, protocol: TCP}
+{{- with . }}
 - ports:
     {{- range . }}
     - {port: {{ . }}, protocol: TCP}
     {{- end }}
+{{- end }}
 {{- end }}
