@@ -56,6 +56,19 @@ EVERY_VALUE: dict[str, Any] = {
         "replicas": {"min": 3, "max": 8, "targetCpuPercent": 80},
         "resources": {"requests": {"cpu": "700m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
     },
+    "archive": {
+        "enabled": True,
+        "root": "s3://bucket/attune",
+        "secret": "other-archive",
+        "replicas": 2,
+        "persistence": {"existingClaim": "other-claim", "size": "1Ti", "storageClass": "slow"},
+        "egressPorts": [9000, 9093],
+        "compaction": {
+            "schedule": "@weekly",
+            "resources": {"requests": {"cpu": 1, "memory": "2Gi"}, "limits": {"memory": "3Gi"}},
+        },
+        "resources": {"requests": {"cpu": 3, "memory": "2Gi"}, "limits": {"memory": "5Gi"}},
+    },
     "networkPolicy": {
         "enabled": False,
         "callers": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
@@ -73,7 +86,13 @@ EVERYTHING: dict[str, Any] = {
 }
 """The same with all there is to install."""
 
-COMPONENTS = ("profiles", "recommendations", "events")
+FOLDER = "/srv/archive"
+ARCHIVE: dict[str, Any] = {
+    "archive": {"enabled": True, "root": FOLDER, "persistence": {"size": "100Gi"}}
+}
+"""The least that an archive needs, with a volume of its own."""
+
+COMPONENTS = ("profiles", "recommendations", "events", "archive")
 
 Manifest = dict[str, Any]
 
@@ -130,16 +149,25 @@ def find(manifests: list[Manifest], kind: str, component: str) -> Manifest:
 
 
 def workloads(manifests: list[Manifest]) -> list[Manifest]:
-    """That of each service, in the order of :data:`COMPONENTS`."""
+    """That of each service, in the order of :data:`COMPONENTS`; there must be an archive."""
     return [
         find(manifests, "StatefulSet", "profiles"),
         find(manifests, "Deployment", "recommendations"),
         find(manifests, "Deployment", "events"),
+        find(manifests, "StatefulSet", "archive"),
     ]
 
 
+def pod_template(workload: Manifest) -> dict[str, Any]:
+    """Labels and all else of a workload's pods; a CronJob's are two levels down."""
+    spec = workload["spec"]
+    return dict(
+        spec["jobTemplate"]["spec"]["template"] if "jobTemplate" in spec else spec["template"]
+    )
+
+
 def pod(workload: Manifest) -> dict[str, Any]:
-    return dict(workload["spec"]["template"]["spec"])
+    return dict(pod_template(workload)["spec"])
 
 
 def container(workload: Manifest) -> dict[str, Any]:

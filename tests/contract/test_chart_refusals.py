@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart import REQUIRED, template
+from tests.chart import ARCHIVE, REQUIRED, template
 from tests.unit.test_chart_values import described, schema
 
 
@@ -53,6 +53,19 @@ def test_a_misspelt_value_is_refused(name: str) -> None:
         ),
         ({"events": {"replicas": {"min": 2, "max": 1}}}, "events.replicas.max is 1, below"),
         ({"events": {"enabled": "no"}}, "/events/enabled"),
+        ({"archive": {"enabled": True}}, "archive.root is missing"),
+        (
+            {"archive": {"enabled": True, "root": "/srv/archive"}},
+            "archive.root is the folder /srv/archive, but there is no volume for it",
+        ),
+        (
+            {"archive": {**ARCHIVE["archive"], "replicas": 2}},
+            "archive.replicas is 2, but archive.persistence.size makes a volume for one pod",
+        ),
+        ({**ARCHIVE, "masterKey": {"secret": ""}}, "masterKey.secret is missing"),
+        ({"archive": {"root": "archive"}}, "/archive/root"),
+        ({"archive": {"persistence": {"size": "much"}}}, "/archive/persistence/size"),
+        ({"archive": {"compaction": {"schedule": "2 * *"}}}, "/archive/compaction/schedule"),
     ],
     ids=str,
 )

@@ -10,6 +10,7 @@ import pytest
 
 from services.shared.health import LIVE
 from tests.chart import (
+    ARCHIVE,
     COMPONENTS,
     EVERY_VALUE,
     EVERYTHING,
@@ -18,20 +19,22 @@ from tests.chart import (
     container,
     find,
     pod,
+    pod_template,
     render,
     workloads,
 )
 
-SERVERS = COMPONENTS[1:]
+SERVERS = ("recommendations", "events")
+LABEL = "app.kubernetes.io/component"
 
 
 @pytest.fixture(scope="module")
 def rendered() -> list[Manifest]:
-    """The chart with nothing but what it requires."""
-    return render()
+    """The chart with nothing but what it and an archive require."""
+    return render(ARCHIVE)
 
 
-@pytest.mark.parametrize("values", [{}, EVERY_VALUE, EVERYTHING], ids=str)
+@pytest.mark.parametrize("values", [{}, ARCHIVE, EVERY_VALUE, EVERYTHING], ids=str)
 def test_kubernetes_knows_every_field(values: dict[str, Any]) -> None:
     """Every rendered object is valid for Kubernetes, and no field is misspelt."""
     for manifest in render(values):
@@ -50,7 +53,7 @@ def test_only_readiness_asks_whether_the_service_can_work(rendered: list[Manifes
 
 def test_every_container_is_confined(rendered: list[Manifest]) -> None:
     """No root, no writable root folder, no capability, no token; memory has a limit."""
-    for workload in workloads(rendered):
+    for workload in (*workloads(rendered), find(rendered, "CronJob", "compaction")):
         whole, one = pod(workload), container(workload)
         assert whole["securityContext"]["runAsNonRoot"] is True
         assert whole["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -95,9 +98,8 @@ def test_the_autoscaler_alone_counts_the_servers(fewest: int, most: int, compone
 
 def test_without_the_events_server_nothing_of_it_is_there() -> None:
     """One value takes it away, and leaves the others as they were."""
-    component = "app.kubernetes.io/component"
     without = render({"events": {"enabled": False}})
-    others = [one for one in render() if one["metadata"]["labels"][component] != "events"]
+    others = [one for one in render() if one["metadata"]["labels"][LABEL] != "events"]
     assert without == others
 
 
@@ -113,23 +115,24 @@ def test_who_may_call_whom() -> None:
 @pytest.mark.parametrize("release", ["attune", "shop", "attune-" + "x" * 46, "r" * 53])
 def test_names_and_labels_agree(release: str) -> None:
     """Names are unique and short enough, and every selector finds the pods of its own service."""
-    manifests = render(release=release)
+    manifests = render(ARCHIVE, release=release)
     names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests]
     assert len(set(names)) == len(names)
     assert max(len(name) for _, name in names) <= 57, "a pod's suffix has no room in a label"
     for workload, component in zip(workloads(manifests), COMPONENTS, strict=True):
-        labels = workload["spec"]["template"]["metadata"]["labels"].items()
+        labels = pod_template(workload)["metadata"]["labels"].items()
         for selector in selectors(manifests, component):
             assert selector.items() <= labels
         account = find(manifests, "ServiceAccount", component)["metadata"]["name"]
         assert pod(workload)["serviceAccountName"] == account
-    service = find(manifests, "Service", "profiles")["metadata"]["name"]
-    assert workloads(manifests)[0]["spec"]["serviceName"] == service
+    for component in ("profiles", "archive"):
+        service = find(manifests, "Service", component)["metadata"]["name"]
+        assert find(manifests, "StatefulSet", component)["spec"]["serviceName"] == service
 
 
 def selectors(manifests: list[Manifest], component: str) -> Iterator[dict[str, str]]:
     for manifest in manifests:
-        if manifest["metadata"]["labels"]["app.kubernetes.io/component"] != component:
+        if manifest["metadata"]["labels"][LABEL] != component:
             continue
         match manifest:
             case {"kind": "Service", "spec": {"selector": selector}}:
@@ -148,12 +151,22 @@ def test_traffic_is_confined_unless_told_otherwise(rendered: list[Manifest]) -> 
         ports = {item["port"] for rule in policy["egress"] for item in rule["ports"]}
         assert ports == {53, 9092, 6379}
         assert all(rule["from"] for rule in policy["ingress"])
-    kinds = {manifest["kind"] for manifest in render({"networkPolicy": {"enabled": False}})}
+    without = render({**ARCHIVE, "networkPolicy": {"enabled": False}})
+    kinds = {manifest["kind"] for manifest in without}
     assert "NetworkPolicy" not in kinds
 
 
 def test_nobody_may_call_where_no_peer_is_named() -> None:
     """An empty list lets nobody in, where a policy rule without peers would let in everybody."""
-    manifests = render({"networkPolicy": {"callers": [], "producers": [], "scrapers": []}})
+    nobody = {"callers": [], "producers": [], "scrapers": []}
+    manifests = render({**ARCHIVE, "networkPolicy": nobody})
     for component in COMPONENTS:
         assert not find(manifests, "NetworkPolicy", component)["spec"]["ingress"]
+
+
+def test_nothing_may_be_reached_where_no_port_is_named() -> None:
+    """An empty list leaves names only, where a policy rule without ports would let out all."""
+    for component in COMPONENTS:
+        manifests = render({**ARCHIVE, "networkPolicy": {"egressPorts": []}})
+        rules = find(manifests, "NetworkPolicy", component)["spec"]["egress"]
+        assert [{item["port"] for item in rule["ports"]} for rule in rules] == [{53}]

@@ -6,6 +6,8 @@ from typing import Final
 
 import pytest
 
+from services.archive.settings import PREFIX as ARCHIVES
+from services.archive.settings import Settings as ArchiveSettings
 from services.events.settings import PREFIX as EVENTS
 from services.events.settings import Settings as EventsSettings
 from services.profiles.settings import PREFIX as PROFILES
@@ -15,8 +17,10 @@ from services.recommendations.settings import Settings as RecommendationsSetting
 from services.shared.errors import BadSetting
 from services.shared.settings import read_settings
 from tests.chart import (
+    ARCHIVE,
     COMPONENTS,
     EVERYTHING,
+    FOLDER,
     Manifest,
     container,
     find,
@@ -29,7 +33,6 @@ SECRETS = {
     ("attune-redis", "url"): "redis://:secret@redis:6379/0",
     ("other-redis", "url"): "rediss://other:6380/0",
 }
-POD = "attune-profiles-0"
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104  # a pod is reached by its own address
 
 
@@ -43,7 +46,7 @@ def environment(workload: Manifest) -> dict[str, str]:
             case {"valueFrom": {"secretKeyRef": {"name": name, "key": key}}}:
                 told[item["name"]] = SECRETS[name, key]
             case {"valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}:
-                told[item["name"]] = POD
+                told[item["name"]] = f"{workload['metadata']['name']}-0"
             case _:
                 pytest.fail(f"{item['name']} has no value")
     assert len(told) == len(container(workload)["env"]), "a variable stands there twice"
@@ -65,10 +68,15 @@ def events_settings(manifests: list[Manifest]) -> EventsSettings:
     return read_settings(EventsSettings, prefix=EVENTS, environ=told)
 
 
+def archive_settings(manifests: list[Manifest]) -> ArchiveSettings:
+    told = environment(find(manifests, "StatefulSet", "archive"))
+    return read_settings(ArchiveSettings, prefix=ARCHIVES, environ=told)
+
+
 @pytest.fixture(scope="module")
 def rendered() -> list[Manifest]:
-    """The chart with nothing but what it requires."""
-    return render()
+    """The chart with nothing but what it and an archive require."""
+    return render(ARCHIVE)
 
 
 def test_the_worker_is_told_what_the_values_say() -> None:
@@ -80,7 +88,7 @@ def test_the_worker_is_told_what_the_values_say() -> None:
         master_key_file="/etc/attune/master-key",
         topic_prefix="eu.",
         group="eu.attune-profiles",
-        instance_id=POD,
+        instance_id="attune-profiles-0",
         health_host=EVERYWHERE,
         health_port=50052,
         metrics_host=EVERYWHERE,
@@ -126,6 +134,24 @@ def test_the_events_server_is_told_what_the_values_say() -> None:
     )
 
 
+def test_the_archive_is_told_what_the_values_say() -> None:
+    """Of Redis it hears nothing; its name in its group is its pod's."""
+    settings = archive_settings(render(EVERYTHING))
+    assert settings == ArchiveSettings(
+        kafka_servers="other:9093",
+        root="s3://bucket/attune",
+        master_key_file="/etc/attune/master-key",
+        topic_prefix="eu.",
+        group="eu.attune-archive",
+        instance_id="attune-archive-0",
+        health_host=EVERYWHERE,
+        health_port=50054,
+        metrics_host=EVERYWHERE,
+        metrics_port=9104,
+        log_level="debug",
+    )
+
+
 def test_the_defaults_are_those_of_the_services(rendered: list[Manifest]) -> None:
     """Who sets nothing gets the age limit, retention, group and log level of the services."""
     plain = ProfilesSettings(kafka_servers="k:1", redis_url="redis://r", master_key_file="f")
@@ -133,6 +159,9 @@ def test_the_defaults_are_those_of_the_services(rendered: list[Manifest]) -> Non
     for name in ("event_age_limit_seconds", "profile_retention_seconds", "group", "log_level"):
         assert getattr(told, name) == getattr(plain, name)
     assert events_settings(rendered).event_age_limit_seconds == plain.event_age_limit_seconds
+    archive = ArchiveSettings(kafka_servers="k:1", root=FOLDER, master_key_file="f")
+    assert archive_settings(rendered).group == archive.group
+    assert archive_settings(rendered).log_level == archive.log_level
 
 
 def test_a_service_s_variables_do_not_stop_a_start(rendered: list[Manifest]) -> None:
@@ -141,17 +170,18 @@ def test_a_service_s_variables_do_not_stop_a_start(rendered: list[Manifest]) -> 
     told |= {"ATTUNE_RECOMMENDATIONS_SERVICE_HOST": "10.0.0.1"}
     with pytest.raises(BadSetting):
         read_settings(RecommendationsSettings, prefix=RECOMMENDATIONS, environ=told)
-    assert [pod(workload)["enableServiceLinks"] for workload in workloads(rendered)] == [False] * 3
+    assert {pod(workload)["enableServiceLinks"] for workload in workloads(rendered)} == {False}
 
 
 def test_ports_are_the_same_everywhere(rendered: list[Manifest]) -> None:
     """Settings, container, probes, Service, policy and Prometheus speak of the same ports."""
     worker, server = profiles_settings(rendered), recommendations_settings(rendered)
-    door = events_settings(rendered)
+    door, archive = events_settings(rendered), archive_settings(rendered)
     ports = [
         ("health", worker.health_port, worker.metrics_port),
         ("grpc", server.port, server.metrics_port),
         ("grpc", door.port, door.metrics_port),
+        ("health", archive.health_port, archive.metrics_port),
     ]
     for workload, component, told in zip(workloads(rendered), COMPONENTS, ports, strict=True):
         name, port, metrics_port = told
@@ -173,6 +203,7 @@ def test_settings_point_at_what_is_mounted(rendered: list[Manifest]) -> None:
         profiles_settings(rendered).master_key_file,
         recommendations_settings(rendered).api_keys_file,
         events_settings(rendered).api_keys_file,
+        archive_settings(rendered).master_key_file,
     ]
     for workload, file in zip(workloads(rendered), files, strict=True):
         [volume] = [item for item in pod(workload)["volumes"] if "secret" in item]

@@ -9,14 +9,24 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
 
-from tests.chart import CHART, EVERYTHING, REQUIRED, Cluster, Manifest, control_plane
+from tests.chart import (
+    ARCHIVE,
+    CHART,
+    COMPONENTS,
+    EVERYTHING,
+    REQUIRED,
+    Cluster,
+    Manifest,
+    control_plane,
+)
 from tests.waiting import eventually
 
-VALUES = yaml.safe_dump(REQUIRED)
+VALUES = yaml.safe_dump({**REQUIRED, **ARCHIVE})
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
@@ -65,12 +75,17 @@ def test_a_release_through_its_life(cluster: Cluster, namespace: str) -> None:
     cluster.do(cluster.helm, "rollback", "attune", "1", "--namespace", namespace, *wait)
     assert images(cluster, namespace) == {"attune:0.1.0"}
     cluster.do(cluster.helm, "uninstall", "attune", "--namespace", namespace, *wait)
-    kinds = "statefulsets,deployments,services,networkpolicies,poddisruptionbudgets,hpa,secrets"
-    assert cluster.get(namespace, kinds) == []
+    kinds = "statefulsets,deployments,cronjobs,services,networkpolicies,poddisruptionbudgets,hpa"
+    assert cluster.get(namespace, kinds + ",secrets") == []
+    [claim] = cluster.get(namespace, "persistentvolumeclaims")
+    assert claim["metadata"]["name"] == "archive-attune-archive-0", "the archive went as well"
 
 
 def test_the_autoscaler_and_the_budgets_take_hold(cluster: Cluster, namespace: str) -> None:
-    """Without any metrics there are two of each, workers by name, and one each may be evicted."""
+    """Without any metrics there are two of each, workers by name, and one each may be evicted.
+
+    Of the archive on a volume there is one.
+    """
     upgrade(cluster, namespace)
     if not cluster.runs:
         pytest.skip("pods do not become ready in a cluster that may lack the image")
@@ -81,18 +96,20 @@ def test_the_autoscaler_and_the_budgets_take_hold(cluster: Cluster, namespace: s
             for item in cluster.get(namespace, "poddisruptionbudgets")
         }
 
-    each = {"attune-profiles": 1, "attune-recommendations": 1, "attune-events": 1}
+    each = {f"attune-{component}": 1 for component in COMPONENTS}
     eventually(lambda: budgets() == each, within=60)
     names = {pod["metadata"]["name"] for pod in cluster.get(namespace, "pods")}
-    assert {"attune-profiles-0", "attune-profiles-1"} < names
-    assert len(names) == 6
+    assert {"attune-profiles-0", "attune-profiles-1", "attune-archive-0"} < names
+    assert len(names) == 7
 
 
 def test_the_cluster_accepts_every_value(cluster: Cluster, namespace: str) -> None:
     """With every value changed, the API server and its admission take all objects and pods."""
     upgrade(cluster, namespace, values=yaml.safe_dump(EVERYTHING))
-    replicas = {item["kind"]: item["spec"]["replicas"] for item in workloads(cluster, namespace)}
-    assert replicas["StatefulSet"] == 3
+    replicas = {
+        item["metadata"]["name"]: item["spec"]["replicas"] for item in workloads(cluster, namespace)
+    }
+    assert (replicas["attune-profiles"], replicas["attune-archive"]) == (3, 2)
 
 
 def test_a_misspelt_value_changes_nothing(cluster: Cluster, namespace: str) -> None:
@@ -101,3 +118,19 @@ def test_a_misspelt_value_changes_nothing(cluster: Cluster, namespace: str) -> N
     with pytest.raises(AssertionError, match="replicaz"):
         upgrade(cluster, namespace, "--set", "profiles.replicaz=5,image.tag=0.2.0")
     assert images(cluster, namespace) == {"attune:0.1.0"}
+
+
+@pytest.mark.parametrize("values", [ARCHIVE, EVERYTHING], ids=["folder", "store"])
+def test_compaction_s_pods_are_admitted(
+    cluster: Cluster, namespace: str, values: dict[str, Any]
+) -> None:
+    """A job that is started by hand, as the schedule would, gets its pod in a strict namespace."""
+    upgrade(cluster, namespace, values=yaml.safe_dump({**REQUIRED, **values}))
+    job = ["create", "job", "now", "--from=cronjob/attune-compaction", "--namespace", namespace]
+    cluster.do(cluster.kubectl, *job)
+
+    def components() -> set[str]:
+        pods = cluster.get(namespace, "pods")
+        return {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods}
+
+    eventually(lambda: "compaction" in components(), within=60)
