@@ -124,8 +124,22 @@ def test_what_it_may_reach() -> None:
     assert find(manifests, "NetworkPolicy", "compaction")["spec"]["ingress"] == []
 
 
+def test_compaction_s_pods_are_not_taken_for_the_archive_s() -> None:
+    """Service and budget of the archive pass them by; their own policy holds them."""
+    manifests = archive()
+    labels = pod_template(compaction(manifests))["metadata"]["labels"].items()
+    service = find(manifests, "Service", "archive")["spec"]["selector"]
+    budget = find(manifests, "PodDisruptionBudget", "archive")["spec"]["selector"]["matchLabels"]
+    policy = find(manifests, "NetworkPolicy", "compaction")["spec"]["podSelector"]["matchLabels"]
+    assert not service.items() <= labels
+    assert not budget.items() <= labels
+    assert policy.items() <= labels
+
+
 @pytest.mark.parametrize(
-    ("values", "root"), [(EVERYTHING, "s3://bucket/attune"), (ARCHIVE, FOLDER)], ids=str
+    ("values", "root"),
+    [(EVERYTHING, "s3://bucket/attune"), (ARCHIVE, FOLDER)],
+    ids=["store", "folder"],
 )
 def test_compaction_is_told_where_the_archive_lies(values: dict[str, Any], root: str) -> None:
     """The command line is one that the archive knows, and its settings read the environment."""
