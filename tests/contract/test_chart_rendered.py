@@ -158,7 +158,7 @@ def test_traffic_is_confined_unless_told_otherwise(rendered: list[Manifest]) -> 
 
 def test_nobody_may_call_where_no_peer_is_named() -> None:
     """An empty list lets nobody in, where a policy rule without peers would let in everybody."""
-    nobody = {"callers": [], "producers": [], "scrapers": []}
+    nobody: dict[str, list[Manifest]] = {"callers": [], "producers": [], "scrapers": []}
     manifests = render({**ARCHIVE, "networkPolicy": nobody})
     for component in COMPONENTS:
         assert not find(manifests, "NetworkPolicy", component)["spec"]["ingress"]
