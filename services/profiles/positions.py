@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import takewhile
+from typing import Final, NamedTuple
 
 from faust.types import TP
 
@@ -51,6 +52,51 @@ class Position:
             self._marks.append((now, self.safe))
         while self._marks and now - self._marks[0][0] >= rewind_seconds:
             self.since = self._marks.popleft()[1]
+
+
+class Unsafe(NamedTuple):
+    """A batch that is folded and may not be on disk."""
+
+    position: Position
+    size: int
+    """Events."""
+    end: int
+    mark: int
+    """Of the connection that wrote it, see :class:`Durability`."""
+
+
+class UnsafeBatches:
+    """Of one partition, in order; true while there are any."""
+
+    def __init__(self) -> None:
+        self._batches: deque[Unsafe] = deque()
+        self.events = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._batches)
+
+    def add(self, unsafe: Unsafe) -> bool:
+        """One more; whether it is the only one."""
+        self._batches.append(unsafe)
+        self.events += unsafe.size
+        return len(self._batches) == 1
+
+    def first(self) -> list[Unsafe]:
+        """Those at the front that one question to the disk speaks for: of one connection."""
+        mark = self._batches[0].mark
+        return list(takewhile(lambda unsafe: unsafe.mark == mark, self._batches))
+
+    def are_safe(self, some: Sequence[Unsafe]) -> None:
+        """These, which are at the front, are on disk."""
+        for position, size, end, _ in some:
+            self._batches.popleft()
+            self.events -= size
+            position.safe = max(position.safe, end)
+
+    def clear(self) -> None:
+        """Forget all: they are folded again."""
+        self._batches.clear()
+        self.events = 0
 
 
 class Positions:

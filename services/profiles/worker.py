@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import structlog
 from faust.types import TP
@@ -21,7 +21,13 @@ from services.profiles.adapters.durability import Durability
 from services.profiles.batches import Batches, Judged
 from services.profiles.domain.refusals import RefusalLimit
 from services.profiles.metrics import BATCH_EVENTS, EVENTS, FOLD_SECONDS, LAG_EVENTS
-from services.profiles.positions import EventsSkipped, Position, Positions
+from services.profiles.positions import (
+    EventsSkipped,
+    Position,
+    Positions,
+    Unsafe,
+    UnsafeBatches,
+)
 from services.profiles.readiness import Readiness
 from services.shared.errors import Unavailable
 from services.shared.trying import insist
@@ -29,19 +35,14 @@ from services.shared.trying import insist
 OVERLAPPED: Final = 4
 """Partitions in work at once: while Redis answers for one, another is judged."""
 
-UNSAFE_BATCHES: Final = 16
-"""Of one partition that are folded and not yet on disk; then it waits."""
+UNSAFE_EVENTS: Final = 100_000
+"""Of one partition that are folded and not yet on disk; then it waits.
+
+With ``appendfsync everysec`` that takes up to a second, and what comes while it is asked for
+another one; so it is more than a worker folds in two.
+"""
 
 _log = structlog.get_logger()
-
-
-class Unsafe(NamedTuple):
-    """A batch that is folded and may not be on disk."""
-
-    position: Position
-    end: int
-    mark: int
-    """Of the connection that wrote it, see :class:`Durability`."""
 
 
 class Worker:
@@ -76,7 +77,7 @@ class Worker:
         self._redis_seen = redis_seen
         self._working: set[asyncio.Task[None]] = set()
         self._saving: set[asyncio.Task[None]] = set()
-        self._unsafe: defaultdict[TP, deque[Unsafe]] = defaultdict(deque)
+        self._unsafe: defaultdict[TP, UnsafeBatches] = defaultdict(UnsafeBatches)
         self._safer = asyncio.Condition()
         self._idle_at: dict[TP, int] = {}
         self._ending = asyncio.Event()
@@ -198,7 +199,7 @@ class Worker:
                 return await self._leave(tp, position)
             position.folded = max(position.folded, judged.end)
         _count(judged, len(records))
-        await self._make_safe(tp, Unsafe(position, judged.end, mark))
+        await self._make_safe(tp, Unsafe(position, len(records), judged.end, mark))
         return None
 
     async def _keep(self, batches: Batches, judged: Judged, redis: str) -> int | None:
@@ -222,14 +223,13 @@ class Worker:
     async def _make_safe(self, tp: TP, unsafe: Unsafe) -> None:
         """See to it that the batch becomes safe; wait only where too many are not."""
         waiting = self._unsafe[tp]
-        waiting.append(unsafe)
-        if len(waiting) == 1:
+        if waiting.add(unsafe):
             task = asyncio.create_task(self._wait_for_disk(tp, waiting))
             self._saving.add(task)
             task.add_done_callback(self._saved)
         async with self._safer:
             await self._safer.wait_for(
-                lambda: len(waiting) < UNSAFE_BATCHES or self._ending.is_set()
+                lambda: waiting.events < UNSAFE_EVENTS or self._ending.is_set()
             )
 
     def _saved(self, task: asyncio.Task[None]) -> None:
@@ -237,13 +237,13 @@ class Worker:
         if not task.cancelled() and (error := task.exception()):
             self._fail(error)
 
-    async def _wait_for_disk(self, tp: TP, waiting: deque[Unsafe]) -> None:
-        """Have the batches of a partition become safe, in order."""
+    async def _wait_for_disk(self, tp: TP, waiting: UnsafeBatches) -> None:
+        """Have the batches of a partition become safe, in order; all that wait by one question."""
         while waiting:
-            position, end, mark = waiting[0]
+            some = waiting.first()
+            position = some[0].position
             try:
-                await self._durability.wait(mark)
-                position.safe = max(position.safe, end)
+                await self._durability.wait(some[0].mark)
             except Unavailable as error:
                 _log.warning(
                     "writes_not_safe",
@@ -256,7 +256,7 @@ class Worker:
                 if self._positions.is_current(tp, position):
                     await self.rewind({tp: position.safe})
             else:
-                waiting.popleft()
+                waiting.are_safe(some)
             async with self._safer:
                 self._safer.notify_all()
 

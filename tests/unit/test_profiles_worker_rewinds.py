@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from services.profiles.adapters.durability import MemoryDurability
 from services.profiles.adapters.trends import MemoryTrends
 from services.shared.errors import RedisUnavailable
@@ -18,13 +20,14 @@ class Disk(MemoryDurability):
         super().__init__()
         self.go = asyncio.Event()
         self.fails = False
-        self.begun = 0
+        self.begun = self.asked = 0
 
     async def begin(self, on: str = "") -> int:
         self.begun += 1
         return await super().begin(on)
 
     async def wait(self, mark: int) -> None:
+        self.asked += 1
         await self.go.wait()
         if self.fails:
             self.fails = False
@@ -47,6 +50,49 @@ async def test_what_is_folded_is_committed_once_it_is_safe() -> None:
     disk.go.set()
     assert await works.worker.finish(within=5)
     assert works.safe(TP0) == 2
+
+
+async def test_one_question_to_the_disk_speaks_for_all_before_it() -> None:
+    """However many batches were folded meanwhile; a partition does not wait for each."""
+    disk = Disk()
+    works = Works(batches(), disk)
+    for at in range(50):
+        works.put(TP0, at)
+
+        async def is_folded(end: int = at + 1) -> bool:
+            return works.positions.expected(TP0) == end
+
+        await eventually_async(is_folded, within=5)
+    assert (disk.asked, works.safe(TP0)) == (1, 0)
+    disk.go.set()
+    await works.until_safe(TP0, 50)
+    assert disk.asked == 2
+    works.running.cancel()
+
+
+async def test_more_than_may_be_unsafe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partition waits for the disk; the others do not."""
+    monkeypatch.setattr("services.profiles.worker.UNSAFE_EVENTS", 3)
+    disk = Disk()
+    works = Works(batches(), disk)
+    works.put(TP0, 0, 1, 2)
+    works.put(TP1, 0)
+
+    async def are_folded() -> bool:
+        return (works.positions.expected(TP0), works.positions.expected(TP1)) == (3, 1)
+
+    await eventually_async(are_folded, within=5)
+    works.put(TP0, 3)
+    works.put(TP1, 1)
+
+    async def goes_on() -> bool:
+        return works.positions.expected(TP1) == 2
+
+    await eventually_async(goes_on, within=5)
+    assert works.positions.expected(TP0) == 3
+    disk.go.set()
+    await works.until_safe(TP0, 4)
+    works.running.cancel()
 
 
 async def test_what_is_not_safe_is_read_again() -> None:
