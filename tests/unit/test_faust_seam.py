@@ -37,6 +37,12 @@ SOURCES: dict[str, tuple[Any, str]] = {
         driver.AIOKafkaConsumerThread._fetch_records,
         "39a2c6c79fc1455a",
     ),
+    "Consumer._new_consumer_thread": (driver.Consumer._new_consumer_thread, "0870ec53dea75083"),
+    "AIOKafkaConsumerThread._create_worker_consumer": (
+        driver.AIOKafkaConsumerThread._create_worker_consumer,
+        "c2701bfc3e6f6cad",
+    ),
+    "AIOKafkaConsumer.start": (AIOKafkaConsumer.start, "2f1ba70443327538"),
     "App._create_directories": (faust.App._create_directories, "a9f571c3b04abec3"),
     "fetch_committed_offsets": (
         group_coordinator.GroupCoordinator.fetch_committed_offsets,

@@ -19,9 +19,12 @@ from typing import Any, Final, NamedTuple
 from faust.types import TP
 
 BATCH_EVENTS: Final = 2_000
-"""Of one partition that are fetched, and folded, at once."""
+"""Of one partition that are folded at once."""
 
-BACKLOG_EVENTS: Final = 4 * BATCH_EVENTS
+FETCHED_EVENTS: Final = 4 * BATCH_EVENTS
+"""Of all partitions that are taken from Faust at once, which waits for its turn in our loop."""
+
+BACKLOG_EVENTS: Final = 8 * BATCH_EVENTS
 """Above these nothing is fetched; what one fetch has brought of all partitions comes on top."""
 
 
@@ -53,9 +56,12 @@ class Backlog:
         self.has_room.set()
 
     def put(self, batch: Batch) -> None:
-        """Let a batch wait behind those of its partition."""
-        self._waiting.setdefault(batch.tp, deque()).append(batch)
-        self._changed(len(batch.records))
+        """Let a batch wait behind those of its partition, a large one in parts."""
+        tp, generation, records = batch
+        waiting = self._waiting.setdefault(tp, deque())
+        for start in range(0, len(records), BATCH_EVENTS):
+            waiting.append(Batch(tp, generation, records[start : start + BATCH_EVENTS]))
+        self._changed(len(records))
 
     async def take(self) -> Batch:
         """The next batch of a partition of which none is out, in turn; waits for one.

@@ -8,8 +8,9 @@ ourselves, from the count of what is done (:mod:`services.profiles.positions`).
 
 What this leans on beyond documentation, in Faust 0.15.3: ``Consumer._to_message``,
 ``Consumer._thread`` with its ``_ensure_consumer``, ``Consumer._read_offset``,
-``Consumer.getmany`` and ``App._create_directories``; in aiokafka 0.14:
-``_coordinator.fetch_committed_offsets``. A test fails when they change.
+``Consumer.getmany``, ``Consumer._new_consumer_thread``, ``_create_worker_consumer`` of the driver's
+thread and ``App._create_directories``; in aiokafka 0.14: ``_coordinator.fetch_committed_offsets``
+and ``AIOKafkaConsumer._fetch_max_wait_ms``. A test fails when they change.
 """
 
 from __future__ import annotations
@@ -26,17 +27,26 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.serializers.codecs import Codec
-from faust.transport.drivers.aiokafka import Consumer, Transport
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP, ConsumerMessage
 
-from services.profiles.adapters.backlog import BATCH_EVENTS, Backlog, Batch
+from services.profiles.adapters.backlog import FETCHED_EVENTS, Backlog, Batch
 from services.profiles.domain.commit import Commit, Note
 from services.profiles.settings import Settings
 from services.shared.errors import KafkaUnavailable
 
 FETCH_BYTES: Final = 1024 * 1024
 """Of one partition at once, as they come over the wire: compressed ones may hold far more."""
+
+FETCH_WAIT_MS: Final = 50
+"""The longest that a broker holds a fetch for which it has nothing.
+
+aiokafka has one fetch at a time for each broker, and leaves out partitions of which it still
+holds records after a tenth of a second. Such a fetch may ask for partitions that get no events,
+as those of the history do; until it comes back, nothing is fetched of the others. Faust has it
+held for 1.5 s.
+"""
 
 METADATA_MS: Final = 30_000
 """So often a consumer looks for partitions that were added."""
@@ -59,6 +69,15 @@ class WholeBatches(DefaultSchedulingStrategy):
         return ((tp, batch) for tp, batch in records.items() if batch)
 
 
+class ConsumerThread(AIOKafkaConsumerThread):
+    """Faust's thread that reads; its fetches are not held for long."""
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer: AIOKafkaConsumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+
 class BatchConsumer(Consumer):
     """A consumer whose messages carry a list of records, fetched while there is room for them."""
 
@@ -70,6 +89,9 @@ class BatchConsumer(Consumer):
         await self.wait(self.has_room.wait())  # ends as well when the consumer is stopped
         async for each in super().getmany(timeout):
             yield each
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def _to_message(self, tp: TP, record: Any) -> Any:
         first = record[0]
@@ -196,7 +218,7 @@ def make_app(settings: Settings) -> faust.App:
     app = App(
         settings.group,
         broker=[f"kafka://{server}" for server in settings.kafka_servers.split(",")],
-        broker_max_poll_records=BATCH_EVENTS,
+        broker_max_poll_records=FETCHED_EVENTS,
         # A worker that waits for Redis keeps its partitions: another would wait as well.
         broker_max_poll_interval=24 * 3600.0,
         broker_session_timeout=float(settings.session_timeout_seconds),
