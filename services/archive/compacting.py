@@ -22,14 +22,14 @@ import msgspec
 import polars as pl
 
 from services.archive.domain.tables import TABLES
-from services.archive.settings import PREFIX, MasterKeyFile, Root
+from services.archive.settings import PREFIX, Root
 from services.archive.writing import parquet_of
 from services.shared.archive_keys import ID_BYTES, KeyFiles, PersonKeys
 from services.shared.archive_log import ArchivedFile, Log, Superseded, partitions_of
 from services.shared.archive_reader import as_schema, source_of
 from services.shared.archive_storage import ArchiveStorage, open_storage
 from services.shared.sealing import MasterKey, read_master_key
-from services.shared.settings import read_settings
+from services.shared.settings import MasterKeyFile, read_settings
 
 COMMAND: Final = "compact"
 ROWS: Final = 500_000

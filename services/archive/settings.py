@@ -8,10 +8,14 @@ import msgspec
 from msgspec import Meta
 
 from services.shared.settings import (
+    GroupName,
+    InstanceId,
     KafkaServers,
     LogLevel,
+    MasterKeyFile,
     MetricsHost,
     Port,
+    SessionTimeoutSeconds,
     Text,
     TopicPrefix,
 )
@@ -25,10 +29,6 @@ Root = Annotated[
         "such as s3://bucket/attune."
     ),
 ]
-MasterKeyFile = Annotated[
-    Text,
-    Meta(description="The master key; python -m services.shared.sealing makes one."),
-]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,24 +38,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     root: Root
     master_key_file: MasterKeyFile
     topic_prefix: TopicPrefix = ""
-    group: Annotated[
-        str, Meta(min_length=1, description="Consumer group; processes of one share the work.")
-    ] = "attune-archive"
-    instance_id: Annotated[
-        str,
-        Meta(
-            description="This process' own name in the group, the same after a restart "
-            "(static membership: no rebalance). None if empty."
-        ),
-    ] = ""
-    session_timeout_seconds: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=300,
-            description="A process that says nothing for so long loses its partitions to others.",
-        ),
-    ] = 10
+    group: GroupName = "attune-archive"
+    instance_id: InstanceId = ""
+    session_timeout_seconds: SessionTimeoutSeconds = 10
     flush_seconds: Annotated[
         int,
         Meta(ge=1, le=3600, description="At the latest so long after it came an event is kept."),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from services.profiles.adapters.dead_letters import DeadLetters
 from services.profiles.adapters.trends import Trends, TrendWrite
@@ -21,32 +21,8 @@ from services.shared.dead_letter import Origin, Refused, whose
 from services.shared.errors import EventRefused
 from services.shared.event import Event
 from services.shared.event_age import AgeRule, first_appended
-from services.shared.event_codec import Headers, check_key, read_value
+from services.shared.event_codec import Record, check_key, read_value
 from services.shared.profile_store import ProfileStore, Stored
-
-
-class Record(Protocol):
-    """What is used of a Kafka record."""
-
-    @property
-    def key(self) -> bytes | None:
-        """``shop_id/subject``, if the producer did right."""
-
-    @property
-    def value(self) -> bytes | None:
-        """The event."""
-
-    @property
-    def headers(self) -> Headers:
-        """Names and values."""
-
-    @property
-    def offset(self) -> int:
-        """Its place in the partition."""
-
-    @property
-    def timestamp(self) -> int:
-        """When the broker appended it, in milliseconds since 1970."""
 
 
 class Judged(NamedTuple):

@@ -9,12 +9,15 @@ import msgspec
 from msgspec import Meta
 
 from services.shared.settings import (
+    GroupName,
+    InstanceId,
     KafkaServers,
     LogLevel,
     MasterKeyFile,
     MetricsHost,
     Port,
     RedisUrl,
+    SessionTimeoutSeconds,
     TopicPrefix,
 )
 
@@ -30,24 +33,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: RedisUrl
     master_key_file: MasterKeyFile
     topic_prefix: TopicPrefix = ""
-    group: Annotated[
-        str, Meta(min_length=1, description="Consumer group; workers of one group share the work.")
-    ] = "attune-profiles"
-    instance_id: Annotated[
-        str,
-        Meta(
-            description="This worker's own name in the group, the same after a restart "
-            "(static membership: no rebalance). None if empty."
-        ),
-    ] = ""
-    session_timeout_seconds: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=300,
-            description="A worker that says nothing for so long loses its partitions to others.",
-        ),
-    ] = 10
+    group: GroupName = "attune-profiles"
+    instance_id: InstanceId = ""
+    session_timeout_seconds: SessionTimeoutSeconds = 10
     redis_replicas: Annotated[
         int,
         Meta(

@@ -9,7 +9,7 @@ message, or through its binary parser, and then through the checks that the prot
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import protovalidate
@@ -37,6 +37,30 @@ _FAST: Final = {JSON: event_json.read_event, PROTOBUF: event_protobuf.read_event
 _validator = protovalidate.Validator()
 
 Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Record(Protocol):
+    """What is used of a Kafka record."""
+
+    @property
+    def key(self) -> bytes | None:
+        """``shop_id/subject``, if the producer did right."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The event."""
+
+    @property
+    def headers(self) -> Headers:
+        """Names and values."""
+
+    @property
+    def offset(self) -> int:
+        """Its place in the partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """When the broker appended it, in milliseconds since 1970."""
 
 
 def decode_event(key: bytes | None, value: bytes | None, headers: Headers) -> Event:

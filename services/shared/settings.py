@@ -43,6 +43,24 @@ MasterKeyFile = Annotated[
         "python -m services.shared.sealing new --file … makes one."
     ),
 ]
+GroupName = Annotated[
+    str, Meta(min_length=1, description="Consumer group; processes of one share the work.")
+]
+InstanceId = Annotated[
+    str,
+    Meta(
+        description="This process' own name in the group, the same after a restart "
+        "(static membership: no rebalance). None if empty."
+    ),
+]
+SessionTimeoutSeconds = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=300,
+        description="A process that says nothing for so long loses its partitions to others.",
+    ),
+]
 KafkaServers = Annotated[
     str,
     Meta(

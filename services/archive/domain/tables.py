@@ -6,35 +6,11 @@ A table's folder is named like its topic, without the prefix.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from services.shared.archive_rows import Row
 from services.shared.event_age import first_appended
-from services.shared.event_codec import Headers, decode_event
-
-
-class Record(Protocol):
-    """What is used of a Kafka record."""
-
-    @property
-    def key(self) -> bytes | None:
-        """``shop_id/subject``, if the producer did right."""
-
-    @property
-    def value(self) -> bytes | None:
-        """The event."""
-
-    @property
-    def headers(self) -> Headers:
-        """Names and values."""
-
-    @property
-    def offset(self) -> int:
-        """Its place in the partition."""
-
-    @property
-    def timestamp(self) -> int:
-        """When the broker appended it, in milliseconds since 1970."""
+from services.shared.event_codec import Record, decode_event
 
 
 class Table(NamedTuple):

@@ -17,9 +17,9 @@ import uvloop
 from services.profiles.__main__ import COLLECTED_AFTER, make_batches
 from services.profiles.adapters.dead_letters import KafkaDeadLetters
 from services.profiles.adapters.redis_servers import redis_servers
-from services.profiles.batches import Record
 from services.profiles.commands import letters_of
 from services.profiles.settings import PREFIX, Settings
+from services.shared.event_codec import Record
 from services.shared.kafka import describe_topics
 from services.shared.profile_store import RedisProfileStore
 from services.shared.settings import read_settings
