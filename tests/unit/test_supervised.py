@@ -57,9 +57,10 @@ def test_process_before_its_start(tmp_path: Path) -> None:
 def test_an_interrupt_waits_until_a_process_is_noted() -> None:
     """Ctrl-C and SIGTERM in the middle of a start come right after it, each as ever."""
     done: list[str] = []
-    usual = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    both = (signal.SIGINT, signal.SIGTERM)  # a shell's background jobs ignore the first
+    usual = [signal.signal(number, signal.default_int_handler) for number in both]
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in both:
 
             def start(number: int = number) -> None:
                 with interrupts_wait():
@@ -69,5 +70,6 @@ def test_an_interrupt_waits_until_a_process_is_noted() -> None:
             with pytest.raises(KeyboardInterrupt):
                 start()
     finally:
-        signal.signal(signal.SIGTERM, usual)
+        for number, handler in zip(both, usual, strict=True):
+            signal.signal(number, handler)
     assert done == ["noted"] * 2
