@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import uvloop
 
@@ -17,13 +15,11 @@ from services.archive.running import run
 from services.archive.settings import PREFIX, Settings
 from services.shared.archive_storage import open_storage
 from services.shared.errors import AttuneError, BadSetting, Unavailable
+from services.shared.garbage import collect_seldom
 from services.shared.kafka_records import accept_any_header_name, hand_out_records_as_they_are
 from services.shared.sealing import read_master_key
 from services.shared.settings import read_settings, settings_help
 from services.shared.telemetry import configure_logs
-
-COLLECTED_AFTER: Final = (50_000, 20, 100)
-"""New objects, then rounds of the younger generation, before Python looks at one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,8 +53,7 @@ def _archive() -> int:
     configure_logs("archive", settings.log_level)
     accept_any_header_name()
     hand_out_records_as_they_are()
-    gc.freeze()
-    gc.set_threshold(*COLLECTED_AFTER)  # a batch's rows live until its end and form no circles
+    collect_seldom()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run(settings, storage, master))
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import structlog
 import uvloop
@@ -31,6 +29,7 @@ from services.profiles.watching import Watch
 from services.profiles.worker import Worker
 from services.shared.errors import BadSetting
 from services.shared.event_age import AgeRule
+from services.shared.garbage import collect_seldom
 from services.shared.health import Health, serve_health
 from services.shared.kafka import describe_topics, require_append_time, topic_settings
 from services.shared.kafka_records import (
@@ -42,9 +41,6 @@ from services.shared.redis_connection import Redis
 from services.shared.settings import read_settings, settings_help
 from services.shared.telemetry import configure_logs, serve_metrics
 from services.shared.trying import insist
-
-COLLECTED_AFTER: Final = (50_000, 20, 100)
-"""New objects, then rounds of the younger generation, before Python looks at one."""
 
 _log = structlog.get_logger()
 
@@ -216,23 +212,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure_logs("profiles", settings.log_level)
     accept_any_header_name()
     hand_out_records_as_they_are()
-    _collect_seldom()
+    collect_seldom()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(run(settings))
     except BadSetting as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 2
-
-
-def _collect_seldom() -> None:
-    """Have Python look for circles of garbage less often.
-
-    A batch makes ten thousands of small objects that live until its end and form no circles;
-    with the usual thresholds a third of the worker's time went into looking at them.
-    """
-    gc.freeze()
-    gc.set_threshold(*COLLECTED_AFTER)
 
 
 def _remark(text: str) -> None:

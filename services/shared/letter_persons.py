@@ -11,7 +11,7 @@ from services.shared.dead_letter import DeadLetter
 from services.shared.kafka_reading import read_spans, spans_of
 from services.shared.letter_envelope import Opened
 from services.shared.letter_keys import RedisLetterKeys
-from services.shared.personal_data import AT_ONCE, Entry, Person
+from services.shared.personal_data import AT_ONCE, Entry, Person, is_any
 from services.shared.redis_connection import Redis
 from services.shared.sealed_letters import SealedLetters, pseudonyms
 from services.shared.sealing import MasterKey
@@ -39,10 +39,7 @@ class LetterPersons:
 
     async def find(self, person: Person) -> bool:
         """See :class:`PersonalStore`. Reads until something is found."""
-        async with aclosing(self.export(person)) as found:
-            async for _ in found:
-                return True
-        return False
+        return await is_any(self.export(person))
 
     async def export(self, person: Person) -> AsyncGenerator[Entry, None]:
         """See :class:`PersonalStore`. What a letter holds of somebody else as well is not told."""

@@ -10,7 +10,8 @@ their own; whoever asks for a user asks for each.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -32,6 +33,14 @@ class Person(NamedTuple):
     def name(self) -> bytes:
         """``shop_id/subject``, as keys in Kafka and Redis have it."""
         return event_key(self.shop_id, self.subject)
+
+
+async def is_any(entries: AsyncGenerator[Entry, None]) -> bool:
+    """Whether there is one; no more than that is read."""
+    async with aclosing(entries):
+        async for _ in entries:
+            return True
+    return False
 
 
 class PersonalStore(Protocol):

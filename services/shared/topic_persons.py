@@ -10,7 +10,7 @@ from typing import Any
 from services.shared.errors import KafkaUnavailable
 from services.shared.kafka import topic_settings
 from services.shared.kafka_reading import read_spans, spans_of
-from services.shared.personal_data import Entry, Person
+from services.shared.personal_data import Entry, Person, is_any
 
 
 class TopicPersons:
@@ -29,10 +29,7 @@ class TopicPersons:
 
     async def find(self, person: Person) -> bool:
         """See :class:`PersonalStore`. Reads until something is found."""
-        async with aclosing(self.export(person)) as found:
-            async for _ in found:
-                return True
-        return False
+        return await is_any(self.export(person))
 
     async def export(self, person: Person) -> AsyncGenerator[Entry, None]:
         """See :class:`PersonalStore`. What comes meanwhile is left out."""

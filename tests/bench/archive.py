@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import json
 import os
 import signal
@@ -32,13 +31,13 @@ from rich.progress import track
 from deploy.local.kafka import EmbeddedKafka
 from deploy.local.services import EmbeddedService, archive
 from deploy.local.topics import create_topics
-from services.archive.__main__ import COLLECTED_AFTER
 from services.archive.domain.gathering import Gathered
 from services.archive.domain.tables import event_row
 from services.archive.writing import Writer
 from services.shared.archive_log import Partition
 from services.shared.archive_reader import ArchiveReader
 from services.shared.archive_storage import open_storage
+from services.shared.garbage import collect_seldom
 from services.shared.sealing import new_master_key
 from tests.archive_parts import MASTER, keys_of
 from tests.bench.report import Row, publish
@@ -208,8 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.archive", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short run, coarser")
     quick = parser.parse_args().quick
-    gc.freeze()
-    gc.set_threshold(*COLLECTED_AFTER)
+    collect_seldom()
     runs, count = (1, FLUSH) if quick else (5, 4 * FLUSH)
     rows = []
     for case in track(CASES, "archive"):

@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 from deploy.local.redis import EmbeddedRedis
 from services.shared.errors import BadSetting, RedisUnavailable
 from services.shared.redis_connection import Command, RedisConnection, RedisPool
+from tests.waiting import eventually_async
 
 
 @pytest.fixture
@@ -21,6 +22,18 @@ async def connection(redis_url: str) -> AsyncIterator[RedisConnection]:
     await opened.close()
 
 
+async def until_somebody_waits(url: str) -> None:
+    """Until Redis says that a client waits for something to come into a list."""
+    looking = RedisConnection(url)
+
+    async def does() -> bool:
+        (told,) = await looking.ask([("INFO", "clients")])
+        return b"blocked_clients:0" not in str(told).encode()
+
+    await eventually_async(does, within=10)
+    await looking.close()
+
+
 async def test_who_asks_does_not_wait_for_others(own_redis: EmbeddedRedis) -> None:
     """Replies go to those who asked, in order; when the connection ends, all are told."""
     connection = RedisConnection(own_redis.url)
@@ -28,7 +41,7 @@ async def test_who_asks_does_not_wait_for_others(own_redis: EmbeddedRedis) -> No
     replies = await asyncio.gather(*asked)
     assert replies == [[b"%d" % n, b"%d" % -n] for n in range(50)]
     slow = [asyncio.create_task(connection.ask([("BLPOP", "nothing", 30)])) for _ in range(3)]
-    await asyncio.sleep(0)
+    await until_somebody_waits(own_redis.url)
     own_redis.kill()
     for task in slow:
         with pytest.raises(RedisUnavailable):
@@ -57,7 +70,7 @@ async def test_who_fails_does_not_close_what_was_opened_since(redis_url: str) ->
     connection = RedisConnection(redis_url)
     await connection.ask([("PING",)])
     slow = [asyncio.create_task(connection.ask([("BLPOP", "nothing", 30)])) for _ in range(3)]
-    await asyncio.sleep(0)  # now they wait for replies
+    await until_somebody_waits(redis_url)
     await connection.close()
     assert await connection.ask([("PING",)]) == [b"PONG"]
     for task in slow:
@@ -113,7 +126,7 @@ async def test_pool_waits_no_longer_than_told(redis_url: str) -> None:
     """With every connection in use, a caller is refused at its deadline."""
     pool = RedisPool(redis_url, size=1)
     slow = asyncio.create_task(pool.ask([("BLPOP", "nothing-here", 1)]))
-    await asyncio.sleep(0)
+    await until_somebody_waits(redis_url)
     with pytest.raises(RedisUnavailable, match="no free connection"):
         await pool.ask([("PING",)], within=0.05)
     await slow

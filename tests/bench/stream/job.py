@@ -8,18 +8,18 @@ nothing else. They are told what the worker is told, by the same environment var
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 from collections.abc import Awaitable, Callable, Sequence
 
 import uvloop
 
-from services.profiles.__main__ import COLLECTED_AFTER, make_batches
+from services.profiles.__main__ import make_batches
 from services.profiles.adapters.dead_letters import KafkaDeadLetters
 from services.profiles.adapters.redis_servers import redis_servers
 from services.profiles.commands import letters_of
 from services.profiles.settings import PREFIX, Settings
 from services.shared.event_codec import Record
+from services.shared.garbage import collect_seldom
 from services.shared.kafka import describe_topics
 from services.shared.profile_store import RedisProfileStore
 from services.shared.settings import read_settings
@@ -72,8 +72,7 @@ def told() -> Settings:
 
 def runner() -> asyncio.Runner:
     """A loop as fast as the worker's, garbage looked for as seldom."""
-    gc.freeze()
-    gc.set_threshold(*COLLECTED_AFTER)
+    collect_seldom()
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
