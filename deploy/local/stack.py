@@ -19,6 +19,7 @@ from deploy.local.services import (
     EmbeddedService,
     archive,
     events_server,
+    master_key,
     profiles_worker,
     recommendations_server,
 )
@@ -26,7 +27,6 @@ from deploy.local.state import State, running, stop_recorded, write_state
 from deploy.local.supervised import HOST, PortTaken, StackFailed, port_for
 from deploy.local.topics import create_topics
 from services.shared.identity import add_key
-from services.shared.sealing import new_master_key
 
 FOLDER: Final = ROOT / "build/stack"
 BUNDLE: Final = ROOT / "deploy/local/model"
@@ -39,7 +39,6 @@ KEPT: Final = (
     "events-server.log",
     "archive",
     "archive.log",
-    "master-key",
 )
 """What a stack keeps in its folder from one start to the next."""
 
@@ -194,15 +193,12 @@ class Stack:
         }
 
     def _archive(self, common: Mapping[str, str]) -> dict[str, str]:
-        key = self._folder / "master-key"
-        if not key.exists():  # it outlives the stack, as what is sealed under it does
-            new_master_key(key)
         return {
             "KAFKA_SERVERS": common["KAFKA_SERVERS"],
             "HEALTH_PORT": str(port_or("archive", None, 50054)),
             "METRICS_PORT": str(port_or("archive", None, 9104)),
             "ROOT": str(self._folder / "archive"),
-            "MASTER_KEY_FILE": str(key),
+            "MASTER_KEY_FILE": str(master_key(self._folder)),
             "FLUSH_SECONDS": str(ARCHIVED_WITHIN_SECONDS),
         }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local.stack import MARK, Ports, Stack, forget_data
+from deploy.local.stack import KEPT, MARK, Ports, Stack, forget_data
 from deploy.local.state import (
     Running,
     State,
@@ -47,6 +47,14 @@ def test_only_a_stacks_own_data_are_forgotten(tmp_path: Path) -> None:
     forget_data(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [MARK, "mine.log"]
     forget_data(tmp_path / "new")
+
+
+def test_all_that_a_stack_keeps_is_forgotten(tmp_path: Path) -> None:
+    """Each by its name, once: a second start of the demo begins with it."""
+    for name in (MARK, *KEPT):
+        (tmp_path / name).write_text("kept")
+    forget_data(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [MARK]
 
 
 def test_recorded_process_is_stopped(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
