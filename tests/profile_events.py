@@ -162,4 +162,5 @@ USUAL: list[Event] = [
 
 def said(event: Read) -> tuple[Any, ...]:
     """What an event comes to, whichever way it was read."""
-    return (*event._replace(what=None), plain(entries(event)))
+    seen = msgspec.structs.replace(event, what=None)
+    return (*msgspec.structs.astuple(seen), plain(entries(event)))

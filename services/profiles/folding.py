@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
@@ -71,13 +71,13 @@ def fold_all(accepted: Accepted, before: Mapping[bytes, Stored]) -> dict[bytes, 
 
 def fold_and_count(
     accepted: Accepted, before: Mapping[bytes, Stored], fences: Mapping[str, int]
-) -> tuple[dict[bytes, Draft], defaultdict[str, Counter[Visit]]]:
+) -> tuple[dict[bytes, Draft], defaultdict[str, dict[Visit, int]]]:
     """The same for the shoppers of shops with a fence, and each shop's new counts.
 
     ``fences`` are the offsets from which a shop's events count.
     """
     drafts: dict[bytes, Draft] = {}
-    counts: defaultdict[str, Counter[Visit]] = defaultdict(Counter)
+    counts: defaultdict[str, dict[Visit, int]] = defaultdict(dict)
     for name, stored in before.items():
         draft = drafts[name] = Draft(stored.value)
         if (shop := shop_of(name)) in fences:

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import polars as pl
+from msgspec.structs import astuple
 
 from services.shared.archive_actions import WHAT, Secrets, message_of
 from services.shared.archive_keys import ID_BYTES, PersonKeys, PersonSeal
@@ -145,7 +146,9 @@ class RowSealer:
             if person is None:
                 person = persons[name] = self._person(name)
             pseudonym, erased_at, key = person
-            event_id, shop_id, user_id, visitor_id, at, action, said, session_id, token = event
+            event_id, shop_id, user_id, visitor_id, at, action, said, session_id, token = astuple(
+                event
+            )
             what = WHAT[action](said)
             order_id = what[6]
             sealed = None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from services.shared.subject import subject_of
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """A ``ShopperEvent`` within all limits of its proto.
 
     ``what`` has the fields of the action's message under their proto names; it is that

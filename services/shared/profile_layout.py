@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 import xxhash
@@ -60,25 +60,22 @@ class LayoutUnknown(ValueError):
     """The bytes are of a layout that this release cannot read, or of none."""
 
 
-class Section(NamedTuple):
-    """The entries of one kind as bytes."""
-
-    entries: int
-    """How many."""
-    keys: bytes
-    items: bytes
+Section: TypeAlias = tuple[int, bytes, bytes]
+"""The entries of one kind as bytes: how many, their keys, their items."""
 
 
 class _Shape(NamedTuple):
-    """How the directory of a profile with certain kinds is read."""
+    """How the head and the directory of a profile with certain kinds are read and written."""
 
     kinds: tuple[int, ...]
     directory: struct.Struct
+    both: struct.Struct
 
 
 def _shape(mask: int) -> _Shape:
     kinds = tuple(kind for kind in range(len(NAMES)) if mask >> kind & 1)
-    return _Shape(kinds, struct.Struct(">" + "BI" * len(kinds)))
+    directory = "BI" * len(kinds)
+    return _Shape(kinds, struct.Struct(">" + directory), struct.Struct(HEAD.format + directory))
 
 
 _SHAPES: Final = tuple(map(_shape, range(2 ** len(NAMES))))
@@ -88,7 +85,7 @@ def read_sections(value: bytes) -> tuple[int, int, dict[int, Section]]:
     """First seen, last seen, and the section of each kind there is. Raises LayoutUnknown."""
     try:
         first, last, mask = HEAD.unpack_from(value, VERSION_SIZE)
-        kinds, directory = _SHAPES[mask]
+        kinds, directory, _ = _SHAPES[mask]
         numbers = directory.unpack_from(value, _AFTER_HEAD)
     except (struct.error, IndexError) as error:
         raise LayoutUnknown(f"profile of {len(value)} bytes has no such head: {error}") from error
@@ -97,7 +94,7 @@ def read_sections(value: bytes) -> tuple[int, int, dict[int, Section]]:
     for place, kind in enumerate(kinds):
         count, end = numbers[2 * place], at + numbers[2 * place + 1]
         middle = at + count * KEY_SIZES[kind]
-        sections[kind] = Section(count, value[at:middle], value[middle:end])
+        sections[kind] = (count, value[at:middle], value[middle:end])
         at = end
     if at != len(value):
         raise LayoutUnknown(f"profile of {len(value)} bytes tells of {at}")
@@ -108,14 +105,13 @@ def write_sections(first: int, last: int, sections: dict[int, Section]) -> bytes
     """The bytes of a profile with these sections, none of them empty."""
     mask = 0
     numbers: list[int] = []
-    parts = [b"", b""]
+    parts = [b""]
     for kind in sorted(sections):
         count, keys, items = sections[kind]
         mask |= 1 << kind
         numbers += (count, len(keys) + len(items))
         parts += (keys, items)
-    parts[0] = HEAD.pack(first + BIAS, last + BIAS, mask)
-    parts[1] = _SHAPES[mask].directory.pack(*numbers)
+    parts[0] = _SHAPES[mask].both.pack(first + BIAS, last + BIAS, mask, *numbers)
     body = b"".join(parts)
     return b"\x02" + xxhash.xxh3_64_digest(body) + body
 
@@ -155,7 +151,7 @@ def write_entries(kind: int, entries: Sequence[Entry] | Iterable[Entry]) -> Sect
         key = (at + BIAS, event, line) if kind in WITH_LINES else (at + BIAS, event)
         keys.append(_KEYS[kind].pack(*key))
         items.append(encode_item(fields[0] if ONE_FIELD[kind] else fields))
-    return Section(len(keys), b"".join(keys), b"".join(items))
+    return len(keys), b"".join(keys), b"".join(items)
 
 
 def skip_item(items: bytes, at: int) -> int:

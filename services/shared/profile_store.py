@@ -14,6 +14,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from itertools import chain
 from typing import Final, NamedTuple, Protocol, TypeVar, cast
 
 from services.shared import profile_codec
@@ -32,15 +33,28 @@ from services.shared.subject import (
 AT_ONCE: Final = 256
 """Profiles in one round trip. A full one has up to a megabyte, and a round trip a deadline."""
 
+IN_ONE_SCRIPT: Final = 64
+"""Profiles that one script writes where they may lie in several slots: Redis does nothing else
+meanwhile, for up to a millisecond."""
+
 COMPARE_AND_SET: Final = """
-if redis.call('GETRANGE', KEYS[1], 0, 8) ~= ARGV[1] then return 0 end
-if (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] then return 0 end
-if ARGV[3] == '' then redis.call('DEL', KEYS[1])
-else redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4]) end
-return 1
+local count, keep, done = #KEYS / 2, ARGV[1], {}
+local consents = redis.call('MGET', unpack(KEYS, count + 1))
+for i = 1, count do
+  local version, consent, value = unpack(ARGV, 3 * i - 1, 3 * i + 1)
+  if redis.call('GETRANGE', KEYS[i], 0, 8) ~= version or (consents[i] or '') ~= consent then
+    done[i] = 0
+  else
+    if value == '' then redis.call('DEL', KEYS[i])
+    else redis.call('SET', KEYS[i], value, 'PX', keep) end
+    done[i] = 1
+  end
+end
+return done
 """
-"""KEYS: profile, consent. ARGV: the version and the consent they must have ('' for none), the
-new value ('' for none), milliseconds."""
+"""KEYS: profiles, then their consents. ARGV: milliseconds, then for each profile the version and
+the consent it must have ('' for none) and the new value ('' for none). Answers 1 for each that is
+written and 0 for each that had another."""
 
 T = TypeVar("T")
 
@@ -163,30 +177,30 @@ class RedisGeneration:
             # Loading the script along costs microseconds and needs no second round trip after
             # Redis was restarted and has forgotten it.
             commands: list[Command] = [("SCRIPT", "LOAD", COMPARE_AND_SET)]
-            commands += [self._compare_and_set(write, keep) for write in some]
-            done += [reply == 1 for reply in (await self._redis.ask(commands))[1:]]
+            size = 1 if self._redis.is_cluster else IN_ONE_SCRIPT
+            commands += [self._compare_and_set(each, keep) for each in _slices(some, size)]
+            replies = cast("Sequence[list[int]]", (await self._redis.ask(commands))[1:])
+            done += [reply == 1 for reply in chain.from_iterable(replies)]
         return done
 
     def reading(self, names: Sequence[bytes]) -> list[Command]:
-        """The commands that read what is kept of each shopper."""
+        """The commands that read what is kept of each shopper: profiles, then consents."""
+        size = 1 if self._redis.is_cluster else AT_ONCE
+        return [("MGET", *self._keys(some)) for some in _slices(names, size)]
+
+    def _keys(self, names: Sequence[bytes]) -> list[bytes]:
+        number = self.number
         return [
-            ("MGET", profile_redis_key(name, self.number), consent_redis_key(name))
-            for name in names
+            *[profile_redis_key(name, number) for name in names],
+            *[consent_redis_key(name) for name in names],
         ]
 
-    def _compare_and_set(self, write: Write, keep_milliseconds: int) -> Command:
-        name, before, value = write
-        return (
-            "EVALSHA",
-            _SHA,
-            2,
-            profile_redis_key(name, self.number),
-            consent_redis_key(name),
-            version_of(before.value),
-            before.consent,
-            value,
-            keep_milliseconds,
-        )
+    def _compare_and_set(self, writes: Sequence[Write], keep_milliseconds: int) -> Command:
+        keys = self._keys([write.name for write in writes])
+        told: list[bytes] = []
+        for _, before, value in writes:
+            told += (version_of(before.value), before.consent, value)
+        return ("EVALSHA", _SHA, len(keys), *keys, keep_milliseconds, *told)
 
 
 class RedisProfileStore:
@@ -227,11 +241,13 @@ class RedisProfileStore:
 
 
 def _stored(replies: Sequence[Reply]) -> list[Stored]:
+    """What was read, see :meth:`RedisGeneration.reading`."""
     return [
         Stored(value or b"", consent or b"")
-        for value, consent in cast("Sequence[list[bytes | None]]", replies)
+        for some in cast("Sequence[list[bytes | None]]", replies)
+        for value, consent in zip(some[: len(some) // 2], some[len(some) // 2 :], strict=True)
     ]
 
 
-def _slices(many: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (many[start : start + AT_ONCE] for start in range(0, len(many), AT_ONCE))
+def _slices(many: Sequence[T], size: int = AT_ONCE) -> Iterator[Sequence[T]]:
+    return (many[start : start + size] for start in range(0, len(many), size))

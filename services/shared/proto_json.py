@@ -16,7 +16,7 @@ made: a limit is never dropped in silence.
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from buf.validate import validate_pb2
@@ -32,14 +32,28 @@ REPEATED: Final = {"min_items": "min_length", "max_items": "max_length"}
 MAP: Final = {"min_pairs": "min_length", "max_pairs": "max_length"}
 
 
-def struct_of(message: Descriptor, known: Mapping[str, Any]) -> type[msgspec.Struct]:
+class _Given(NamedTuple):
+    """What the caller says."""
+
+    known: Mapping[str, Any]
+    seen_to: Mapping[str, str]
+
+
+def struct_of(
+    message: Descriptor, known: Mapping[str, Any], *, seen_to: Mapping[str, str] | None = None
+) -> type[msgspec.Struct]:
     """The type of ``message``; ``known`` has types of messages by their full names.
 
     A field that must not be left out is required; another one is UNSET where it is, which
-    tells it from one that was sent with its default. Raises TypeError for what it cannot
-    express.
+    tells it from one that was sent with its default. ``seen_to`` are the patterns that the
+    caller checks, by the full names of their fields. Raises TypeError for what it cannot
+    express, and where such a field has another pattern.
     """
-    fields = [_field(field, known) for field in message.fields]
+    return _struct_of(message, _Given(known, seen_to or {}))
+
+
+def _struct_of(message: Descriptor, given: _Given) -> type[msgspec.Struct]:
+    fields = [_field(field, given) for field in message.fields]
     return msgspec.defstruct(
         message.name + "Json",
         sorted(fields, key=lambda field: len(field)),  # required ones first
@@ -49,20 +63,21 @@ def struct_of(message: Descriptor, known: Mapping[str, Any]) -> type[msgspec.Str
     )
 
 
-def _field(field: FieldDescriptor, known: Mapping[str, Any]) -> tuple[str, Any] | tuple[Any, ...]:
+def _field(field: FieldDescriptor, given: _Given) -> tuple[str, Any] | tuple[Any, ...]:
     rules = field.GetOptions().Extensions[validate_pb2.field]
     required = rules.required
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        kind = _map(field, rules, known)
+        kind = _map(field, rules, given)
         required |= rules.map.min_pairs > 0
     elif field.is_repeated:
-        kind = _repeated(field, rules, known)
+        kind = _repeated(field, rules, given)
         required |= rules.repeated.min_items > 0
     else:
-        kind = _single(field, rules, known)
+        kind = _single(field, rules, given)
         if field.message_type is None and not field.has_presence:
             default = "" if field.type == FieldDescriptor.TYPE_STRING else 0
-            required |= _refuses_default(kind, default)
+            whole = _single(field, rules, given._replace(seen_to={}))
+            required |= _refuses_default(whole, default)
     return (field.name, kind) if required else (field.name, kind | UnsetType, UNSET)
 
 
@@ -75,28 +90,41 @@ def _refuses_default(kind: Any, default: str | int) -> bool:
     return False
 
 
-def _map(field: FieldDescriptor, rules: Any, known: Mapping[str, Any]) -> Any:
+def _map(field: FieldDescriptor, rules: Any, given: _Given) -> Any:
     entry: Any = field.message_type
-    key = _single(entry.fields_by_name["key"], rules.map.keys, known)
-    value = _single(entry.fields_by_name["value"], rules.map.values, known)
+    key = _single(entry.fields_by_name["key"], rules.map.keys, given)
+    value = _single(entry.fields_by_name["value"], rules.map.values, given)
     return Annotated[dict[key, value], _meta(rules.map, MAP, also={"keys", "values"})]  # type: ignore[valid-type]  # made at run time
 
 
-def _repeated(field: FieldDescriptor, rules: Any, known: Mapping[str, Any]) -> Any:
-    item = _single(field, rules.repeated.items, known)
+def _repeated(field: FieldDescriptor, rules: Any, given: _Given) -> Any:
+    item = _single(field, rules.repeated.items, given)
     return Annotated[list[item], _meta(rules.repeated, REPEATED, also={"items"})]  # type: ignore[valid-type]  # made at run time
 
 
-def _single(field: FieldDescriptor, rules: Any, known: Mapping[str, Any]) -> Any:
+def _single(field: FieldDescriptor, rules: Any, given: _Given) -> Any:
     only(rules, {"required", "string", "int32", "map", "repeated"})
     if field.message_type is not None:
-        made = known.get(field.message_type.full_name)
-        return made if made is not None else struct_of(field.message_type, known)
+        made = given.known.get(field.message_type.full_name)
+        return made if made is not None else _struct_of(field.message_type, given)
     if field.type == FieldDescriptor.TYPE_STRING:
-        return Annotated[str, _meta(rules.string, STRING)]
+        return Annotated[str, _meta(_unseen(field, rules.string, given), STRING)]
     if field.type == FieldDescriptor.TYPE_INT32:
         return Annotated[int, Meta(**{**INT32, **_limits(rules.int32, INTEGER)})]
     raise TypeError(f"{field.full_name}: fields of type {field.type} are not read here")
+
+
+def _unseen(field: FieldDescriptor, rules: Any, given: _Given) -> Any:
+    """The rules of a text, without the pattern that the caller sees to."""
+    seen_to = given.seen_to.get(field.full_name)
+    if seen_to is None:
+        return rules
+    if rules.pattern != seen_to:
+        raise TypeError(f"{field.full_name} has the pattern {rules.pattern!r}, not {seen_to!r}")
+    rest = type(rules)()
+    rest.CopyFrom(rules)
+    rest.ClearField("pattern")
+    return rest
 
 
 def _meta(rules: Message, names: Mapping[str, str], also: Set[str] = frozenset()) -> Meta:

@@ -63,6 +63,8 @@ class NodeConnection(RedisConnection):
 class RedisCluster:
     """A connection to each node, opened when first asked and again after an error."""
 
+    is_cluster: Final[bool] = True
+
     def __init__(self, slots: SlotMap) -> None:
         """``slots`` may be shared with other connections to the same cluster."""
         self.slots = slots

@@ -46,6 +46,11 @@ _PASSING = ("OOM", "LOADING", "READONLY", "MASTERDOWN", "MISCONF", "CLUSTERDOWN"
 class Redis(Protocol):
     """Where commands go."""
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether the keys of one command must lie in one slot."""
+        ...
+
     async def ask(
         self, commands: Sequence[Command], *, within: float = DEADLINE_SECONDS
     ) -> list[Reply]:
@@ -76,6 +81,8 @@ class RedisConnection:
     Whoever asks while others wait for their replies does not wait for them: commands go out
     at once, and Redis answers in order.
     """
+
+    is_cluster: Final[bool] = False
 
     def __init__(self, url: str) -> None:
         """``url`` as in ``redis://[[user]:password@]host:port/db``, ``rediss://`` for TLS.
@@ -233,9 +240,11 @@ class RedisPool:
         self, url: str, *, size: int = 4, connect: Callable[[str], Connection] = RedisConnection
     ) -> None:
         self._free: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
-        for _ in range(size):
-            self._free.put_nowait(connect(url))
+        connections = [connect(url) for _ in range(size)]
+        for each in connections:
+            self._free.put_nowait(each)
         self._size = size
+        self.is_cluster: Final = connections[0].is_cluster
 
     async def ask(
         self, commands: Sequence[Command], *, within: float = DEADLINE_SECONDS

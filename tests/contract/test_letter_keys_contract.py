@@ -25,6 +25,8 @@ MASTER = MasterKey(bytes(range(32)))
 class CountedRedis:
     """Redis, with the number of round trips."""
 
+    is_cluster = False
+
     def __init__(self, url: str) -> None:
         self.trips = 0
         self.connection = RedisConnection(url)

@@ -120,6 +120,23 @@ async def test_a_thousand_at_once(store: ProfileStore, shop_id: str) -> None:
     assert await kept(store, *names) == values
 
 
+async def test_of_many_at_once_only_the_stale_are_refused(
+    store: ProfileStore, shop_id: str
+) -> None:
+    """Each by its own version and consent, however many one command writes; some are deleted."""
+    names = [name(shop_id, f"u:{number}") for number in range(300)]
+    await store.save([Write(each, NOTHING, SEEN) for each in names], retention=DAY)
+    found = dict(zip(names, await store.load(names), strict=True))
+    stale, wrong = set(names[::7]), Stored(LATER, b"")
+    writes = [
+        Write(each, wrong if each in stale else found[each], LATER if number % 5 else b"")
+        for number, each in enumerate(names)
+    ]
+    assert await store.save(writes, retention=DAY) == [each not in stale for each in names]
+    expected = [SEEN if write.name in stale else write.value for write in writes]
+    assert [stored.value for stored in await store.load(names)] == expected
+
+
 async def test_a_profile_expires(store: ProfileStore, shop_id: str) -> None:
     """After its retention a profile is gone, and can be written as a new one."""
     write = Write(name(shop_id), NOTHING, SEEN)

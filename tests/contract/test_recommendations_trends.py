@@ -20,6 +20,8 @@ NOW_HOUR = 500_000
 class FakeRedis:
     """Answers the two commands that trends ask, from a dict of buckets."""
 
+    is_cluster = False
+
     def __init__(self) -> None:
         self.hashes: dict[str, dict[str, int]] = {}
         self.asked = 0

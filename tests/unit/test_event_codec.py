@@ -62,6 +62,9 @@ def test_usual_events_go_the_fast_way() -> None:
         ('"productId": "mug"', '"productId" : "cup", "productId": "mug"'),
         ('"eventId": "e1"', '"eventId": "e2", "event\\u0049d": "e1"'),
         ('"userId": "ana"', '"userId": "bo", "userId": "ana", "sessionId": "\\u0022:"'),
+        ('"userId": "ana"', '"userId": "bo", "userId": "ana", "sessionId": "\\u003a"'),
+        ('"userId": "ana"', '"userId": "bo", "userId": "ana", "sessionId": "\\u003A"'),
+        ('"userId": "ana"', '"userId": "b:o", "userId": "ana", "sessionId": "\\u003a:"'),
         ('"view"', '"view": {"productId": "cup"}, "view"'),
     ],
 )

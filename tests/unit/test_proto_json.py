@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from attune.catalog.v1.catalog_pb2 import Offer
+from attune.catalog.v1.catalog_pb2 import Offer, Product
 from attune.events.v1.shopper_event_pb2 import OrderLine, Purchase, Search
 from google.protobuf.descriptor import Descriptor
 from msgspec import UNSET
 
+from services.shared.event_json import SHOP
 from services.shared.proto_json import struct_of
 
 MONEY = {"google.type.Money": dict[str, Any]}
@@ -65,3 +66,21 @@ def test_what_cannot_be_expressed_makes_no_type() -> None:
     """A price whose rule is written in CEL: no type, instead of one that drops the rule."""
     with pytest.raises(TypeError, match=r"the rule FieldRules\.cel is not known here"):
         struct_of(Offer.DESCRIPTOR, MONEY)
+
+
+def test_a_pattern_that_the_caller_sees_to() -> None:
+    """It alone is left out: what may not be left out still may not, and other limits hold."""
+    shop = {"attune.catalog.v1.Product.shop_id": SHOP}
+    known = {"google.protobuf.Timestamp": str}
+    made = struct_of(Product.DESCRIPTOR, known, seen_to=shop)
+    told = {"shopId": "A B", "productId": "p", "merchantId": "m", "title": "t"}
+    assert msgspec.to_builtins(msgspec.convert(told, made)) == told
+    for name in told:
+        with pytest.raises(msgspec.ValidationError, match=f"missing required field `{name}`"):
+            msgspec.convert({other: told[other] for other in told if other != name}, made)
+
+
+def test_a_pattern_that_is_another_makes_no_type() -> None:
+    """The proto has changed, and what the caller checks has not."""
+    with pytest.raises(TypeError, match=r"Product\.shop_id has the pattern .*, not '\^a\$'"):
+        struct_of(Product.DESCRIPTOR, {}, seen_to={"attune.catalog.v1.Product.shop_id": "^a$"})

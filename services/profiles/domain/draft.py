@@ -14,7 +14,6 @@ from services.profiles.domain.fold import BOUND, Addition
 from services.shared.profile import (
     AUTOMATED_EVENTS,
     AUTOMATED_WITHIN,
-    EMPTY,
     Profile,
     newest,
 )
@@ -25,6 +24,7 @@ from services.shared.profile_layout import (
     LAYOUT,
     LayoutUnknown,
     Section,
+    encode_item,
     is_whole,
     read_entries,
     read_sections,
@@ -51,10 +51,11 @@ class Draft:
     def __init__(self, before: bytes) -> None:
         """Raises LayoutUnknown for bytes that are no profile, or damaged."""
         self._before = before
-        self._noted: set[Visit] = set()
+        self._noted: set[Visit] | None = None
         self._known: set[Visit] | None = None
+        self._sections: dict[int, Section] = {}
         if not before:
-            self._first, self._last, self._sections = 2**62, -(2**62), dict[int, Section]()
+            self._first, self._last = 2**62, -(2**62)
             return
         current = before if before[0] == LAYOUT else encode(decode(before))
         if not is_whole(current):
@@ -63,16 +64,16 @@ class Draft:
 
     def add(self, added: Addition) -> None:
         """Add what an event adds."""
-        kind, at, count, keys, items, _ = added
+        kind, at, keys = added.kind, added.at, added.keys
+        section = (added.entries, keys, added.items)
         held = self._sections.get(kind)
-        if held is None:
-            self._sections[kind] = Section(count, keys, items)
-        else:
-            size = KEY_SIZES[kind]
-            if keys[:size] > held[1][-size:] and keys[8:16] not in held[1]:
-                self._sections[kind] = _append(kind, held, count, keys, items)
+        if held is not None:
+            size, held_keys = KEY_SIZES[kind], held[1]
+            if keys[:size] > held_keys[-size:] and keys[8:16] not in held_keys:
+                section = _append(kind, held, section)
             else:
-                self._sections[kind] = _merge(kind, held, Section(count, keys, items))
+                section = _merge(kind, held, section)
+        self._sections[kind] = section
         if at < self._first:
             self._first = at
         if at > self._last:
@@ -85,19 +86,23 @@ class Draft:
         value = write_sections(self._first, self._last, self._sections)
         return value if layout == LAYOUT else encode(decode(value), layout)
 
-    def note_visit(self, visit: Visit, item: bytes) -> bool:
+    def note_visit(self, visit: Visit) -> bool:
         """Whether nobody knew of ``visit``: neither the profile before, nor an earlier call.
 
-        ``item`` holds the product's id in MessagePack; the profile is read only where it has
-        that somewhere.
+        The profile is read only where it has the product's id somewhere.
         """
-        if visit in self._noted:
+        if self._noted is None:
+            self._noted = {visit}
+        elif visit in self._noted:
             return False
-        self._noted.add(visit)
+        else:
+            self._noted.add(visit)
+        if not self._before:
+            return True
         if self._known is None:
-            if item not in self._before:
+            if encode_item(visit[1]) not in self._before:
                 return True
-            self._known = _visits(decode(self._before) if self._before else EMPTY)
+            self._known = _visits(decode(self._before))
         return visit not in self._known
 
     @property
@@ -110,16 +115,16 @@ class Draft:
         )
 
 
-def _append(kind: int, held: Section, count: int, keys: bytes, items: bytes) -> Section:
+def _append(kind: int, held: Section, added: Section) -> Section:
     """Put newer entries behind the others; the oldest beyond the bound go."""
-    total, all_keys, all_items = held[0] + count, held[1] + keys, held[2] + items
+    total, all_keys, all_items = held[0] + added[0], held[1] + added[1], held[2] + added[2]
     surplus = total - BOUND[kind]
     if surplus <= 0:
-        return Section(total, all_keys, all_items)
+        return total, all_keys, all_items
     at = 0
     for _ in range(surplus):
         at = skip_item(all_items, at)
-    return Section(BOUND[kind], all_keys[surplus * KEY_SIZES[kind] :], all_items[at:])
+    return BOUND[kind], all_keys[surplus * KEY_SIZES[kind] :], all_items[at:]
 
 
 def _merge(kind: int, held: Section, added: Section) -> Section:

@@ -7,8 +7,9 @@ repetition and how they are split into batches cannot matter.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import msgspec
 from google.protobuf.message import Message
 from msgspec import UNSET
 
@@ -19,7 +20,7 @@ from services.shared.profile_layout import BIAS, KIND, encode_item
 BOUND: Final = tuple(BOUNDS.values())
 
 
-class Addition(NamedTuple):
+class Addition(msgspec.Struct, frozen=True, gc=False):
     """Entries of one kind as a section's bytes, see :mod:`services.shared.profile_layout`."""
 
     kind: int

@@ -14,19 +14,23 @@ faster than a person's (:func:`services.shared.profile.is_automated`) its events
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable, MutableMapping
+from typing import Final
+
+import msgspec
 
 from services.profiles.domain.draft import HOUR, Draft, Visit
 from services.profiles.domain.fold import Addition
-from services.shared.profile_layout import encode_item
 
 COUNTED_FOR: Final = 7 * 24 * HOUR
 """Microseconds before its append; an event that is older counts nothing."""
 
 
-class Placed(NamedTuple):
+Counts = MutableMapping[Visit, int]
+"""How many shoppers turned to a product in an hour."""
+
+
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """What one event adds, and where it stood."""
 
     offset: int
@@ -36,19 +40,21 @@ class Placed(NamedTuple):
 
 
 def fold(
-    draft: Draft, events: Iterable[Placed], counts: Counter[Visit] | None = None, fence: int = 0
+    draft: Draft, events: Iterable[Placed], counts: Counts | None = None, fence: int = 0
 ) -> None:
     """Add one subject's events to its draft, and to ``counts`` who turned to what.
 
     Events below ``fence`` are counted already; they only tell what their subject is counted
     for.
     """
-    for offset, appended, added in events:
-        if counts is not None and added.visited and appended - added.at <= COUNTED_FOR:
-            hour = added.at // HOUR
-            for product in added.visited:
+    for one in events:
+        added = one.added
+        visited, at = added.visited, added.at
+        if visited and counts is not None and one.appended - at <= COUNTED_FOR:
+            hour = at // HOUR
+            for product in visited:
                 visit = (hour, product)
-                is_new = draft.note_visit(visit, encode_item(product))
-                if is_new and offset >= fence and not draft.is_automated:
-                    counts[visit] += 1
+                is_new = draft.note_visit(visit)
+                if is_new and one.offset >= fence and not draft.is_automated:
+                    counts[visit] = counts.get(visit, 0) + 1
         draft.add(added)

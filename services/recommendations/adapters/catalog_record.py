@@ -91,6 +91,7 @@ class _OfferJson(_Json):
 
 _read_product = msgspec.json.Decoder(_ProductJson).decode
 _read_offer = msgspec.json.Decoder(_OfferJson).decode
+_write = msgspec.json.Encoder().encode
 _violations = protovalidate.Validator().collect_violations
 
 
@@ -147,8 +148,7 @@ def _fast_product(value: bytes) -> _ProductJson | None:
             datetime.fromisoformat(product.listed_at)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
         return None
-    keys = _keys(product) + (len(product.attributes) if product.attributes else 0)
-    return product if each_key_once(value, keys) else None
+    return product if each_key_once(value, _write(product)) else None
 
 
 def _fast_offer(value: bytes) -> _OfferJson | None:
@@ -156,13 +156,7 @@ def _fast_offer(value: bytes) -> _OfferJson | None:
         offer = _read_offer(value)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    keys = _keys(offer) + (0 if isinstance(offer.price, UnsetType) else _keys(offer.price))
-    return offer if each_key_once(value, keys) else None
-
-
-def _keys(record: Struct) -> int:
-    fields = record.__struct_fields__
-    return sum(getattr(record, name) is not UNSET for name in fields)
+    return offer if each_key_once(value, _write(offer)) else None
 
 
 def _checked(message: M, shop_id: str, product_id: str, value: bytes, content_type: str) -> M:

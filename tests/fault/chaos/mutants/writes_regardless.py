@@ -8,8 +8,12 @@ from services.profiles.__main__ import main
 from services.shared import profile_store
 
 WITHOUT_COMPARING = """
-redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
-return 1
+local done = {}
+for i = 1, #KEYS / 2 do
+  redis.call('SET', KEYS[i], ARGV[3 * i + 1], 'PX', ARGV[1])
+  done[i] = 1
+end
+return done
 """
 
 
