@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 
@@ -63,6 +65,29 @@ async def test_trends_in_redis(connection: Connection, shop_id: str) -> None:
     assert await connection.ask([("EXPIRETIME", key)]) == [(hour + 193) * 3600]
     partitions = f"attune:trend:{{{shop_id}}}:partitions"
     assert await connection.ask([("SISMEMBER", partitions, 1)]) == [1]
+
+
+@pytest.mark.parametrize("products", [1, 499, 500, 501, 1_300])
+async def test_many_products_in_two_hours(
+    connection: Connection, shop_id: str, products: int
+) -> None:
+    """Each adds to its own count of its own hour, however many a script adds at once."""
+    trends = RedisTrends(connection, topic_id="topic-1")
+    hour = int(time.time()) // 3600
+    first = {(hour, f"p{n}"): 1 + n % 7 for n in range(products)}
+    second = {(hour - n % 2, f"p{n}"): 3 for n in range(0, products, 3)}
+    expected: Counter[tuple[int, str]] = Counter(first)
+    expected.update(second)
+    for place, write in enumerate((first, second)):
+        assert await trends.count(1, [TrendWrite(shop_id, place, place + 1, write)]) == [True]
+    found: dict[tuple[int, str], int] = {}
+    for at in (hour - 1, hour):
+        names = [f"p{n}" for n in range(products)]
+        key = trend_redis_key(shop_id, 1, at)
+        (counts,) = await connection.ask([("HMGET", key, *names)])
+        told = zip(names, cast("list[bytes | None]", counts), strict=True)
+        found |= {(at, name): int(count) for name, count in told if count is not None}
+    assert found == expected
 
 
 async def test_trends_of_a_topic_made_anew(connection: Connection, shop_id: str) -> None:
