@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -158,6 +159,21 @@ USUAL: list[Event] = [
     event(14, search={"query": "mug", "filters": {}, "resultCount": 0}, attributionToken=""),
 ]
 """An event of each kind as producers usually write them."""
+
+
+def shopping(count: int) -> list[Event]:
+    """Views by three shoppers of five products over three hours, some of them twice."""
+    chance = random.Random(7)
+    made: list[Event] = [
+        view(
+            i,
+            chance.choice("abcde"),
+            user=chance.choice(["ana", "bob", "eve"]),
+            at=NOON - timedelta(minutes=chance.randrange(180)),
+        )
+        for i in range(count)
+    ]
+    return made + chance.choices(made, k=count // 3)
 
 
 def said(event: Read) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""One batch of one partition: judge, count, fold, write.
+"""Batches of events: judge each, then count, fold and write some together.
 
 A batch may be done twice, by this worker or another, in part or in whole: profiles merge,
 trend counts are fenced, and a dead letter that comes twice names the same offset.
@@ -11,12 +11,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import structlog
+
 from services.profiles.adapters.dead_letters import DeadLetters
-from services.profiles.adapters.trends import Trends, TrendWrite
+from services.profiles.adapters.trends import Place, Trends, TrendWrite
 from services.profiles.domain.draft import Draft
 from services.profiles.domain.fold import addition
 from services.profiles.domain.trend import Placed
-from services.profiles.folding import RACES_LIMIT, Folding, fold_all, fold_and_count, shop_of
+from services.profiles.folding import (
+    RACES_LIMIT,
+    Accepted,
+    Folding,
+    fold_all,
+    fold_and_count,
+    shop_of,
+)
+from services.profiles.metrics import BATCH_EVENTS, EVENTS
 from services.shared.dead_letter import Origin, Refused, whose
 from services.shared.errors import EventRefused
 from services.shared.event import Event
@@ -24,13 +34,17 @@ from services.shared.event_age import AgeRule, first_appended
 from services.shared.event_codec import Record, check_key, read_value
 from services.shared.profile_store import ProfileStore, Stored
 
+_log = structlog.get_logger()
+
 
 class Judged(NamedTuple):
     """A batch whose records were read: what each shopper's events add, and what was refused."""
 
     partition: int
+    size: int
+    """How many records."""
     end: int
-    """The offset after the last record."""
+    """The offset after the last of them."""
     accepted: dict[bytes, list[Placed]]
     """By ``shop_id/subject``."""
     refused: list[Refused]
@@ -39,6 +53,20 @@ class Judged(NamedTuple):
     def codes(self) -> list[str]:
         """Why records were refused, each code once."""
         return sorted({one.code for one in self.refused})
+
+    def tell(self) -> None:
+        """Into metrics and log, once it is kept."""
+        BATCH_EVENTS.observe(self.size)
+        EVENTS.labels("accepted").inc(self.size - len(self.refused))
+        for one in self.refused:
+            EVENTS.labels(one.code).inc()
+        if self.refused:
+            _log.info(
+                "events_refused",
+                count=len(self.refused),
+                codes=self.codes,
+                partition=self.partition,
+            )
 
 
 @dataclass(frozen=True)
@@ -56,7 +84,7 @@ class Batches:
 
     def judge(self, partition: int, records: Sequence[Record]) -> Judged:
         """Read every record of a batch. Never raises for what a record holds."""
-        judged = Judged(partition, records[-1].offset + 1, defaultdict(list), [])
+        judged = Judged(partition, len(records), records[-1].offset + 1, defaultdict(list), [])
         accepted, check_age = judged.accepted, self.age.check
         for record in records:
             event = None
@@ -75,18 +103,33 @@ class Batches:
                 accepted[key].append(placed)  # type: ignore[index]  # a record without key is refused
         return judged
 
-    async def keep(self, judged: Judged) -> None:
-        """Return once all that a batch says is written. Raises Unavailable: do it again."""
-        names = list(judged.accepted)
+    async def keep(self, some: Sequence[Judged]) -> None:
+        """Return once all that these batches say is written. Raises Unavailable: do it again.
+
+        All go in the same round trips, unless they are of one shopper or partition.
+        """
+        accepted: dict[bytes, list[Placed]] = {}
+        for judged in some:
+            accepted |= judged.accepted
+        apart = len(accepted) < sum(len(judged.accepted) for judged in some)
+        if apart or len({judged.partition for judged in some}) < len(some):
+            for judged in some:
+                await self._keep([judged], judged.accepted)
+        else:
+            await self._keep(some, accepted)
+
+    async def _keep(self, some: Sequence[Judged], accepted: Accepted) -> None:
+        """Keep batches of different partitions and shoppers; ``accepted`` is of all of them."""
+        names = list(accepted)
         before = dict(zip(names, await self.store.load(names), strict=True))
         if (making := self.store.making) is not None:
-            await self.folding.fold_into(making, judged.accepted)
+            await self.folding.fold_into(making, accepted)
         if self.trends is None:
-            drafts = fold_all(judged.accepted, before)
+            drafts = fold_all(accepted, before)
         else:
-            drafts = await self._count(self.trends, judged, before)
-        await self.folding.write(self.store, judged.accepted, before, drafts)
-        await self.dead_letters.send(judged.refused)
+            drafts = await self._count(self.trends, some, before)
+        await self.folding.write(self.store, accepted, before, drafts)
+        await self.dead_letters.send([each for judged in some for each in judged.refused])
 
     def _refused(
         self, partition: int, record: Record, event: Event | None, refusal: EventRefused
@@ -103,26 +146,38 @@ class Batches:
         )
 
     async def _count(
-        self, trends: Trends, judged: Judged, before: Mapping[bytes, Stored]
+        self, trends: Trends, some: Sequence[Judged], before: Mapping[bytes, Stored]
     ) -> dict[bytes, Draft]:
-        """Count trends against the profiles as they were before this batch; the new profiles.
+        """Count trends against the profiles as they were before this round; the new profiles.
 
         Where another worker has moved a fence meanwhile, its counts stand and only what
         lies beyond its fence is counted here.
         """
-        shops = list(dict.fromkeys(map(shop_of, judged.accepted)))
+        left = {
+            judged.partition: dict.fromkeys(map(shop_of, judged.accepted), 0) for judged in some
+        }
         drafts: dict[bytes, Draft] = {}
         for _ in range(RACES_LIMIT):
-            if not shops:
+            places = [Place(number, shop) for number, shops in left.items() for shop in shops]
+            if not places:
                 return drafts
-            fences = dict(zip(shops, await trends.fences(judged.partition, shops), strict=True))
-            folded, counts = fold_and_count(judged.accepted, before, fences)
+            for (number, shop), fence in zip(places, await trends.fences(places), strict=True):
+                left[number][shop] = fence
+            writes: list[TrendWrite] = []
+            folded: dict[bytes, Draft] = {}
+            for judged in some:
+                fences = left[judged.partition]
+                made, counts = fold_and_count(judged.accepted, before, fences)
+                folded |= made
+                writes += [
+                    TrendWrite(Place(judged.partition, shop), fence, judged.end, counts[shop])
+                    for shop, fence in fences.items()
+                    if fence < judged.end
+                ]
             drafts = drafts or folded
-            writes = [
-                TrendWrite(shop, fence, judged.end, counts[shop])
-                for shop, fence in fences.items()
-                if fence < judged.end
-            ]
-            done = await trends.count(judged.partition, writes) if writes else []
-            shops = [write.shop_id for write, ok in zip(writes, done, strict=True) if not ok]
-        raise RuntimeError(f"trends of {shops} lost {RACES_LIMIT} races")
+            done = await trends.count(writes) if writes else []
+            left = defaultdict(dict)
+            for write, ok in zip(writes, done, strict=True):
+                if not ok:
+                    left[write.place.partition][write.place.shop_id] = 0
+        raise RuntimeError(f"trends of {places} lost {RACES_LIMIT} races")

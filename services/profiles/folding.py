@@ -78,10 +78,11 @@ def fold_and_count(
     """
     drafts: dict[bytes, Draft] = {}
     counts: defaultdict[str, dict[Visit, int]] = defaultdict(dict)
-    for name, stored in before.items():
-        draft = drafts[name] = Draft(stored.value)
+    for name, events in accepted.items():
         if (shop := shop_of(name)) in fences:
-            fold(draft, _allowed(accepted[name], stored.consent), counts[shop], fences[shop])
+            stored = before[name]
+            draft = drafts[name] = Draft(stored.value)
+            fold(draft, _allowed(events, stored.consent), counts[shop], fences[shop])
     return drafts, counts
 
 

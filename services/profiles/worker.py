@@ -10,17 +10,17 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
 from faust.types import TP
 
-from services.profiles.adapters.backlog import Backlog, Batch
+from services.profiles.adapters.backlog import BATCH_EVENTS, Backlog, Batch
 from services.profiles.adapters.durability import Durability
 from services.profiles.batches import Batches, Judged
 from services.profiles.domain.refusals import RefusalLimit
-from services.profiles.metrics import BATCH_EVENTS, EVENTS, FOLD_SECONDS, LAG_EVENTS
+from services.profiles.metrics import FOLD_SECONDS, LAG_EVENTS
 from services.profiles.positions import (
     EventsSkipped,
     Position,
@@ -29,11 +29,15 @@ from services.profiles.positions import (
     UnsafeBatches,
 )
 from services.profiles.readiness import Readiness
+from services.profiles.rounds import Rounds
 from services.shared.errors import Unavailable
 from services.shared.trying import insist
 
-OVERLAPPED: Final = 4
-"""Partitions in work at once: while Redis answers for one, another is judged."""
+OVERLAPPED: Final = 8
+"""Partitions in work at once: while Redis answers for some, others are judged."""
+
+ROUNDS: Final = 2
+"""Of writing to Redis that are under way at once; batches that wait for one go together."""
 
 UNSAFE_EVENTS: Final = 100_000
 """Of one partition that are folded and not yet on disk; then it waits.
@@ -75,6 +79,9 @@ class Worker:
         self._read_again = read_again
         self._look_at_topics = look_at_topics
         self._redis_seen = redis_seen
+        self._rounds = Rounds(
+            self._keep, at_once=ROUNDS, size_of=lambda judged: judged.size, most=BATCH_EVENTS
+        )
         self._working: set[asyncio.Task[None]] = set()
         self._saving: set[asyncio.Task[None]] = set()
         self._unsafe: defaultdict[TP, UnsafeBatches] = defaultdict(UnsafeBatches)
@@ -188,30 +195,30 @@ class Worker:
                 await self._insist(tp, self._look_at_topics, doing="see whether the topic is new")
             if not self._positions.is_current(tp, position):  # rewound meanwhile
                 return None
-            batches = self._batches[tp.topic]
-            judged = batches.judge(tp.partition, records)
+            judged = self._batches[tp.topic].judge(tp.partition, records)
             if self._limit.stops(len(records), len(judged.refused)):
                 return await self._stop_at_limit(judged)
             mark = await self._insist(
-                tp, lambda: self._keep(batches, judged, redis), doing="keep a batch"
+                tp, lambda: self._rounds.join((tp.topic, redis), judged), doing="keep a batch"
             )
             if mark is None:
                 return await self._leave(tp, position)
             position.folded = max(position.folded, judged.end)
-        _count(judged, len(records))
+        judged.tell()
         await self._make_safe(tp, Unsafe(position, len(records), judged.end, mark))
         return None
 
-    async def _keep(self, batches: Batches, judged: Judged, redis: str) -> int | None:
-        """Write to the Redis that the batch was begun with, or not at all: None.
+    async def _keep(self, to: tuple[str, str], some: Sequence[Judged]) -> int | None:
+        """Write batches of a topic to the Redis they were begun with, or not at all: None.
 
-        Another one may lack what came before the batch, and that would never be counted: a
+        Another one may lack what came before a batch, and that would never be counted: a
         fence moves to a batch's end, wherever it was.
         """
+        topic, redis = to
         if self._redis_seen() != redis:
             return None
         mark = await self._durability.begin(redis)
-        await batches.keep(judged)
+        await self._batches[topic].keep(some)
         return mark
 
     async def _leave(self, tp: TP, position: Position) -> None:
@@ -278,18 +285,4 @@ class Worker:
             doing=doing,
             giving_up=self._ending.is_set,
             failing=lambda is_so: self._readiness.stuck(tp, is_so),
-        )
-
-
-def _count(judged: Judged, size: int) -> None:
-    BATCH_EVENTS.observe(size)
-    EVENTS.labels("accepted").inc(size - len(judged.refused))
-    for one in judged.refused:
-        EVENTS.labels(one.code).inc()
-    if judged.refused:
-        _log.info(
-            "events_refused",
-            count=len(judged.refused),
-            codes=judged.codes,
-            partition=judged.partition,
         )

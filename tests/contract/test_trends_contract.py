@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from services.profiles.adapters.trends import MemoryTrends, RedisTrends, Trends, TrendWrite
+from services.profiles.adapters.trends import MemoryTrends, Place, RedisTrends, Trends, TrendWrite
 from services.shared.redis_cluster import RedisCluster
 from services.shared.redis_connection import Connection, RedisConnection
 from services.shared.redis_routing import SlotMap
@@ -43,14 +43,14 @@ async def trends(request: pytest.FixtureRequest) -> AsyncIterator[Trends]:
 async def test_trends_count_behind_a_fence(trends: Trends, shop_id: str) -> None:
     """A count is added with its fence; made again with the old fence it adds nothing."""
     hour = 2**31 // 3600
-    write = TrendWrite(shop_id, 0, 10, {(hour, "mug"): 2, (hour + 1, "lamp"): 1})
-    assert await trends.fences(3, [shop_id]) == [0]
-    assert await trends.count(3, [write, write]) == [True, False]
-    assert await trends.fences(3, [shop_id, shop_id + "x"]) == [10, 0]
-    assert await trends.fences(2, [shop_id]) == [0]
-    again = TrendWrite(shop_id, 10, 12, {})
-    assert await trends.count(3, [again]) == [True]
-    assert await trends.fences(3, [shop_id]) == [12]
+    write = TrendWrite(Place(3, shop_id), 0, 10, {(hour, "mug"): 2, (hour + 1, "lamp"): 1})
+    assert await trends.fences([Place(3, shop_id)]) == [0]
+    assert await trends.count([write, write]) == [True, False]
+    assert await trends.fences([Place(3, shop_id), Place(3, shop_id + "x")]) == [10, 0]
+    assert await trends.fences([Place(2, shop_id)]) == [0]
+    again = TrendWrite(Place(3, shop_id), 10, 12, {})
+    assert await trends.count([again]) == [True]
+    assert await trends.fences([Place(3, shop_id)]) == [12]
 
 
 async def test_trends_in_redis(connection: Connection, shop_id: str) -> None:
@@ -59,7 +59,7 @@ async def test_trends_in_redis(connection: Connection, shop_id: str) -> None:
     hour = int(time.time()) // 3600
     for before in (0, 5):
         counts = {(hour, "mug"): 2, (hour, "pen"): 1}
-        await trends.count(1, [TrendWrite(shop_id, before, before + 5, counts)])
+        await trends.count([TrendWrite(Place(1, shop_id), before, before + 5, counts)])
     key = trend_redis_key(shop_id, 1, hour)
     assert await connection.ask([("HGET", key, "mug"), ("HGET", key, "pen")]) == [b"4", b"2"]
     assert await connection.ask([("EXPIRETIME", key)]) == [(hour + 193) * 3600]
@@ -78,8 +78,10 @@ async def test_many_products_in_two_hours(
     second = {(hour - n % 2, f"p{n}"): 3 for n in range(0, products, 3)}
     expected: Counter[tuple[int, str]] = Counter(first)
     expected.update(second)
-    for place, write in enumerate((first, second)):
-        assert await trends.count(1, [TrendWrite(shop_id, place, place + 1, write)]) == [True]
+    for before, write in enumerate((first, second)):
+        assert await trends.count([TrendWrite(Place(1, shop_id), before, before + 1, write)]) == [
+            True
+        ]
     found: dict[tuple[int, str], int] = {}
     for at in (hour - 1, hour):
         names = [f"p{n}" for n in range(products)]
@@ -94,7 +96,7 @@ async def test_trends_of_a_topic_made_anew(connection: Connection, shop_id: str)
     """The fence of a topic that was deleted holds back nothing of its successor."""
     old = RedisTrends(connection, topic_id="topic-1")
     new = RedisTrends(connection, topic_id="topic-2")
-    await old.count(0, [TrendWrite(shop_id, 0, 100, {})])
-    assert await new.fences(0, [shop_id]) == [0]
-    assert await new.count(0, [TrendWrite(shop_id, 0, 3, {})]) == [True]
-    assert await new.fences(0, [shop_id]) == [3]
+    await old.count([TrendWrite(Place(0, shop_id), 0, 100, {})])
+    assert await new.fences([Place(0, shop_id)]) == [0]
+    assert await new.count([TrendWrite(Place(0, shop_id), 0, 3, {})]) == [True]
+    assert await new.fences([Place(0, shop_id)]) == [3]

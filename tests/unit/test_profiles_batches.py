@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
-from services.profiles.adapters.trends import MemoryTrends, TrendWrite
+from services.profiles.adapters.trends import MemoryTrends, Place, TrendWrite
 from services.profiles.batches import Batches
 from services.profiles.folding import Folding
 from services.shared.consent import Consent, write_consent
@@ -26,8 +26,8 @@ from services.shared.profile_store import (
     Write,
     read_profiles,
 )
-from tests.profile_events import NOON, FakeRecord, event, plain, record, view
-from tests.profile_oracle import Event, recompute, trend_counts
+from tests.profile_events import NOON, FakeRecord, event, plain, record, shopping, view
+from tests.profile_oracle import recompute, trend_counts
 
 DAY = timedelta(days=1)
 APPENDED = int(NOON.timestamp()) * 1_000_000
@@ -46,7 +46,7 @@ def batches() -> Batches:
 
 
 async def keep(through: Batches, records: Sequence[FakeRecord]) -> None:
-    await through.keep(through.judge(0, records))
+    await through.keep([through.judge(0, records)])
 
 
 async def profile(of: Batches, user: str = "ana") -> Profile:
@@ -56,21 +56,6 @@ async def profile(of: Batches, user: str = "ana") -> Profile:
 def letters(of: Batches) -> list[Refused]:
     assert isinstance(of.dead_letters, MemoryDeadLetters)
     return of.dead_letters.letters
-
-
-def shopping(count: int) -> list[Event]:
-    """Views by three shoppers of five products over three hours, some of them twice."""
-    chance = random.Random(7)
-    made = [
-        view(
-            i,
-            chance.choice("abcde"),
-            user=chance.choice(["ana", "bob", "eve"]),
-            at=NOON - timedelta(minutes=chance.randrange(180)),
-        )
-        for i in range(count)
-    ]
-    return made + chance.choices(made, k=count // 3)
 
 
 async def test_a_poison_event_between_good_ones() -> None:
@@ -253,11 +238,11 @@ class RacedTrends(MemoryTrends):
 
     raced = False
 
-    async def count(self, partition: int, writes: Sequence[TrendWrite]) -> list[bool]:
+    async def count(self, writes: Sequence[TrendWrite]) -> list[bool]:
         if not self.raced:
             self.raced = True
-            await super().count(partition, [TrendWrite("demo", 0, 2, {(0, "theirs"): 1})])
-        return await super().count(partition, writes)
+            await super().count([TrendWrite(Place(0, "demo"), 0, 2, {(0, "theirs"): 1})])
+        return await super().count(writes)
 
 
 async def test_a_moved_fence_counts_only_what_lies_beyond() -> None:

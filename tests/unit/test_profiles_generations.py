@@ -17,7 +17,7 @@ from tests.worker_in_memory import batches
 
 
 async def keep(through: Batches, one: FakeRecord) -> None:
-    await through.keep(through.judge(0, [one]))
+    await through.keep([through.judge(0, [one])])
 
 
 class Away(MemoryProfileStore):

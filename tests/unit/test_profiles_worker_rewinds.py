@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from services.profiles.adapters.durability import MemoryDurability
-from services.profiles.adapters.trends import MemoryTrends
+from services.profiles.adapters.trends import MemoryTrends, Place
 from services.shared.errors import RedisUnavailable
 from tests.waiting import eventually_async
 from tests.worker_in_memory import TP0, TP1, Works, batches
@@ -133,7 +133,7 @@ async def test_another_redis_gets_nothing_that_was_begun_before() -> None:
     works.put(TP0, 0)  # behind the other
     await works.until_safe(TP0, 1)
     assert isinstance(through.trends, MemoryTrends)
-    assert await through.trends.fences(0, ["demo"]) == [1]
+    assert await through.trends.fences([Place(0, "demo")]) == [1]
     works.running.cancel()
 
 
@@ -183,7 +183,7 @@ async def test_offsets_that_go_back() -> None:
 
     await eventually_async(is_read_again, within=5)
     assert isinstance(through.trends, MemoryTrends)
-    assert await through.trends.fences(0, ["demo"]) == [4]
+    assert await through.trends.fences([Place(0, "demo")]) == [4]
     works.put(TP0, 0, 1)
     await works.until_safe(TP0, 2)
     works.running.cancel()
@@ -213,5 +213,5 @@ async def test_partitions_go_back_at_one_moment() -> None:
 
     await eventually_async(is_asked_for_again, within=5)
     assert isinstance(through.trends, MemoryTrends)
-    assert await through.trends.fences(1, ["demo"]) == [1]
+    assert await through.trends.fences([Place(1, "demo")]) == [1]
     works.running.cancel()

@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 from services.shared.redis_connection import Command, Redis
 from services.shared.subject import (
@@ -52,27 +52,34 @@ once: a call from Lua costs more than what it does for one of them."""
 _SHA: Final = hashlib.sha1(COUNT.encode(), usedforsecurity=False).hexdigest()
 
 
+class Place(NamedTuple):
+    """What has a fence."""
+
+    partition: int
+    shop_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class TrendWrite:
-    """Counts of one shop for (hour, product), made with fence ``before``; then it is ``after``."""
+    """Counts of one place for (hour, product), made with fence ``before``; then it is ``after``."""
 
-    shop_id: str
+    place: Place
     before: int
     after: int
     counts: Mapping[tuple[int, str], int]
 
 
 class Trends(Protocol):
-    """Counts of one partition of ``shopper-events`` at a time."""
+    """Counts of the events of each shop in each partition of ``shopper-events``."""
 
-    async def fences(self, partition: int, shop_ids: Sequence[str]) -> list[int]:
-        """The offset up to which each shop's events are counted; 0 if none are.
+    async def fences(self, places: Sequence[Place]) -> list[int]:
+        """The offset up to which each place's events are counted; 0 if none are.
 
         Raises RedisUnavailable.
         """
         ...
 
-    async def count(self, partition: int, writes: Sequence[TrendWrite]) -> list[bool]:
+    async def count(self, writes: Sequence[TrendWrite]) -> list[bool]:
         """Add counts and move fences; False where the fence is no longer ``before``.
 
         Raises RedisUnavailable; then some may have been counted, and their fence moved.
@@ -85,22 +92,22 @@ class MemoryTrends:
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, int, str]] = Counter()
-        self._fences: dict[tuple[str, int], int] = {}
+        self._fences: dict[Place, int] = {}
 
-    async def fences(self, partition: int, shop_ids: Sequence[str]) -> list[int]:
+    async def fences(self, places: Sequence[Place]) -> list[int]:
         """See :class:`Trends`."""
-        return [self._fences.get((shop_id, partition), 0) for shop_id in shop_ids]
+        return [self._fences.get(place, 0) for place in places]
 
-    async def count(self, partition: int, writes: Sequence[TrendWrite]) -> list[bool]:
+    async def count(self, writes: Sequence[TrendWrite]) -> list[bool]:
         """See :class:`Trends`."""
-        return [self._count(partition, write) for write in writes]
+        return [self._count(write) for write in writes]
 
-    def _count(self, partition: int, write: TrendWrite) -> bool:
-        if self._fences.get((write.shop_id, partition), 0) != write.before:
+    def _count(self, write: TrendWrite) -> bool:
+        if self._fences.get(write.place, 0) != write.before:
             return False
         for (hour, product_id), count in write.counts.items():
-            self.counts[write.shop_id, hour, product_id] += count
-        self._fences[write.shop_id, partition] = write.after
+            self.counts[write.place.shop_id, hour, product_id] += count
+        self._fences[write.place] = write.after
         return True
 
 
@@ -112,32 +119,34 @@ class RedisTrends:
         self._redis = redis
         self._topic_id = topic_id
 
-    async def fences(self, partition: int, shop_ids: Sequence[str]) -> list[int]:
+    async def fences(self, places: Sequence[Place]) -> list[int]:
         """See :class:`Trends`."""
         commands: list[Command] = [
-            ("GET", trend_fence_redis_key(shop_id, partition)) for shop_id in shop_ids
+            ("GET", trend_fence_redis_key(shop_id, partition)) for partition, shop_id in places
         ]
         texts = cast("list[bytes | None]", await self._redis.ask(commands))
         return [self._offset(text or b"") for text in texts]
 
-    async def count(self, partition: int, writes: Sequence[TrendWrite]) -> list[bool]:
+    async def count(self, writes: Sequence[TrendWrite]) -> list[bool]:
         """See :class:`Trends`."""
         commands: list[Command] = [("SCRIPT", "LOAD", COUNT)]
         for write in writes:
-            commands.append(("SADD", trend_partitions_redis_key(write.shop_id), partition))
-            commands.append(self._command(partition, write))
+            partition, shop_id = write.place
+            commands.append(("SADD", trend_partitions_redis_key(shop_id), partition))
+            commands.append(self._command(write))
         return [reply == 1 for reply in (await self._redis.ask(commands))[2::2]]
 
-    def _command(self, partition: int, write: TrendWrite) -> Command:
+    def _command(self, write: TrendWrite) -> Command:
+        partition, shop_id = write.place
         hours: defaultdict[int, list[str | int]] = defaultdict(list)
         for (hour, product_id), count in write.counts.items():
             hours[hour] += (product_id, count)
         keys: list[str] = []
         told: list[str | int] = []
         for hour, counted in sorted(hours.items()):
-            keys.append(trend_redis_key(write.shop_id, partition, hour))
+            keys.append(trend_redis_key(shop_id, partition, hour))
             told += ((hour + KEPT_HOURS) * 3600, len(counted) // 2, *counted)
-        fence = trend_fence_redis_key(write.shop_id, partition)
+        fence = trend_fence_redis_key(shop_id, partition)
         before = (self._topic_id, write.before, write.after)
         return ("EVALSHA", _SHA, 1 + len(keys), fence, *keys, *before, *told)
 

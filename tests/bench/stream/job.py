@@ -51,7 +51,7 @@ class Job:
     async def fold(self, partition: int, records: Sequence[Record]) -> None:
         """Return once the profiles are written."""
         self._mark = await self._durability.begin()
-        await self._batches.keep(self._batches.judge(partition, records))
+        await self._batches.keep([self._batches.judge(partition, records)])
 
     async def safe(self) -> None:
         """Return once all that was folded is on disk; at once where Redis keeps no file."""

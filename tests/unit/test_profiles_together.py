@@ -1,0 +1,140 @@
+"""Batches of several partitions that are kept together: as if each had been kept alone."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+from faust.types import TP
+
+from services.profiles.adapters.backlog import Batch
+from services.profiles.adapters.trends import MemoryTrends, Place, TrendWrite
+from services.shared.profile_store import MemoryProfileStore, Stored, read_profiles
+from tests.profile_events import NOON, FakeRecord, plain, record, shopping, view
+from tests.profile_oracle import Event, recompute, trend_counts
+from tests.waiting import eventually_async
+from tests.worker_in_memory import TP0, TP1, Works, batches
+
+APPENDED = int(NOON.timestamp()) * 1_000_000
+PARTITIONS = 3
+
+Spread = Callable[[int, Event], int]
+
+
+def by_shopper(_: int, one: Event) -> int:
+    """As producers do."""
+    return ["ana", "bob", "eve"].index(one["userId"])
+
+
+def by_number(number: int, _: Event) -> int:
+    """As a producer with another partitioner does: a shopper is in several."""
+    return number % PARTITIONS
+
+
+def spread(some: Sequence[Event], to: Spread) -> list[list[FakeRecord]]:
+    """The records of each partition."""
+    partitions: list[list[FakeRecord]] = [[] for _ in range(PARTITIONS)]
+    for number, one in enumerate(some):
+        partition = partitions[to(number, one)]
+        partition.append(record(one, len(partition)))
+    return partitions
+
+
+@pytest.mark.parametrize("to", [by_shopper, by_number])
+@pytest.mark.parametrize("seed", range(20))
+async def test_any_batches_any_repetition_together(seed: int, to: Spread) -> None:
+    """Of some partitions at a time, and some of it again: as the oracle."""
+    chance = random.Random(seed)
+    through, some = batches(), shopping(60)
+    partitions = spread(some, to)
+    at = [0] * PARTITIONS
+    while left := [n for n in range(PARTITIONS) if at[n] < len(partitions[n])]:
+        chosen = chance.sample(left, chance.randint(1, len(left)))
+        sizes = {n: chance.randint(1, 15) for n in chosen}
+        await through.keep(
+            [through.judge(n, partitions[n][at[n] : at[n] + sizes[n]]) for n in chosen]
+        )
+        for n in chosen:
+            at[n] = at[n] + sizes[n] if chance.random() < 0.6 else max(0, at[n] - 10)
+    for user in ("ana", "bob", "eve"):
+        (kept,) = await read_profiles(through.store, [("demo", f"u:{user}")])
+        assert plain(kept) == recompute([one for one in some if one["userId"] == user])
+    assert isinstance(through.trends, MemoryTrends)
+    assert through.trends.counts == trend_counts([(one, APPENDED) for one in some], shop_id="demo")
+    fences = await through.trends.fences([Place(n, "demo") for n in range(PARTITIONS)])
+    assert fences == [len(each) for each in partitions]
+
+
+class Raced(MemoryTrends):
+    """Trends of which another worker moves the fence of partition 1, once."""
+
+    raced = False
+
+    async def count(self, writes: Sequence[TrendWrite]) -> list[bool]:
+        if not self.raced:
+            self.raced = True
+            await super().count([TrendWrite(Place(1, "demo"), 0, 2, {(0, "theirs"): 1})])
+        return await super().count(writes)
+
+
+async def test_a_fence_that_was_moved_for_one_of_them() -> None:
+    """What lies beyond it is counted there; the other partition's counts are made once."""
+    through = replace(batches(), trends=Raced())
+    ours = [record(view(1, "mug"), 1), record(view(2, "pen"), 2)]
+    others = [record(view(3, "cup", user="bob"), 1), record(view(4, "pot", user="bob"), 2)]
+    await through.keep([through.judge(0, ours), through.judge(1, others)])
+    assert isinstance(through.trends, Raced)
+    counted = Counter({key[2]: n for key, n in through.trends.counts.items()})
+    assert counted == {"theirs": 1, "mug": 1, "pen": 1, "pot": 1}
+
+
+class Asked(MemoryProfileStore):
+    """A store that holds up the first question, and remembers all."""
+
+    def __init__(self, works: Callable[[], Works]) -> None:
+        super().__init__()
+        self.questions: list[int] = []
+        self._works = works
+
+    async def load(self, names: Sequence[bytes]) -> list[Stored]:
+        self.questions.append(len(names))
+        if len(self.questions) <= 2:  # as many rounds as may be under way
+            await self._works().may_read_again.wait()
+        return await super().load(names)
+
+
+async def test_what_comes_while_redis_answers_goes_together() -> None:
+    """Batches of the other partitions wait for no more than a round, and share the next."""
+    partitions = [TP0._replace(partition=n) for n in range(6)]
+    store = Asked(lambda: works)
+    works = Works(replace(batches(), store=store))
+    works.may_read_again.clear()
+
+    def put(tp: TP, *offsets: int) -> None:
+        user = f"shopper-{tp.partition}"
+        some = [record(view(f"{user}{at}", user=user), at) for at in offsets]
+        works.backlog.put(Batch(tp, 1, some))
+
+    for count, tp in enumerate(partitions[:2], start=1):
+        put(tp, 0)
+
+        async def are_asked(count: int = count) -> bool:
+            return len(store.questions) == count
+
+        await eventually_async(are_asked, within=5)
+    for tp in partitions[2:]:
+        put(tp, 0, 1)
+
+    async def are_judged() -> bool:
+        return not works.backlog.has(partitions[-1])
+
+    await eventually_async(are_judged, within=5)
+    works.may_read_again.set()
+    for tp in partitions[2:]:
+        await works.until_safe(tp, 2)
+    assert store.questions == [1, 1, 4]
+    assert (works.safe(TP0), works.safe(TP1)) == (1, 1)
+    works.running.cancel()
