@@ -24,78 +24,114 @@ class Secrets(msgspec.Struct, array_like=True, omit_defaults=True):
     filters: Mapping[str, str] = {}
 
 
-class What(NamedTuple):
-    """What an action says in clear, and of what is sealed what only some actions have."""
+class Clear:
+    """What the actions of a batch say in clear, by column; None in a row that does not say it.
 
-    product_id: str | None = None
-    quantity: int | None = None
-    stars: int | None = None
-    result_count: int | None = None
-    product_ids: Sequence[str] | None = None
-    lines: Sequence[Mapping[str, Any]] | None = None
-    order_id: str = ""
-    query: str = ""
-    filters: Mapping[str, str] = {}
+    Lists that are filled where there is something, rather than a value for each column and
+    row: most actions name a product and nothing else.
+    """
 
+    __slots__ = (
+        "lines",
+        "orders",
+        "product_id",
+        "product_ids",
+        "quantity",
+        "result_count",
+        "stars",
+    )
 
-def _of_search(what: Any) -> What:
-    is_said = what.HasField("result_count") if isinstance(what, Message) else True
-    count = what.result_count if is_said and what.result_count is not UNSET else None
-    return What(result_count=count, query=what.query, filters=dict(what.filters or {}))
-
-
-def _of_product(what: Any) -> What:
-    return What(what.product_id)
-
-
-def _of_cart(what: Any) -> What:
-    return What(what.product_id, what.quantity)
-
-
-def _of_rating(what: Any) -> What:
-    return What(what.product_id, None, what.stars)
+    def __init__(self, rows: int) -> None:
+        self.product_id: list[str | None] = [None] * rows
+        self.quantity: list[int | None] = [None] * rows
+        self.stars: list[int | None] = [None] * rows
+        self.result_count: list[int | None] = [None] * rows
+        self.product_ids: list[Sequence[str] | None] = [None] * rows
+        self.orders: list[int] = []
+        """Rows that have lines, be it none."""
+        self.lines: list[Line] = []
 
 
-def _of_impression(what: Any) -> What:
-    return What(product_ids=list(what.product_ids))
+class Line(NamedTuple):
+    """A line of an order."""
+
+    row: int
+    product_id: str
+    quantity: int
+    currency_code: str | None = None
+    units: int | None = None
+    nanos: int | None = None
 
 
-def _of_order(what: Any) -> What:
-    return What(lines=[_line(line) for line in what.lines or ()], order_id=what.order_id)
+More = tuple[()] | tuple[str] | tuple[str, str, Mapping[str, str]]
+"""The fields of :class:`Secrets` from ``order_id`` on, as far as an action has them."""
 
 
-def _of_nothing(_: Any) -> What:
-    return _NOTHING
+def _search(said: Any, row: int, into: Clear) -> More:
+    is_said = said.HasField("result_count") if isinstance(said, Message) else True
+    if is_said and said.result_count is not UNSET:
+        into.result_count[row] = said.result_count
+    return "", said.query, dict(said.filters or {})
 
 
-_NOTHING: Final = What()
-WHAT: Final[dict[str, Callable[[Any], What]]] = {
-    "search": _of_search,
-    "view": _of_product,
-    "click": _of_product,
-    "not_interested": _of_product,
-    "add_to_cart": _of_cart,
-    "remove_from_cart": _of_cart,
-    "purchase": _of_order,
-    "cancel": _of_order,
-    "impression": _of_impression,
-    "rating": _of_rating,
-    "identify": _of_nothing,
-    "logout": _of_nothing,
+def _product(said: Any, row: int, into: Clear) -> More:
+    into.product_id[row] = said.product_id
+    return ()
+
+
+def _cart(said: Any, row: int, into: Clear) -> More:
+    into.product_id[row] = said.product_id
+    into.quantity[row] = said.quantity
+    return ()
+
+
+def _rating(said: Any, row: int, into: Clear) -> More:
+    into.product_id[row] = said.product_id
+    into.stars[row] = said.stars
+    return ()
+
+
+def _impression(said: Any, row: int, into: Clear) -> More:
+    into.product_ids[row] = list(said.product_ids)
+    return ()
+
+
+def _order(said: Any, row: int, into: Clear) -> More:
+    into.orders.append(row)
+    into.lines.extend([_line(line, row) for line in said.lines or ()])
+    return (said.order_id,)
+
+
+def _nothing(_said: Any, _row: int, _into: Clear) -> More:
+    return ()
+
+
+PART: Final[dict[str, Callable[[Any, int, Clear], More]]] = {
+    "search": _search,
+    "view": _product,
+    "click": _product,
+    "not_interested": _product,
+    "add_to_cart": _cart,
+    "remove_from_cart": _cart,
+    "purchase": _order,
+    "cancel": _order,
+    "impression": _impression,
+    "rating": _rating,
+    "identify": _nothing,
+    "logout": _nothing,
 }
+"""Puts what an action says in clear into its row, and answers the rest, which is sealed."""
 
 
-def _line(line: Any) -> dict[str, Any]:
-    made = {"product_id": line.product_id, "quantity": line.quantity}
+def _line(line: Any, row: int) -> Line:
     is_said = (
         line.HasField("unit_price") if isinstance(line, Message) else line.unit_price is not UNSET
     )
-    if is_said:
-        money = line.unit_price
-        made["currency_code"] = money.currency_code
-        made["units"] = int(money.units or 0)
-        made["nanos"] = money.nanos or 0
-    return made
+    if not is_said:
+        return Line(row, line.product_id, line.quantity)
+    money = line.unit_price
+    units, nanos = int(money.units or 0), money.nanos or 0
+    return Line(row, line.product_id, line.quantity, money.currency_code, units, nanos)
 
 
 def message_of(row: Mapping[str, Any], told: Secrets) -> ShopperEvent:

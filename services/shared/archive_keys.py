@@ -13,6 +13,7 @@ What is sealed says under which. A key takes 89 bytes, on disk and in memory.
 
 from __future__ import annotations
 
+import os
 import secrets
 import struct
 from collections import OrderedDict
@@ -198,8 +199,9 @@ class PersonKeys:
         """
         if (ready := self._usual.get(pseudonym)) is not None:
             return ready
-        record = next(self._of(pseudonym), None) or self._make(pseudonym)
-        made = self._usual[pseudonym] = self._ready(pseudonym, record)
+        record = next(self._of(pseudonym), None)
+        made = self._ready(pseudonym, record) if record else self._make(pseudonym)
+        self._usual[pseudonym] = made
         return made
 
     def for_opening(self, pseudonym: bytes, key_id: bytes) -> Seal | None:
@@ -268,25 +270,26 @@ class PersonKeys:
             if pseudonym in made:
                 yield made[pseudonym]
         first = np.uint64(int.from_bytes(pseudonym[_FIRST], "big"))
-        at = int(np.searchsorted(self._firsts, first))
+        at = int(self._firsts.searchsorted(first))
         while at < len(self._firsts) and self._firsts[at] == first:
             record = self._records[at].tobytes()
             if record[:PSEUDONYM_BYTES] == pseudonym:
                 yield record
             at += 1
 
-    def _make(self, pseudonym: bytes) -> bytes:
-        key = self._master.new_person_key()
+    def _make(self, pseudonym: bytes) -> PersonSeal:
+        key, key_id = self._master.new_person_key(), os.urandom(ID_BYTES)
         made_at = max(self._now(), self._erased.get(pseudonym, -1) + 1)
         wrapped = self._master.wrap(key, pseudonym=pseudonym)
-        record = pseudonym + secrets.token_bytes(ID_BYTES) + made_at.to_bytes(8, "big") + wrapped
-        self._new[pseudonym] = record
-        return record
+        self._new[pseudonym] = pseudonym + key_id + made_at.to_bytes(8, "big") + wrapped
+        return self._keep(pseudonym, key_id, key)
 
     def _ready(self, pseudonym: bytes, record: bytes) -> PersonSeal:
         key = self._master.unwrap(record[_WRAPPED], pseudonym=pseudonym)
-        made = PersonSeal(record[_ID], Seal(key))
-        self._seals[pseudonym, made.id] = made
+        return self._keep(pseudonym, record[_ID], key)
+
+    def _keep(self, pseudonym: bytes, key_id: bytes, key: bytes) -> PersonSeal:
+        made = self._seals[pseudonym, key_id] = PersonSeal(key_id, Seal(key))
         if len(self._seals) > SEALS_KEPT:
             (gone, _), _ = self._seals.popitem(last=False)
             self._usual.pop(gone, None)

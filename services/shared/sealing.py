@@ -23,7 +23,7 @@ import hmac
 import os
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -57,11 +57,12 @@ class Seal:
         cipher = AESGCM(key)
         self._encrypt, self._decrypt = cipher.encrypt, cipher.decrypt
 
-    def seal(
-        self, plain: bytes, *, about: bytes, random: Callable[[int], bytes] = os.urandom
-    ) -> bytes:
-        """``plain``, sealed: :data:`SEALED_EXTRA` bytes longer."""
-        nonce = random(NONCE_BYTES)
+    def seal(self, plain: bytes, *, about: bytes, nonce: bytes = b"") -> bytes:
+        """``plain``, sealed: :data:`SEALED_EXTRA` bytes longer.
+
+        ``nonce`` is for who has drawn many at once: :data:`NONCE_BYTES` random ones, used once.
+        """
+        nonce = nonce or os.urandom(NONCE_BYTES)
         return FORMAT + nonce + self._encrypt(nonce, plain, about)
 
     def open(self, sealed: bytes, *, about: bytes) -> bytes:
@@ -94,7 +95,7 @@ class MasterKey:
 
     def new_person_key(self) -> bytes:
         """A random key for a person."""
-        return secrets.token_bytes(KEY_BYTES)
+        return os.urandom(KEY_BYTES)
 
     def wrap(self, key: bytes, *, pseudonym: bytes) -> bytes:
         """A person's key as it may be kept."""

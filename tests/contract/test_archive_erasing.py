@@ -38,18 +38,25 @@ def test_erased_for_good(storage: ArchiveStorage) -> None:
 
 
 def test_what_comes_after_erasing(storage: ArchiveStorage) -> None:
-    """A process that had the key in hand makes a new one for what happens from then on."""
+    """A process that had the key in hand makes a new one for what happens from then on.
+
+    Forgotten is what happened before, however late it came, and what came before, whatever time
+    a clock that runs ahead gave it.
+    """
     clock = Clock()
     ours = archivist(storage, now=clock)
     ours.archive(views(0, 6))
     KeyFiles(storage).bury(Erased(MASTER.pseudonym(b"shop-0/u:u0"), NOON_MS * 1000 + 5))
-    late = record_at(view("late", user="u0", shopId="shop-0"), 6, appended_ms=NOON_MS)
-    new = record_at(
-        view("new", user="u0", shopId="shop-0", occurredAt="2026-03-01T13:00:00Z"),
-        7,
-        appended_ms=NOON_MS + 3_600_000,
+    noon, one = ("2026-03-01T12:00:00Z", NOON_MS), ("2026-03-01T13:00:00Z", NOON_MS + 3_600_000)
+    came = {"old": (noon, noon), "late": (noon, one), "ahead": (one, noon), "new": (one, one)}
+    ours.archive(
+        record_at(
+            view(number, user="u0", shopId="shop-0", occurredAt=occurred),
+            offset,
+            appended_ms=appended,
+        )
+        for offset, (number, ((occurred, _), (_, appended))) in enumerate(came.items(), 6)
     )
-    ours.archive([late, new])
     assert [row.event.event_id for row in read(storage)] == ["e1", "e2", "e3", "e4", "e5", "enew"]
 
 

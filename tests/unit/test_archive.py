@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from services.archive.__main__ import main
 from services.archive.domain.gathering import Gathered, Limits, is_due
 from services.archive.domain.tables import event_row
-from services.shared.archive_keys import RECORD_BYTES
+from services.shared.archive_keys import ID_BYTES, RECORD_BYTES
 from services.shared.archive_rows import RowOpener, RowSealer
 from services.shared.archive_storage import LocalStorage
 from services.shared.errors import EventRefused
+from services.shared.sealing import FORMAT, NONCE_BYTES
 from tests.archive_kafka import as_sent
 from tests.archive_parts import (
     MASTER,
@@ -26,7 +27,7 @@ from tests.archive_parts import (
     read,
     record_at,
 )
-from tests.profile_events import ACTIONS, FakeRecord, event, view
+from tests.profile_events import ACTIONS, FakeRecord, event, events, view
 
 LIMITS = Limits(events=10, bytes=1000, seconds=60.0)
 
@@ -110,6 +111,30 @@ def test_an_event_comes_back_as_it_was(action: tuple[str, Any], as_protobuf: boo
     keys = keys_of(LocalStorage(Path("nothing-is-read-or-written-here")))
     (made,) = plain(RowSealer(keys, MASTER).frame("T", 0, [row]))
     assert RowOpener(keys).event(made) == sent
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(events(), st.booleans()), min_size=1, max_size=12))
+def test_a_batch_comes_back_in_its_order(batch: list[tuple[Any, bool]]) -> None:
+    """Actions of all kinds side by side: what one says is in its own row, and nowhere else."""
+    rows, sent = [], []
+    for offset, (one, as_protobuf) in enumerate(batch):
+        record = record_at(one, offset)
+        sent.append(as_sent(record.value or b""))
+        row = event_row(record)
+        rows.append(row._replace(event=sent[-1]) if as_protobuf else row)
+    keys = keys_of(LocalStorage(Path("nothing-is-read-or-written-here")))
+    frame = RowSealer(keys, MASTER).frame("T", 0, rows)
+    assert [RowOpener(keys).event(made) for made in plain(frame)] == sent
+    alone = [RowSealer(keys, MASTER).frame("T", 0, [row]).drop("sealed") for row in rows]
+    assert frame.drop("sealed").equals(pl.concat(alone))
+
+
+def test_no_nonce_serves_twice(tmp_path: Path) -> None:
+    """Not even for the same event of the same person: under one key that would unseal both."""
+    frame, _ = frame_of(LocalStorage(tmp_path), *(record_at(view(1), n) for n in range(50)))
+    nonces = frame["sealed"].bin.slice(ID_BYTES + len(FORMAT), NONCE_BYTES)
+    assert nonces.n_unique() == 50
 
 
 def test_what_is_in_clear(tmp_path: Path) -> None:
