@@ -4,10 +4,10 @@
 between two calls without a word, and the wait would then promise nothing; so a connection
 is an object of its own here, and whoever waits holds the one that wrote.
 
-redis-py connects, with all that takes (TLS, passwords, host names); from then on we write and
-read its streams ourselves, as its own reading costs a coroutine for each reply. What this
-leans on beyond its documentation: ``_reader`` and ``_writer`` of its asyncio connection. Tests
-fail when they change.
+redis-py connects, with all that takes (TLS, passwords, host names); from then on the socket is
+ours, as its own reading costs a coroutine for each reply, and a stream's a turn of the loop.
+What this leans on beyond its documentation: ``_writer`` of its asyncio connection. Tests fail
+when that changes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ Command: TypeAlias = tuple[str | bytes | int, ...]
 Reply: TypeAlias = object
 
 DEADLINE_SECONDS: Final = 5.0
-READ_BYTES: Final = 256 * 1024
 
 NOT_A_SERVER: Final = (
     "Redis is a cluster, of which its URL names one node as if that were all; the URL must begin "
@@ -173,45 +172,60 @@ class RedisConnection:
         await line.close()
 
 
-class _Line:
+class _Line(asyncio.Protocol):
     """An open connection: commands go out, replies go to those who wait, in order."""
 
     def __init__(self, connection: Any) -> None:
+        """``connection`` is redis-py's, connected; what comes from now on comes here."""
         self._connection = connection
+        self._transport: asyncio.Transport = connection._writer.transport
+        self._reader = hiredis.Reader(
+            protocolError=InvalidResponse, replyError=_error, notEnoughData=_MORE
+        )
         self._waiting: deque[tuple[asyncio.Future[list[Reply]], int, list[Reply]]] = deque()
-        self._reading = asyncio.create_task(self._read(connection._reader))
+        self._has_room = asyncio.Event()
+        """Set while the operating system takes what we write."""
+        self._has_room.set()
+        self._transport.set_protocol(self)
 
     async def exchange(self, commands: Sequence[Command]) -> list[Reply]:
         """The replies to ``commands``. Raises ConnectionError once it is closed."""
-        writer = self._connection._writer
-        if self._reading.done() or writer is None or writer.transport.is_closing():
+        if self._transport.is_closing():
             raise ConnectionError("the connection was closed")
         # hiredis packs in C; redis-py's own packing was a large part of a batch.
         packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]  # its stub means a tuple of one
         future: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
         self._waiting.append((future, len(commands), []))
-        writer.write(packed)
-        await writer.drain()
+        self._transport.write(packed)
+        await self._has_room.wait()
         return await future
 
     async def close(self) -> None:
         """Close it. Whoever waits gets ConnectionError."""
-        self._reading.cancel()
         self._end(ConnectionError("the connection was closed"))
         await self._connection.disconnect(nowait=True)
 
-    async def _read(self, stream: asyncio.StreamReader) -> None:
-        reader = hiredis.Reader(
-            protocolError=InvalidResponse, replyError=_error, notEnoughData=_MORE
-        )
+    def data_received(self, data: bytes) -> None:
+        """Hand over what is whole; see asyncio.Protocol."""
         try:
-            while data := await stream.read(READ_BYTES):
-                reader.feed(data)
-                while (reply := reader.gets()) is not _MORE:
-                    self._hand_over(reply)
-        except (OSError, InvalidResponse) as error:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not _MORE:
+                self._hand_over(reply)
+        except InvalidResponse as error:
             self._end(error)
-        self._end(ConnectionError("Redis has closed the connection"))
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._end(exc or ConnectionError("Redis has closed the connection"))
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._has_room.clear()
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._has_room.set()
 
     def _hand_over(self, reply: Reply) -> None:
         future, count, replies = self._waiting[0]
@@ -222,6 +236,7 @@ class _Line:
                 future.set_result(replies)
 
     def _end(self, error: Exception) -> None:
+        self._has_room.set()
         while self._waiting:
             future = self._waiting.popleft()[0]
             if not future.done():
