@@ -15,7 +15,6 @@ from tests.fault.chaos.story import Fault, Story, Wave
 REACHED = 0.25
 """After so many seconds without Redis a worker has a batch in hand that it cannot write."""
 
-
 MOVED = 1.0
 """After so many seconds the others have what a worker had that left its group."""
 
