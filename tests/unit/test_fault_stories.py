@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from services.shared.event_age import AgeRule
 from services.shared.event_codec import decode_event
 from tests.fault.chaos.__main__ import mutant_rows, rows
 from tests.fault.chaos.faults import WAYS
+from tests.fault.chaos.finding import TRIES, seeds_against
+from tests.fault.chaos.mutants import MUTANTS
 from tests.fault.chaos.playing import Outcome
 from tests.fault.chaos.shopping import Sent
 from tests.fault.chaos.story import KINDS, SET_BACK, Story, story
@@ -64,6 +67,12 @@ def test_what_is_counted_does_not_overflow(seed: int) -> None:
     held = Counter((name, kind) for name, kind, _ in facts if kind in COUNTED)
     assert {kind for _, kind in held} == COUNTED
     assert all(count < KEPT[kind] for (_, kind), count in held.items())
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_there_are_stories_against_every_wrong_worker(mutant: str) -> None:
+    """As many as may be tried, whatever becomes of the generator."""
+    assert len(list(islice(seeds_against(mutant), TRIES))) == TRIES
 
 
 def test_facts_too_few_and_too_many() -> None:

@@ -11,22 +11,15 @@ from collections.abc import Iterator, Sequence
 from itertools import count
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    track,
-)
 from rich.table import Table
 
 from tests.bench.report import ROOT, Row, publish
 from tests.fault.chaos.crew import WORKER
-from tests.fault.chaos.finding import found_out
+from tests.fault.chaos.finding import Found, found_out
 from tests.fault.chaos.mutants import MUTANTS
 from tests.fault.chaos.playing import Outcome, play
 from tests.fault.chaos.stage import servers
+from tests.fault.chaos.terminal import display
 
 FOLDER = ROOT / "build/fault"
 EPILOG = """\
@@ -57,17 +50,15 @@ def parser() -> argparse.ArgumentParser:
 
 def run(seeds: Iterator[int], faults: int, worker: str) -> list[Outcome]:
     """Play stories until ``faults`` have struck or there is none left."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     outcomes: list[Outcome] = []
     shutil.rmtree(FOLDER, ignore_errors=True)
-    with servers(FOLDER / "servers") as on, Progress(*columns, TimeElapsedColumn()) as progress:
-        task = progress.add_task("faults", total=faults)
+    with servers(FOLDER / "servers") as on, display("faults", faults) as shown:
         struck = 0
         for seed in seeds:
-            progress.update(task, description=f"faults, seed {seed}")
+            shown.begin(f"seed {seed}")
 
             def advance(_: str) -> None:
-                progress.advance(task)
+                shown.advance()
 
             folder = FOLDER / f"seed-{seed}"
             outcomes.append(asyncio.run(play(seed, on, folder, module=worker, struck=advance)))
@@ -75,9 +66,9 @@ def run(seeds: Iterator[int], faults: int, worker: str) -> list[Outcome]:
                 shutil.rmtree(folder)
             elif outcomes[-1].is_right:
                 told = f"seed {seed}: ended uncleanly, see {folder}: {outcomes[-1].unclean}"
-                progress.console.print(told, markup=False)
+                shown.say(told)
             else:
-                progress.console.print(outcomes[-1].told(), markup=False)
+                shown.say(outcomes[-1].told())
             struck += outcomes[-1].faults.total()
             if struck >= faults:
                 break
@@ -88,12 +79,20 @@ def try_mutants() -> list[bool]:
     """Which wrong workers were found out; each is shown."""
     table = Table("wrong worker", "found out by", title="would it be noticed?")
     found: list[bool] = []
-    with servers(FOLDER / "servers-of-mutants") as on:
-        for mutant in track(MUTANTS, "wrong workers", console=Console(stderr=True)):
-            outcome = asyncio.run(found_out(mutant, on, FOLDER / "mutants"))
-            told = "nothing" if outcome is None else f"seed {outcome.seed}: {outcome.words[0]}"
-            table.add_row(mutant.replace("_", " "), told)
-            found.append(outcome is not None)
+    with (
+        servers(FOLDER / "servers-of-mutants") as on,
+        display("wrong workers", len(MUTANTS)) as shown,
+    ):
+        for mutant in MUTANTS:
+            name = mutant.replace("_", " ")
+
+            def begin(seed: int, name: str = name) -> None:
+                shown.begin(f"one that {name}, seed {seed}")
+
+            one: Found = asyncio.run(found_out(mutant, on, FOLDER / "mutants", begin))
+            shown.advance()
+            table.add_row(name, one.told())
+            found.append(one.by is not None)
     shutil.rmtree(FOLDER / "mutants")
     Console().print(table)
     return found

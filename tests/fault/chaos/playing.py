@@ -26,6 +26,7 @@ WORKERS = 2
 WAVE_WITHIN = 180.0
 SETTLED_WITHIN = 60.0
 LOOK_SECONDS = 0.25
+UNFINISHED = Verdict(0, 0, ["not all is committed"])
 
 
 class Outcome(NamedTuple):
@@ -68,13 +69,16 @@ class Play:
     """One story while it is played."""
 
     def __init__(
-        self, of: Story, on: Stage, struck: Callable[[str], None], settled_within: float
+        self, of: Story, on: Stage, struck: Callable[[str], None], mended_within: float
     ) -> None:
-        """``struck`` is told the kind of each fault when it is over."""
+        """``struck`` is told the kind of each fault when it is over.
+
+        ``mended_within``: so long what is wrong may stay so after all is committed.
+        """
         self._story = of
         self._on = on
         self._struck = struck
-        self._settled_within = settled_within
+        self._mended_within = mended_within
 
     async def run(self) -> Verdict:
         """Play it to its end. Raises what a server or worker raises that cannot go on."""
@@ -121,17 +125,21 @@ class Play:
 
     async def _settled(self) -> Verdict:
         """Wait until all is committed and right; the last verdict where that takes too long."""
-        deadline = time.monotonic() + self._settled_within
-        verdict = Verdict(0, 0, ["not all is committed"])
+        deadline = time.monotonic() + SETTLED_WITHIN
+        verdict = UNFINISHED
         while time.monotonic() < deadline:
             with contextlib.suppress(KafkaError, Unavailable):
-                ends = sum((await self._on.ends()).values())
-                if await self._on.committed() == ends:
-                    verdict = await self._state()
-                    if verdict.is_right:
-                        break
+                verdict = await self._verdict()
+                if verdict.is_right:
+                    break
+                if verdict is not UNFINISHED:
+                    deadline = min(deadline, time.monotonic() + self._mended_within)
             await asyncio.sleep(LOOK_SECONDS)
         return verdict
+
+    async def _verdict(self) -> Verdict:
+        ends = sum((await self._on.ends()).values())
+        return await self._state() if await self._on.committed() == ends else UNFINISHED
 
     async def _state(self) -> Verdict:
         sent, shops = self._on.sender.kept, self._story.shops
@@ -146,7 +154,7 @@ async def play(
     module: str = WORKER,
     only: Sequence[str] = tuple(KINDS),
     waves: int = WAVES,
-    settled_within: float = SETTLED_WITHIN,
+    mended_within: float = SETTLED_WITHIN,
     struck: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Play the story of ``seed`` with workers of ``module``; logs go to ``folder``."""
@@ -161,7 +169,7 @@ async def play(
     await create_topics(on.kafka.servers, prefix=f"{name}.")
     async with stage(on, f"{name}.", folder, module=module, static=told.static) as place:
         try:
-            verdict = await Play(told, place, count, settled_within).run()
+            verdict = await Play(told, place, count, mended_within).run()
         except Exception as error:
             verdict = Verdict(0, 0, [f"not played to its end: {error!r}"])
     words = [*verdict.words, *(f"ended unasked: {log}" for log in place.crew.unasked)]

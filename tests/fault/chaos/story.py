@@ -64,6 +64,14 @@ class Wave(NamedTuple):
     set_back: Sequence[Fault]
     """After all is folded: the group is set back while no worker runs. None, or one."""
 
+    def strikes_at(self, fault: Fault) -> float:
+        """Seconds after the wave has begun, if the fault has to wait for nothing."""
+        return fault.after / self.rate + fault.delay
+
+    def flows_on(self, fault: Fault) -> float:
+        """Seconds for which records are sent after it has struck; below 0 if none are."""
+        return len(self.records) / self.rate - self.strikes_at(fault)
+
 
 class Story(NamedTuple):
     """All that happens, but for the moments that only a machine decides."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from services.profiles import running
 from services.profiles.__main__ import main
 from services.profiles.adapters.backlog import Batch
 from services.profiles.worker import Worker
 
+AT_ONCE = 0.05
+
 
 def commit_first() -> None:
-    """Have all workers of this process hold a batch for safe before it is folded."""
+    """Have workers of this process hold a batch for safe, and commit it, before they fold it."""
     handle = Worker._handle
 
     async def early(self: Worker, batch: Batch) -> None:
@@ -18,6 +21,7 @@ def commit_first() -> None:
         await handle(self, batch)
 
     Worker._handle = early  # type: ignore[method-assign]  # that is the mistake
+    running.COMMIT_SECONDS = AT_ONCE  # type: ignore[misc]  # as above
 
 
 if __name__ == "__main__":
