@@ -7,20 +7,31 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from deploy.local.kafka import EmbeddedKafka
 from deploy.local.redis import EmbeddedRedis
 from deploy.local.redis_cluster import EmbeddedRedisCluster
 from deploy.local.topics import create_topics
-from tests import skips
+from tests import skips, spreading
 
 pytest_plugins = ["pytester"]
+
+# How long an example takes says how busy the machine is, which no property is about.
+hypothesis.settings.register_profile("busy machine", deadline=None)
+hypothesis.settings.load_profile("busy machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """In CI a skip needs permission."""
     skips.register(config)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share servers of their module's share a process."""
+    spreading.keep_together(items)
 
 
 @pytest.fixture(scope="session")
