@@ -36,8 +36,7 @@ down: ## Stop what demo or up left running
 .PHONY: test
 test: .venv-dev/.ready build/gen/.ready ## Run every test and show the coverage (ONLY=tests/unit: some; JOBS=3: so many at once)
 	@mkdir -p build/tmp
-	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder \
-		--cov --cov-report=term $(ONLY)
+	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest -n $(JOBS) --cov --cov-report=term $(ONLY)
 
 .PHONY: clients
 clients: .venv-dev/.ready build/gen/.ready ## Run the producers' examples whose clients this machine has, and say which it lacks

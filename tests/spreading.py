@@ -1,27 +1,37 @@
-"""Which tests stay together where several processes share them (pytest-xdist).
+"""Which tests stay together where several processes share them (``pytest -n 2``).
 
-Tests for which their module has started something run in one process, so that it is started
-once. What a machine has only once, such as a stack's usual ports, is for the tests of one group:
-they say so with ``pytest.mark.xdist_group``. Any other test goes to the process that is free.
+A module's tests run in one process, so that what they share is started once, and modules in the
+order of their names: those that wait for servers first, those of ``tests/unit`` fill the end.
+pytest-xdist's own way to keep modules together, a mark, says nothing to this version of pytest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Final
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+TOGETHER: Final = {
+    # A stack takes the usual ports where they are free; two that start at once want the same.
+    "tests/e2e/test_demo.py": "usual ports",
+    "tests/integration/test_local_commands.py": "usual ports",
+    # One control plane at a time is enough for a small machine.
+    "tests/integration/test_chart_install.py": "control plane",
+    "tests/integration/test_chart_pods.py": "control plane",
+}
 
 
-def keep_together(items: Iterable[pytest.Item]) -> None:
-    """Give each test that shares a fixture of its module a group, if it has not said which."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None and _shares(item):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+class ByModule(LoadScopeScheduling):  # type: ignore[misc]  # the library is not typed
+    """Gives a process that is free the next module."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return TOGETHER.get(module, module)
 
 
-def _shares(item: pytest.Item) -> bool:
-    """Whether something of the module's, or of the session's beside servers, is made for it."""
-    if not isinstance(item, pytest.Function):
-        return False
-    made = item._fixtureinfo.name2fixturedefs.values()
-    return any(definition.scope == "module" for definitions in made for definition in definitions)
+def by_module(config: pytest.Config, log: Producer) -> ByModule:
+    """What pytest-xdist is to share the tests out with."""
+    config.option.loadscopereorder = False  # else modules with many tests would go first
+    return ByModule(config, log)

@@ -21,9 +21,6 @@ ROOT = Path(__file__).parents[2]
 STEPS = ("1. Start", "2. Load", "3. Replay", "4. Three real", "5. How good", "6. How fast", "Where")
 METHODS = ("model", "popularity", "item-kNN", "household's own")
 
-# A stack takes the usual ports where they are free; two that start together want the same.
-pytestmark = pytest.mark.xdist_group("usual ports")
-
 
 class Told(NamedTuple):
     """What a whole run has said and left."""

@@ -29,9 +29,6 @@ from tests.waiting import eventually
 VALUES = yaml.safe_dump({**REQUIRED, **ARCHIVE})
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
-# One control plane at a time: each takes much of a small machine.
-pytestmark = pytest.mark.xdist_group("control plane")
-
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:

@@ -40,9 +40,6 @@ POPULARITY = {"rake": 50, "cup": 20, "mug": 10}
 IMAGE = "localhost/attune-test"
 SPACE = ("--namespace", "default")
 
-# One control plane at a time: each takes much of a small machine.
-pytestmark = pytest.mark.xdist_group("control plane")
-
 
 @pytest.fixture(scope="module")
 def store() -> Path:

@@ -22,9 +22,6 @@ from tests.write_parts import Door, positions, viewed
 
 ROOT = Path(__file__).parents[2]
 
-# A stack takes the usual ports where they are free; two that start together want the same.
-pytestmark = pytest.mark.xdist_group("usual ports")
-
 
 def local(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run ``python -m deploy.local``."""
