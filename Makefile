@@ -14,6 +14,7 @@ RUN      := .venv/bin
 DEV      := .venv-dev/bin
 LOCKS    := deploy/locks
 ONLY     ?=
+JOBS     ?= 2
 
 ##@ Run
 
@@ -33,9 +34,9 @@ down: ## Stop what demo or up left running
 ##@ Check
 
 .PHONY: test
-test: .venv-dev/.ready build/gen/.ready ## Run every test and show the coverage (ONLY=tests/unit: some)
+test: .venv-dev/.ready build/gen/.ready ## Run every test and show the coverage (ONLY=tests/unit: some; JOBS=3: so many at once)
 	@mkdir -p build/tmp
-	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest --cov --cov-report=term $(ONLY)
+	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest -n $(JOBS) --cov --cov-report=term $(ONLY)
 
 .PHONY: clients
 clients: .venv-dev/.ready build/gen/.ready ## Run the producers' examples whose clients this machine has, and say which it lacks

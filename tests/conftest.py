@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+from xdist.remote import Producer
 
 from deploy.local.kafka import EmbeddedKafka
 from deploy.local.redis import EmbeddedRedis
 from deploy.local.redis_cluster import EmbeddedRedisCluster
 from deploy.local.topics import create_topics
 from tests import skips
+from tests.spreading import ByModule, by_module
 
 pytest_plugins = ["pytester"]
+
+# A broker that lives for seconds is up sooner with the quick compiler alone.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+# How long an example takes says how busy the machine is, which no property is about.
+hypothesis.settings.register_profile("busy machine", deadline=None)
+hypothesis.settings.load_profile("busy machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """In CI a skip needs permission."""
     skips.register(config)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByModule:
+    """Processes that share the tests take a module each."""
+    return by_module(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.local.supervised import StackFailed
@@ -36,14 +38,24 @@ def java() -> str:
 def class_path(cache: Path) -> str:
     """The class path of a Kafka broker; ``cache`` remembers it, so only the first call resolves.
 
-    Raises StackFailed where the jars are neither there nor to be had.
+    Who calls meanwhile, in this process or another, waits for that one. Raises StackFailed
+    where the jars are neither there nor to be had.
     """
-    if cache.exists() and all(Path(p).parent.is_dir() for p in cache.read_text().split(":")):
-        return cache.read_text()
-    entries = [str(folder / "*") for name in (KAFKA, LOG_BINDING) for folder in _resolve(name)]
     cache.parent.mkdir(parents=True, exist_ok=True)
-    cache.write_text(":".join(entries))
-    return ":".join(entries)
+    with _alone(cache.with_suffix(".lock")):
+        if cache.exists() and all(Path(p).parent.is_dir() for p in cache.read_text().split(":")):
+            return cache.read_text()
+        entries = [str(folder / "*") for name in (KAFKA, LOG_BINDING) for folder in _resolve(name)]
+        cache.write_text(":".join(entries))
+        return ":".join(entries)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Until the end nobody else holds ``lock``; a process that dies lets go of it."""
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _resolve(coordinate: str) -> list[Path]:

@@ -6,6 +6,8 @@ import asyncio
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -24,7 +26,7 @@ from deploy.local.services import (
     recommendations_server,
 )
 from deploy.local.state import State, running, stop_recorded, write_state
-from deploy.local.supervised import HOST, PortTaken, StackFailed, port_for
+from deploy.local.supervised import HOST, PortTaken, StackFailed, kept_for_a_server, port_for
 from deploy.local.topics import create_topics
 from services.shared.identity import add_key
 
@@ -143,14 +145,16 @@ class Stack:
     def _start_services(self, common: Mapping[str, str]) -> Addresses:
         """Start our own, and return once all are ready."""
         keys, key_file = self._make_key()
-        worker = self._start_service("profiles worker", profiles_worker, self._worker(common))
-        server = self._start_service(
-            "recommendations server", recommendations_server, self._server(common, keys)
-        )
-        events = self._start_service("events server", events_server, self._events(common, keys))
-        archiving = self._start_service("archive", archive, self._archive(common))
-        for service in (worker, server, events, archiving):
-            service.wait_ready()
+        with ExitStack() as kept:
+            start = partial(self._start_service, kept)
+            worker = start("profiles worker", profiles_worker, self._worker(common))
+            server = start(
+                "recommendations server", recommendations_server, self._server(common, keys)
+            )
+            events = start("events server", events_server, self._events(common, keys))
+            archiving = start("archive", archive, self._archive(common))
+            for service in (worker, server, events, archiving):
+                service.wait_ready()
         return Addresses(
             kafka=common["KAFKA_SERVERS"],
             redis=common["REDIS_URL"],
@@ -204,10 +208,13 @@ class Stack:
 
     def _start_service(
         self,
+        kept: ExitStack,
         name: str,
         make: Callable[[Mapping[str, str], Path], EmbeddedService],
         settings: Mapping[str, str],
     ) -> EmbeddedService:
+        for port in (int(told) for setting, told in settings.items() if setting.endswith("PORT")):
+            kept.enter_context(kept_for_a_server(port))
         service = make(settings, self._folder / f"{name.replace(' ', '-')}.log")
         self._bring_up(name, service)
         return service

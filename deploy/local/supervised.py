@@ -141,6 +141,22 @@ def port_for(name: str, wanted: int | None, host: str = HOST) -> int:
         return int(probe.getsockname()[1])
 
 
+@contextmanager
+def kept_for_a_server(port: int, host: str = HOST) -> Iterator[None]:
+    """Until the end no connection begins from ``port``; a server may begin to listen there.
+
+    Linux lets connections begin from any free port of 32768 to 60999. Between the moment when
+    a port was found free and the one when a server listens there, a client could get it.
+    """
+    with socket.socket() as keeper:
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            keeper.bind((host, port))
+        except OSError as error:
+            raise PortTaken("a service", port, host) from error
+        yield
+
+
 def listens(port: int, host: str = HOST) -> bool:
     """Whether something accepts connections on ``port``."""
     with socket.socket() as probe:

@@ -16,6 +16,7 @@ from deploy.local.kafka import EmbeddedKafka
 from deploy.local.topics import create_topics
 from services.shared.event_codec import decode_event
 from tests.import_parts import line, made, rejects, rows_done, run, start, view, write_csv
+from tests.standing import standing_still
 from tests.waiting import eventually
 from tests.worker_kafka import records
 
@@ -108,8 +109,9 @@ def test_one_import_at_a_time(tmp_path: Path, kafka_servers: str, topic_prefix: 
     arguments = ("--shop", "demo", "--files", str(path))
     process = start(*arguments, folder=tmp_path, settings=told)
     eventually(lambda: rows_done(tmp_path / FOLDER), within=60)
-    second = run(*arguments, folder=tmp_path, settings=told)
-    process.kill()
+    with standing_still(process.pid):  # so that it does not end before the other has asked
+        second = run(*arguments, folder=tmp_path, settings=told)
+        process.kill()
     process.communicate(timeout=60)
     assert (second[0], "another import works in" in second[2]) == (2, True)
 

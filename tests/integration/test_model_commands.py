@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import subprocess
@@ -25,7 +26,7 @@ def test_each_command_explains_itself(command: str) -> None:
     said = run(command, "--help").stdout
     assert "examples:\n  python -m model_export " + command in said
     assert "default" in said
-    assert command in run("--help").stdout
+    assert command in help_of_the_whole()
 
 
 def test_evaluate_prints_one_json_object(made: Path) -> None:
@@ -100,6 +101,12 @@ def test_what_cannot_be_done_is_one_sentence(arguments: tuple[str, ...], says: s
     assert re.match("[A-Z_]+: ", result.stderr)
     assert says in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@functools.cache
+def help_of_the_whole() -> str:
+    """What the command without a name says."""
+    return run("--help").stdout
 
 
 def run(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:

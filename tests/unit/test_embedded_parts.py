@@ -17,7 +17,14 @@ from deploy.local.java import class_path, java
 from deploy.local.kafka import cluster_id
 from deploy.local.redis import redis_server
 from deploy.local.stack import port_or
-from deploy.local.supervised import HOST, PortTaken, StackFailed
+from deploy.local.supervised import (
+    HOST,
+    PortTaken,
+    StackFailed,
+    kept_for_a_server,
+    listens,
+    port_for,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -154,6 +161,18 @@ def test_a_usual_port_in_use_is_passed_over() -> None:
         assert port_or("Kafka", None, port) != port
         with pytest.raises(PortTaken, match=f"Kafka cannot listen on {HOST}:{port}"):
             port_or("Kafka", port, 0)
+
+
+def test_a_port_is_kept_for_a_server() -> None:
+    """A client gets it no more; a server, which may take what nobody listens on, listens."""
+    port = port_for("it", None)
+    with kept_for_a_server(port):
+        with socket.socket() as client, pytest.raises(OSError, match="in use"):
+            client.bind((HOST, port))
+        with socket.create_server((HOST, port)):
+            assert listens(port)
+            with pytest.raises(PortTaken), kept_for_a_server(port):
+                pass
 
 
 def test_no_cluster_id_looks_like_an_option() -> None:

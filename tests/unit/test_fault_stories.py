@@ -31,8 +31,8 @@ def told(seed: int) -> Story:
     return story(seed, name="shop", now=NOON)
 
 
-def records(seed: int) -> list[Sent]:
-    return [record for wave in told(seed).waves for record in wave.records]
+def records(of: Story) -> list[Sent]:
+    return [record for wave in of.waves for record in wave.records]
 
 
 def test_a_seed_makes_one_story() -> None:
@@ -51,7 +51,7 @@ def test_every_fault_is_told_of() -> None:
 def test_what_is_sent_is_what_it_is_called(seed: int) -> None:
     """Events are accepted, poison is refused, whatever it is that the worker takes exception to."""
     rule, appended = AgeRule(timedelta(days=7)), micros(NOON.isoformat())
-    for key, value, event in records(seed):
+    for key, value, event in records(told(seed)):
         try:
             rule.check(decode_event(key, value, ()).at, appended)
         except EventRefused:
@@ -63,7 +63,8 @@ def test_what_is_sent_is_what_it_is_called(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_is_counted_does_not_overflow(seed: int) -> None:
     """Else a profile would forget what it was counted for, and the oracle could not say."""
-    facts = expected(records(seed), told(seed).shops)
+    one = told(seed)
+    facts = expected(records(one), one.shops)
     held = Counter((name, kind) for name, kind, _ in facts if kind in COUNTED)
     assert {kind for _, kind in held} == COUNTED
     assert all(count < KEPT[kind] for (_, kind), count in held.items())
@@ -85,8 +86,9 @@ def test_facts_too_few_and_too_many() -> None:
 
 def test_an_event_that_is_lost_or_doubled_shows() -> None:
     """In its profile, and in what is counted."""
-    sent = [record for record in records(1) if record.event and "view" in record.event]
-    all_of_it, shops = expected(sent, told(1).shops), told(1).shops
+    one = told(1)
+    sent = [record for record in records(one) if record.event and "view" in record.event]
+    all_of_it, shops = expected(sent, one.shops), one.shops
     last = max(sent, key=lambda record: str(record.event and record.event["occurredAt"]))
     without = [record for record in sent if record != last]
     verdict = difference(all_of_it, expected(without, shops))

@@ -82,8 +82,13 @@ class Broken:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A shop's file with wrong rows in it."""
+    return write_shop(tmp_path)
+
+
+def write_shop(folder: Path) -> Path:
+    """The same rows each time."""
     rows = (view(n, action="look" if n % BAD == 0 else "view") for n in range(ROWS))
-    return write_csv(tmp_path / "shop.csv", rows)
+    return write_csv(folder / "shop.csv", rows)
 
 
 def run(
@@ -123,10 +128,11 @@ def values(topic: MemoryTopic) -> Counter[bytes]:
     return Counter(record.value for some in topic.partitions for record in some)
 
 
-def whole(path: Path, folder: Path) -> set[bytes]:
-    """All events of the file."""
-    topic = MemoryTopic()
-    assert run(topic, row_file(path, FileMapping()), folder)[0]
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> set[bytes]:
+    """All events of the file, by a run that nothing disturbs."""
+    topic, folder = MemoryTopic(), tmp_path_factory.mktemp("whole")
+    assert run(topic, row_file(write_shop(folder), FileMapping()), folder / "folder")[0]
     return set(values(topic))
 
 
@@ -139,7 +145,7 @@ WRONG = [n + 1 for n in range(0, ROWS, BAD)]
 
 
 @pytest.mark.parametrize("records", [1, 999, 3_000, ROWS - 2_000])
-def test_kafka_that_goes_away(tmp_path: Path, path: Path, records: int) -> None:
+def test_kafka_that_goes_away(tmp_path: Path, path: Path, whole: set[bytes], records: int) -> None:
     """What is remembered was acknowledged; the next run brings the rest."""
     topic, file = Failing(records), row_file(path, FileMapping())
     with pytest.raises(KafkaUnavailable, match="away"):
@@ -150,7 +156,7 @@ def test_kafka_that_goes_away(tmp_path: Path, path: Path, records: int) -> None:
     assert remembered.events <= records
     after = MemoryTopic()
     assert run(after, file, tmp_path / "folder")[0]
-    assert values(topic).keys() | values(after).keys() == whole(path, tmp_path / "other")
+    assert values(topic).keys() | values(after).keys() == whole
     assert values(after).total() == ROWS - len(WRONG) - remembered.events
     assert refused_rows(tmp_path / "folder") == WRONG
 
@@ -167,7 +173,9 @@ def test_what_was_not_acknowledged_is_written_again(tmp_path: Path, path: Path) 
 
 
 @pytest.mark.parametrize("rows", [1, 5_777, ROWS])
-def test_a_file_that_cannot_be_read_on(tmp_path: Path, path: Path, rows: int) -> None:
+def test_a_file_that_cannot_be_read_on(
+    tmp_path: Path, path: Path, whole: set[bytes], rows: int
+) -> None:
     """What was written before is remembered at the most, and what it lacks comes later."""
     topic, file = MemoryTopic(), row_file(path, FileMapping())
     with pytest.raises(MemoryError):
@@ -175,7 +183,7 @@ def test_a_file_that_cannot_be_read_on(tmp_path: Path, path: Path, rows: int) ->
     before = values(topic)
     assert run(topic, file, tmp_path / "folder")[0]
     assert before.total() < ROWS
-    assert values(topic).keys() == whole(path, tmp_path / "other")
+    assert values(topic).keys() == whole
     assert refused_rows(tmp_path / "folder") == WRONG
 
 
@@ -192,14 +200,14 @@ def test_a_crash_between_rejects_and_progress(tmp_path: Path, path: Path) -> Non
         run(MemoryTopic(), file, folder)
 
 
-def test_told_to_end(tmp_path: Path, path: Path) -> None:
+def test_told_to_end(tmp_path: Path, path: Path, whole: set[bytes]) -> None:
     """What is in hand is finished and remembered."""
     topic, file = MemoryTopic(), row_file(path, FileMapping())
     assert not run(topic, file, tmp_path / "folder", ending=True)[0]
     assert 0 < values(topic).total() < ROWS
     assert run(topic, file, tmp_path / "folder")[0]
     assert max(values(topic).values()) == 1
-    assert values(topic).keys() == whole(path, tmp_path / "other")
+    assert values(topic).keys() == whole
 
 
 def test_done_is_done(tmp_path: Path, path: Path) -> None:

@@ -30,6 +30,20 @@ def test_skip_that_is_not_listed_fails_the_run(pytester: pytest.Pytester) -> Non
     result.stdout.fnmatch_lines(["*NOT ALLOWED*test_forgotten*"])
 
 
+@pytest.mark.parametrize("text", [SKIPPED, "import pytest\npytest.skip(allow_module_level=True)"])
+def test_a_skip_in_another_process_fails_the_run(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """Where several processes share the tests, the skip of one or of a whole module is seen."""
+    monkeypatch.setenv("CI", "true")
+    pytester.makeconftest("from tests.skips import register as pytest_configure")
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
+    pytester.makepyfile(text.format(name="forgotten"))
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-n1")
+    assert result.ret != pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*NOT ALLOWED*a_skip_in_another_process*"])
+
+
 def test_skip_that_is_listed_passes(pytester: pytest.Pytester) -> None:
     """A listed skip changes nothing."""
     assert run(pytester, "allowed").ret == pytest.ExitCode.OK

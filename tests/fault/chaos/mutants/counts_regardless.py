@@ -18,10 +18,10 @@ def count_regardless() -> None:
     digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
     trends._SHA = digest  # type: ignore[misc]  # as above
 
-    async def none(_: trends.RedisTrends, __: int, shop_ids: Sequence[str]) -> list[int]:
-        return [0 for _ in shop_ids]
+    async def none(_: trends.RedisTrends, places: Sequence[trends.Place]) -> list[int]:
+        return [0 for _ in places]
 
-    trends.RedisTrends.fences = none  # type: ignore[assignment]  # as above
+    trends.RedisTrends.fences = none  # type: ignore[method-assign]  # as above
 
 
 if __name__ == "__main__":
