@@ -36,7 +36,7 @@ from services.shared.trying import insist
 OVERLAPPED: Final = 8
 """Partitions in work at once: while Redis answers for some, others are judged."""
 
-ROUNDS: Final = 2
+ROUNDS: Final = 4
 """Of writing to Redis that are under way at once; batches that wait for one go together."""
 
 UNSAFE_EVENTS: Final = 100_000

@@ -12,6 +12,7 @@ from faust.types import TP
 
 from services.profiles.adapters.backlog import Batch
 from services.profiles.adapters.trends import MemoryTrends, Place, TrendWrite
+from services.profiles.worker import ROUNDS
 from services.shared.profile_store import MemoryProfileStore, Stored, read_profiles
 from tests.profile_events import NOON, FakeRecord, plain, record, shopping, view
 from tests.profile_oracle import Event, recompute, trend_counts
@@ -101,14 +102,14 @@ class Asked(MemoryProfileStore):
 
     async def load(self, names: Sequence[bytes]) -> list[Stored]:
         self.questions.append(len(names))
-        if len(self.questions) <= 2:  # as many rounds as may be under way
+        if len(self.questions) <= ROUNDS:
             await self._works().may_read_again.wait()
         return await super().load(names)
 
 
 async def test_what_comes_while_redis_answers_goes_together() -> None:
     """Batches of the other partitions wait for no more than a round, and share the next."""
-    partitions = [TP0._replace(partition=n) for n in range(6)]
+    partitions = [TP0._replace(partition=n) for n in range(ROUNDS + 2)]
     store = Asked(lambda: works)
     works = Works(replace(batches(), store=store))
     works.may_read_again.clear()
@@ -118,14 +119,14 @@ async def test_what_comes_while_redis_answers_goes_together() -> None:
         some = [record(view(f"{user}{at}", user=user), at) for at in offsets]
         works.backlog.put(Batch(tp, 1, some))
 
-    for count, tp in enumerate(partitions[:2], start=1):
+    for count, tp in enumerate(partitions[:ROUNDS], start=1):
         put(tp, 0)
 
         async def are_asked(count: int = count) -> bool:
             return len(store.questions) == count
 
         await eventually_async(are_asked, within=5)
-    for tp in partitions[2:]:
+    for tp in partitions[ROUNDS:]:
         put(tp, 0, 1)
 
     async def are_judged() -> bool:
@@ -133,8 +134,8 @@ async def test_what_comes_while_redis_answers_goes_together() -> None:
 
     await eventually_async(are_judged, within=5)
     works.may_read_again.set()
-    for tp in partitions[2:]:
+    for tp in partitions[ROUNDS:]:
         await works.until_safe(tp, 2)
-    assert store.questions == [1, 1, 4]
+    assert store.questions == [1] * ROUNDS + [2]
     assert (works.safe(TP0), works.safe(TP1)) == (1, 1)
     works.running.cancel()

@@ -1,7 +1,8 @@
 """Sends events, and looks for them where they should be: the control, Redis, the shop's answers.
 
-Every event is another shopper's, so each can be looked for by its profile's key. Of all, a few
-in a second are also looked for in answers, as asking costs more than a look at a key.
+Every event is another shopper's, so each can be looked for by its profile's key. What looks takes
+processor time from what it looks at, so it is the same at all rates: some hundreds in a second are
+looked for, and a few of them in answers, too, as asking costs more than a look at a key.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ TOPIC: Final = "shopper-events"
 LOOKED_FOR: Final = 500
 """Keys in one look, the oldest first."""
 
+LOOKED_FOR_A_SECOND: Final = 500
 EACH_MS: Final = 1.0
-"""Between two looks: no figure is finer."""
+"""Between two looks, and between two times of sending: no figure is finer."""
 
 ASKED_A_SECOND: Final = 20
 IDLE_SECONDS: Final = (0.3, 2.0)
@@ -39,7 +41,7 @@ LAST_SECONDS: Final = 60.0
 
 
 class Steady(NamedTuple):
-    """Milliseconds from sending, of each event, and of those that were asked for."""
+    """Milliseconds from sending, of those looked for, and of those that were asked for."""
 
     control: Sequence[float]
     profile: Sequence[float]
@@ -72,12 +74,13 @@ class Load:
             begun = time.perf_counter()
             for number in range(rate * seconds):
                 wait = begun + number / rate - time.perf_counter()
-                if wait > 0:
+                if wait > EACH_MS / 1000:
                     await asyncio.sleep(wait)
                 event = _view(f"{rate}-{number}")
                 user = event["userId"]
-                sent[user] = time.perf_counter()
-                looking.after(user)
+                if number % max(1, rate // LOOKED_FOR_A_SECOND) == 0:
+                    sent[user] = time.perf_counter()
+                    looking.after(user)
                 await producer.send(TOPIC, json.dumps(event).encode(), key=key_of(event))
                 if number % (rate // ASKED_A_SECOND) == 0:
                     asking.append((user, asyncio.create_task(self._shop.seen(user))))

@@ -25,7 +25,7 @@ SHOP: Final = "demo"
 PRODUCTS: Final = {"mug": (1.0, 0.0), "lamp": (0.0, 1.0)}
 ASK_SECONDS: Final = 5.0
 LOAD_SECONDS: Final = 30.0
-LEAST_PAUSE_SECONDS: Final = 0.001
+LEAST_PAUSE_SECONDS: Final = 0.003
 
 
 class Shop:

@@ -21,7 +21,7 @@ def count_regardless() -> None:
     async def none(_: trends.RedisTrends, places: Sequence[trends.Place]) -> list[int]:
         return [0 for _ in places]
 
-    trends.RedisTrends.fences = none  # type: ignore[method-assign]  # as above
+    trends.RedisTrends.fences = none  # type: ignore[assignment]  # as above
 
 
 if __name__ == "__main__":
