@@ -53,8 +53,9 @@ class Works:
         self.may_read_again.set()
         self.looks, self.is_made_anew = 0, False
         self.redis_seen = "memory"
+        self.batches = {TOPIC: batches}
         self.worker = Worker(
-            {TOPIC: batches},
+            self.batches,
             self.positions,
             self.backlog,
             durability or MemoryDurability(),

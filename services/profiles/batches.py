@@ -69,9 +69,9 @@ class Judged(NamedTuple):
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batches:
-    """Takes batches of one topic to where they belong."""
+    """Takes batches of one topic to where they belong; equal to itself alone."""
 
     topic: str
     topic_id: str

@@ -195,11 +195,12 @@ class Worker:
                 await self._insist(tp, self._look_at_topics, doing="see whether the topic is new")
             if not self._positions.is_current(tp, position):  # rewound meanwhile
                 return None
-            judged = self._batches[tp.topic].judge(tp.partition, records)
+            batches = self._batches[tp.topic]
+            judged = batches.judge(tp.partition, records)
             if self._limit.stops(len(records), len(judged.refused)):
                 return await self._stop_at_limit(judged)
             mark = await self._insist(
-                tp, lambda: self._rounds.join((tp.topic, redis), judged), doing="keep a batch"
+                tp, lambda: self._rounds.join((batches, redis), judged), doing="keep a batch"
             )
             if mark is None:
                 return await self._leave(tp, position)
@@ -208,17 +209,19 @@ class Worker:
         await self._make_safe(tp, Unsafe(position, len(records), judged.end, mark))
         return None
 
-    async def _keep(self, to: tuple[str, str], some: Sequence[Judged]) -> int | None:
+    async def _keep(self, to: tuple[Batches, str], some: Sequence[Judged]) -> int | None:
         """Write batches of a topic to the Redis they were begun with, or not at all: None.
+
+        Of the topic that they are of: if it is made anew meanwhile, that one has other fences.
 
         Another one may lack what came before a batch, and that would never be counted: a
         fence moves to a batch's end, wherever it was.
         """
-        topic, redis = to
+        batches, redis = to
         if self._redis_seen() != redis:
             return None
         mark = await self._durability.begin(redis)
-        await self._batches[topic].keep(some)
+        await batches.keep(some)
         return mark
 
     async def _leave(self, tp: TP, position: Position) -> None:

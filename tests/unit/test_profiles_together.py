@@ -17,7 +17,7 @@ from services.shared.profile_store import MemoryProfileStore, Stored, read_profi
 from tests.profile_events import NOON, FakeRecord, plain, record, shopping, view
 from tests.profile_oracle import Event, recompute, trend_counts
 from tests.waiting import eventually_async
-from tests.worker_in_memory import TP0, TP1, Works, batches
+from tests.worker_in_memory import TOPIC, TP0, Works, batches
 
 APPENDED = int(NOON.timestamp()) * 1_000_000
 PARTITIONS = 3
@@ -107,35 +107,61 @@ class Asked(MemoryProfileStore):
         return await super().load(names)
 
 
-async def test_what_comes_while_redis_answers_goes_together() -> None:
-    """Batches of the other partitions wait for no more than a round, and share the next."""
-    partitions = [TP0._replace(partition=n) for n in range(ROUNDS + 2)]
+def put(works: Works, tp: TP, *offsets: int) -> None:
+    """Views of a shopper whom no other partition has."""
+    user = f"shopper-{tp.partition}"
+    some = [record(view(f"{user}{at}", user=user), at) for at in offsets]
+    works.backlog.put(Batch(tp, 1, some))
+
+
+async def held_up() -> tuple[Works, Asked, list[TP]]:
+    """As many rounds are under way as may be, one for each of the first partitions."""
     store = Asked(lambda: works)
     works = Works(replace(batches(), store=store))
     works.may_read_again.clear()
-
-    def put(tp: TP, *offsets: int) -> None:
-        user = f"shopper-{tp.partition}"
-        some = [record(view(f"{user}{at}", user=user), at) for at in offsets]
-        works.backlog.put(Batch(tp, 1, some))
-
+    partitions = [TP0._replace(partition=n) for n in range(ROUNDS + 2)]
     for count, tp in enumerate(partitions[:ROUNDS], start=1):
-        put(tp, 0)
+        put(works, tp, 0)
 
         async def are_asked(count: int = count) -> bool:
             return len(store.questions) == count
 
         await eventually_async(are_asked, within=5)
+    return works, store, partitions
+
+
+async def until_judged(works: Works, tp: TP) -> None:
+    async def so() -> bool:
+        return not works.backlog.has(tp)
+
+    await eventually_async(so, within=5)
+
+
+async def test_what_comes_while_redis_answers_goes_together() -> None:
+    """Batches of the other partitions wait for no more than a round, and share the next."""
+    works, store, partitions = await held_up()
     for tp in partitions[ROUNDS:]:
-        put(tp, 0, 1)
-
-    async def are_judged() -> bool:
-        return not works.backlog.has(partitions[-1])
-
-    await eventually_async(are_judged, within=5)
+        put(works, tp, 0, 1)
+    await until_judged(works, partitions[-1])
     works.may_read_again.set()
     for tp in partitions[ROUNDS:]:
         await works.until_safe(tp, 2)
     assert store.questions == [1] * ROUNDS + [2]
-    assert (works.safe(TP0), works.safe(TP1)) == (1, 1)
+    assert all(works.safe(tp) == 1 for tp in partitions[:ROUNDS])
+    works.running.cancel()
+
+
+async def test_a_topic_that_is_made_anew_while_its_batch_waits() -> None:
+    """The batch is counted behind the fence of the topic that it is of: the new one begins at 0."""
+    works, _, partitions = await held_up()
+    old, waits = works.batches[TOPIC], partitions[-1]
+    put(works, waits, 0, 1)
+    await until_judged(works, waits)
+    new = works.batches[TOPIC] = replace(old, topic_id="new", trends=MemoryTrends())
+    works.may_read_again.set()
+    await works.until_safe(waits, 2)
+    fence = [Place(waits.partition, "demo")]
+    assert isinstance(old.trends, MemoryTrends)
+    assert isinstance(new.trends, MemoryTrends)
+    assert (await old.trends.fences(fence), await new.trends.fences(fence)) == ([2], [0])
     works.running.cancel()
