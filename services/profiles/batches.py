@@ -104,9 +104,10 @@ class Batches:
         return judged
 
     async def keep(self, some: Sequence[Judged]) -> None:
-        """Return once all that these batches say is written. Raises Unavailable: do it again.
+        """Return once all is written that these batches say, but for what was refused of them.
 
-        All go in the same round trips, unless they are of one shopper or partition.
+        All go in the same round trips, unless they are of one shopper or partition. Raises
+        Unavailable: do it again.
         """
         accepted: dict[bytes, list[Placed]] = {}
         for judged in some:
@@ -129,7 +130,6 @@ class Batches:
         else:
             drafts = await self._count(self.trends, some, before)
         await self.folding.write(self.store, accepted, before, drafts)
-        await self.dead_letters.send([each for judged in some for each in judged.refused])
 
     def _refused(
         self, partition: int, record: Record, event: Event | None, refusal: EventRefused

@@ -204,6 +204,12 @@ class Worker:
             )
             if mark is None:
                 return await self._leave(tp, position)
+            if judged.refused:  # of this partition alone: no other waits for Kafka
+                await self._insist(
+                    tp,
+                    lambda: batches.dead_letters.send(judged.refused),
+                    doing="send dead letters",
+                )
             position.folded = max(position.folded, judged.end)
         judged.tell()
         await self._make_safe(tp, Unsafe(position, len(records), judged.end, mark))

@@ -32,10 +32,10 @@ from services.shared.redis_connection import (
     Connection,
     ConnectionBroke,
     RedisConnection,
-    RedisPool,
     Reply,
     meaning_of,
 )
+from services.shared.redis_pool import RedisPool
 from services.shared.redis_routing import SlotMap, is_cluster, keys_of, slot_of
 
 MOVES: Final = 8

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 import hiredis
@@ -22,6 +22,7 @@ from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import InvalidResponse, RedisError, ResponseError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from services.shared.errors import BadSetting, RedisUnavailable
 
@@ -95,6 +96,8 @@ class RedisConnection:
                 socket_connect_timeout=DEADLINE_SECONDS,
                 socket_timeout=None,  # an ask has one deadline for all its replies
                 retry=Retry(NoBackoff(), 0),
+                # Some services would send word of their maintenance between replies.
+                maint_notifications_config=MaintNotificationsConfig(enabled=False),
             )
             self._factory.make_connection()  # type: ignore[no-untyped-call]  # untyped in redis-py
         except (ValueError, TypeError) as error:
@@ -210,14 +213,16 @@ class _Line(asyncio.Protocol):
         try:
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not _MORE:
-                self._hand_over(reply)
+                if not isinstance(reply, hiredis.PushNotification):  # it answers nobody
+                    self._hand_over(reply)
         except InvalidResponse as error:
             self._end(error)
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
-        self._end(exc or ConnectionError("Redis has closed the connection"))
+        lost = exc if isinstance(exc, OSError) else None
+        self._end(lost or ConnectionError("Redis has closed the connection"))
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol."""
@@ -228,6 +233,8 @@ class _Line(asyncio.Protocol):
         self._has_room.set()
 
     def _hand_over(self, reply: Reply) -> None:
+        if not self._waiting:
+            raise InvalidResponse("a reply that nobody asked for")
         future, count, replies = self._waiting[0]
         replies.append(reply)
         if len(replies) == count:
@@ -244,58 +251,9 @@ class _Line(asyncio.Protocol):
                 future.exception()  # whoever asked may have failed before it came to wait
 
 
-class RedisPool:
-    """At most ``size`` connections, for callers that ask side by side.
-
-    Only for what may be asked twice: where a connection turns out to be gone, as all are
-    after a restart of Redis, the same is asked again on a new one.
-    """
-
-    def __init__(
-        self, url: str, *, size: int = 4, connect: Callable[[str], Connection] = RedisConnection
-    ) -> None:
-        self._free: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
-        connections = [connect(url) for _ in range(size)]
-        for each in connections:
-            self._free.put_nowait(each)
-        self._size = size
-        self.is_cluster: Final = connections[0].is_cluster
-
-    async def ask(
-        self, commands: Sequence[Command], *, within: float = DEADLINE_SECONDS
-    ) -> list[Reply]:
-        """See :class:`Redis`; ``within`` covers the wait for a free connection as well."""
-        begun = asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout(within):
-                connection = await self._free.get()
-        except TimeoutError as error:
-            raise RedisUnavailable(f"Redis: no free connection in {within} s") from error
-        try:
-            try:
-                return await connection.ask(commands, within=_left(begun, within))
-            except ConnectionBroke:
-                left = _left(begun, within)
-                if left <= 0:
-                    raise
-                return await connection.ask(commands, within=left)
-        finally:
-            self._free.put_nowait(connection)
-
-    async def close(self) -> None:
-        """Wait until all connections are free, and close them."""
-        for _ in range(self._size):
-            await (await self._free.get()).close()
-
-
 def _error(text: str) -> ResponseError:
     """An error reply, without the code that says nothing."""
     return ResponseError(text.removeprefix("ERR "))
-
-
-def _left(begun: float, within: float) -> float:
-    """What is left of ``within`` seconds since ``begun``."""
-    return within - (asyncio.get_running_loop().time() - begun)
 
 
 def meaning_of(error: RedisError) -> Exception:

@@ -27,7 +27,8 @@ from services.shared.profile_store import (
     read_profiles,
 )
 from services.shared.redis_cluster import RedisCluster, redis_pool
-from services.shared.redis_connection import Connection, RedisConnection, RedisPool
+from services.shared.redis_connection import Connection, RedisConnection
+from services.shared.redis_pool import RedisPool
 from services.shared.redis_routing import SlotMap
 from services.shared.subject import (
     consent_redis_key,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Final
+from urllib.parse import urlsplit
 
 import pytest
 import uvloop
@@ -11,7 +13,8 @@ from redis.exceptions import ResponseError
 
 from deploy.local.redis import EmbeddedRedis
 from services.shared.errors import BadSetting, RedisUnavailable
-from services.shared.redis_connection import Command, RedisConnection, RedisPool
+from services.shared.redis_connection import Command, RedisConnection
+from services.shared.redis_pool import RedisPool
 from tests.waiting import eventually_async
 
 
@@ -132,3 +135,56 @@ async def test_pool_waits_no_longer_than_told(redis_url: str) -> None:
     await slow
     assert await pool.ask([("PING",)]) == [b"PONG"]
     await pool.close()
+
+
+PUSHED: Final = b">3\r\n+MIGRATING\r\n:1\r\n:30\r\n"
+
+
+async def served(url: str, *, before: bytes) -> tuple[asyncio.Server, list[bytes]]:
+    """Redis, behind a server that says it can tell of its maintenance, and does.
+
+    ``before`` each of the real server's replies but the first ones, which are to a greeting.
+    """
+    heard: list[bytes] = []
+    there = urlsplit(url)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        real_reader, real_writer = await asyncio.open_connection(there.hostname, there.port)
+        while asked := await reader.read(65_536):
+            heard.append(asked)
+            real_writer.write(asked)
+            replied = await real_reader.read(65_536)
+            writer.write((b"" if b"HELLO" in asked or b"CLIENT" in asked else before) + replied)
+        real_writer.close()
+        writer.close()
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0), heard
+
+
+async def test_what_redis_tells_unasked_answers_nobody(redis_url: str, shop_id: str) -> None:
+    """Each gets the reply to what it asked; and the connection asks to be told nothing."""
+    server, heard = await served(redis_url, before=PUSHED)
+    port = server.sockets[0].getsockname()[1]
+    connection = RedisConnection(f"redis://127.0.0.1:{port}")
+    assert await connection.ask([("SET", shop_id, "x")]) == [b"OK"]
+    assert await connection.ask([("GET", shop_id), ("PING",)]) == [b"x", b"PONG"]
+    assert connection.opened == 1
+    assert b"MAINT_NOTIFICATIONS" not in b"".join(heard).upper()
+    await connection.close()
+    server.close()
+
+
+async def test_a_reply_that_nobody_asked_for(redis_url: str, shop_id: str) -> None:
+    """Whose it is nobody knows: the connection is closed."""
+    server, _ = await served(redis_url, before=b"+OK\r\n")
+    port = server.sockets[0].getsockname()[1]
+    connection = RedisConnection(f"redis://127.0.0.1:{port}")
+    assert await connection.ask([("SET", shop_id, "x")]) == [b"OK"]
+
+    async def is_closed() -> bool:
+        line = connection._line
+        return line is None or line._transport.is_closing()
+
+    await eventually_async(is_closed, within=5)
+    await connection.close()
+    server.close()

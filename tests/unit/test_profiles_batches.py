@@ -46,7 +46,9 @@ def batches() -> Batches:
 
 
 async def keep(through: Batches, records: Sequence[FakeRecord]) -> None:
-    await through.keep([through.judge(0, records)])
+    judged = through.judge(0, records)
+    await through.keep([judged])
+    await through.dead_letters.send(judged.refused)
 
 
 async def profile(of: Batches, user: str = "ana") -> Profile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,8 +12,10 @@ import pytest
 from faust.types import TP
 
 from services.profiles.adapters.backlog import Batch
+from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.trends import MemoryTrends, Place, TrendWrite
 from services.profiles.worker import ROUNDS
+from services.shared.dead_letter import Refused
 from services.shared.profile_store import MemoryProfileStore, Stored, read_profiles
 from tests.profile_events import NOON, FakeRecord, plain, record, shopping, view
 from tests.profile_oracle import Event, recompute, trend_counts
@@ -164,4 +167,29 @@ async def test_a_topic_that_is_made_anew_while_its_batch_waits() -> None:
     assert isinstance(old.trends, MemoryTrends)
     assert isinstance(new.trends, MemoryTrends)
     assert (await old.trends.fences(fence), await new.trends.fences(fence)) == ([2], [0])
+    works.running.cancel()
+
+
+class Stuck(MemoryDeadLetters):
+    """Dead letters that are never acknowledged."""
+
+    asked = 0
+
+    async def send(self, refused: Sequence[Refused]) -> None:
+        self.asked += bool(refused)
+        await asyncio.Event().wait()
+
+
+async def test_dead_letters_of_one_partition_hold_up_no_other() -> None:
+    """While Kafka does not take them, its batch waits; those of its round are folded."""
+    stuck = Stuck()
+    works = Works(replace(batches(), dead_letters=stuck))
+    works.backlog.put(Batch(TP0, 1, [FakeRecord(b"demo/u:ana", b"{", 0)]))
+    others = [TP0._replace(partition=n) for n in (1, 2, 3)]
+    for offset in range(3):
+        for tp in others:
+            put(works, tp, offset)
+        for tp in others:
+            await works.until_safe(tp, offset + 1)
+    assert (stuck.asked, works.safe(TP0)) == (1, 0)
     works.running.cancel()

@@ -51,7 +51,9 @@ class Job:
     async def fold(self, partition: int, records: Sequence[Record]) -> None:
         """Return once the profiles are written."""
         self._mark = await self._durability.begin()
-        await self._batches.keep([self._batches.judge(partition, records)])
+        judged = self._batches.judge(partition, records)
+        await self._batches.keep([judged])
+        await self._batches.dead_letters.send(judged.refused)
 
     async def safe(self) -> None:
         """Return once all that was folded is on disk; at once where Redis keeps no file."""
