@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 from faust.types import TP
@@ -10,7 +11,7 @@ from faust.types import TP
 from services.profiles.adapters.backlog import Backlog, Batch
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.durability import MemoryDurability
-from services.profiles.adapters.trends import MemoryTrends
+from services.profiles.adapters.trends import MemoryTrends, Place, TrendWrite
 from services.profiles.batches import Batches
 from services.profiles.domain.commit import Start
 from services.profiles.domain.refusals import RefusalLimit
@@ -38,6 +39,19 @@ def batches() -> Batches:
         age=AgeRule(timedelta(days=7)),
         folding=Folding(timedelta(days=90)),
     )
+
+
+class RacedTrends(MemoryTrends):
+    """Trends of which another worker moves one fence, to 2, just before our first count."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self._theirs = [TrendWrite(place, 0, 2, {(0, "theirs"): 1})]
+
+    async def count(self, writes: Sequence[TrendWrite]) -> list[bool]:
+        while self._theirs:
+            await super().count([self._theirs.pop()])
+        return await super().count(writes)
 
 
 class Works:

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
-from services.profiles.adapters.trends import MemoryTrends, Place, TrendWrite
+from services.profiles.adapters.trends import MemoryTrends, Place
 from services.profiles.batches import Batches
 from services.profiles.folding import Folding
 from services.shared.consent import Consent, write_consent
@@ -28,21 +28,10 @@ from services.shared.profile_store import (
 )
 from tests.profile_events import NOON, FakeRecord, event, plain, record, shopping, view
 from tests.profile_oracle import recompute, trend_counts
+from tests.worker_in_memory import RacedTrends, batches
 
 DAY = timedelta(days=1)
 APPENDED = int(NOON.timestamp()) * 1_000_000
-
-
-def batches() -> Batches:
-    return Batches(
-        topic="shopper-events",
-        topic_id="id",
-        store=MemoryProfileStore(),
-        trends=MemoryTrends(),
-        dead_letters=MemoryDeadLetters(),
-        age=AgeRule(7 * DAY),
-        folding=Folding(90 * DAY),
-    )
 
 
 async def keep(through: Batches, records: Sequence[FakeRecord]) -> None:
@@ -235,21 +224,9 @@ async def test_profiles_in_the_layout_that_is_told() -> None:
     assert plain(decode(value)) == recompute(some)
 
 
-class RacedTrends(MemoryTrends):
-    """Trends whose fence another worker moves just before our first count."""
-
-    raced = False
-
-    async def count(self, writes: Sequence[TrendWrite]) -> list[bool]:
-        if not self.raced:
-            self.raced = True
-            await super().count([TrendWrite(Place(0, "demo"), 0, 2, {(0, "theirs"): 1})])
-        return await super().count(writes)
-
-
 async def test_a_moved_fence_counts_only_what_lies_beyond() -> None:
     """Offsets that another worker has counted meanwhile are left to it."""
-    through = replace(batches(), trends=RacedTrends())
+    through = replace(batches(), trends=RacedTrends(Place(0, "demo")))
     await keep(through, [record(view(1, "mug"), 1), record(view(2, "pen"), 2)])
     assert isinstance(through.trends, RacedTrends)
     assert {key[2]: n for key, n in through.trends.counts.items()} == {"theirs": 1, "pen": 1}

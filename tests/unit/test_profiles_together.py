@@ -13,14 +13,14 @@ from faust.types import TP
 
 from services.profiles.adapters.backlog import Batch
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
-from services.profiles.adapters.trends import MemoryTrends, Place, TrendWrite
+from services.profiles.adapters.trends import MemoryTrends, Place
 from services.profiles.worker import ROUNDS
 from services.shared.dead_letter import Refused
 from services.shared.profile_store import MemoryProfileStore, Stored, read_profiles
 from tests.profile_events import NOON, FakeRecord, plain, record, shopping, view
 from tests.profile_oracle import Event, recompute, trend_counts
 from tests.waiting import eventually_async
-from tests.worker_in_memory import TOPIC, TP0, Works, batches
+from tests.worker_in_memory import TOPIC, TP0, RacedTrends, Works, batches
 
 APPENDED = int(NOON.timestamp()) * 1_000_000
 PARTITIONS = 3
@@ -72,25 +72,13 @@ async def test_any_batches_any_repetition_together(seed: int, to: Spread) -> Non
     assert fences == [len(each) for each in partitions]
 
 
-class Raced(MemoryTrends):
-    """Trends of which another worker moves the fence of partition 1, once."""
-
-    raced = False
-
-    async def count(self, writes: Sequence[TrendWrite]) -> list[bool]:
-        if not self.raced:
-            self.raced = True
-            await super().count([TrendWrite(Place(1, "demo"), 0, 2, {(0, "theirs"): 1})])
-        return await super().count(writes)
-
-
 async def test_a_fence_that_was_moved_for_one_of_them() -> None:
     """What lies beyond it is counted there; the other partition's counts are made once."""
-    through = replace(batches(), trends=Raced())
+    through = replace(batches(), trends=RacedTrends(Place(1, "demo")))
     ours = [record(view(1, "mug"), 1), record(view(2, "pen"), 2)]
     others = [record(view(3, "cup", user="bob"), 1), record(view(4, "pot", user="bob"), 2)]
     await through.keep([through.judge(0, ours), through.judge(1, others)])
-    assert isinstance(through.trends, Raced)
+    assert isinstance(through.trends, RacedTrends)
     counted = Counter({key[2]: n for key, n in through.trends.counts.items()})
     assert counted == {"theirs": 1, "mug": 1, "pen": 1, "pot": 1}
 

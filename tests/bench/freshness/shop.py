@@ -25,6 +25,7 @@ SHOP: Final = "demo"
 PRODUCTS: Final = {"mug": (1.0, 0.0), "lamp": (0.0, 1.0)}
 ASK_SECONDS: Final = 5.0
 LOAD_SECONDS: Final = 30.0
+SEEN_WITHIN_SECONDS: Final = 60.0
 LEAST_PAUSE_SECONDS: Final = 0.003
 
 
@@ -47,12 +48,13 @@ class Shop:
         """When an answer was first made from the user's profile; asks until one is.
 
         The longer it takes the less often, so that asking does not itself hold up an answer;
-        no figure is finer than a twentieth of itself.
+        no figure is finer than a twentieth of itself. Raises TimeoutError where none ever is.
         """
         begun = time.perf_counter()
-        while (await self.ask(user)).source != api.SOURCE_PERSONAL:
-            taken = time.perf_counter() - begun
-            await asyncio.sleep(max(LEAST_PAUSE_SECONDS, taken / 20))
+        async with asyncio.timeout(SEEN_WITHIN_SECONDS):
+            while (await self.ask(user)).source != api.SOURCE_PERSONAL:
+                taken = time.perf_counter() - begun
+                await asyncio.sleep(max(LEAST_PAUSE_SECONDS, taken / 20))
         return time.perf_counter()
 
 
