@@ -34,8 +34,8 @@ AT_ONCE: Final = 256
 """Profiles in one round trip. A full one has up to a megabyte, and a round trip a deadline."""
 
 IN_ONE_SCRIPT: Final = 64
-"""Profiles that one script writes where they may lie in several slots: Redis does nothing else
-meanwhile, for up to a millisecond."""
+"""Profiles that one script writes where they may lie in several slots; Redis does nothing else
+meanwhile."""
 
 COMPARE_AND_SET: Final = """
 local count, keep, done = #KEYS / 2, ARGV[1], {}
