@@ -35,6 +35,7 @@ NOT_A_SERVER: Final = (
     "Redis is a cluster, of which its URL names one node as if that were all; the URL must begin "
     "with redis+cluster:// or rediss+cluster://"
 )
+_CLUSTER_SAYS: Final = ("MOVED ", "ASK ", "CROSSSLOT ")
 
 _MORE: Final = object()
 """What hiredis answers where the rest of a reply has not come yet."""
@@ -149,7 +150,7 @@ class RedisConnection:
 
     def meaning_of(self, error: RedisError) -> Exception:
         """What an error reply says: BadSetting where this is one node of a cluster."""
-        if str(error).startswith(("MOVED ", "ASK ")):
+        if str(error).startswith(_CLUSTER_SAYS):
             return BadSetting(NOT_A_SERVER)
         return meaning_of(error)
 

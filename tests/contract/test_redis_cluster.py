@@ -212,8 +212,10 @@ async def test_one_node_taken_for_all(cluster: RedisCluster, shop_id: str) -> No
     """A URL of one server that turns out to be a cluster's node is a setting that cannot work."""
     (key,) = keys_on(cluster, cluster.slots.primaries[0], shop_id, 1)
     connection = RedisConnection(f"redis://{cluster.slots.primaries[1]}")
-    with pytest.raises(BadSetting, match=r"must begin with redis\+cluster"):
-        await connection.ask([("GET", key)])
+    other = profile_redis_key(event_key(shop_id, "u:ana"))
+    for command in (("GET", key), ("MGET", key, other)):
+        with pytest.raises(BadSetting, match=r"must begin with redis\+cluster"):
+            await connection.ask([command])
     await connection.close()
 
 
