@@ -14,18 +14,18 @@ from model_export import dataset
 from model_export.cli import BUNDLE, CHECKPOINT, DATA, parser
 from model_export.dataset import Prepared
 from model_export.errors import DataRefused
-from model_export.evaluate import Evaluation, evaluate
-from model_export.prepare import (
+from model_export.evaluation.evaluate import Evaluation, evaluate
+from model_export.evaluation.table import table
+from model_export.exporting.verify import verify, verify_report
+from model_export.preparation.prepare import (
     HOLDOUT_DAYS,
     VALIDATION_DAYS,
     prepare_by_time,
     prepare_complete_journey,
     prepare_leave_one_out,
 )
+from model_export.preparation.sources import Read, read_complete_journey, read_s3rec, read_table
 from model_export.settings import TrainSettings, train_settings
-from model_export.sources import Read, read_complete_journey, read_s3rec, read_table
-from model_export.table import table
-from model_export.verify import verify, verify_report
 from services.shared.bundle import load_bundle
 from services.shared.errors import AttuneError
 
@@ -109,9 +109,9 @@ def _all(told: argparse.Namespace) -> None:
 
 
 def _train_to(data: Prepared, settings: TrainSettings, folder: Path) -> None:
-    from model_export import checkpoint
     from model_export.progress import Bar
-    from model_export.train import train
+    from model_export.training import checkpoint
+    from model_export.training.train import train
 
     with Bar() as bar:
         model, made = train(data, settings, bar)
@@ -123,8 +123,8 @@ def _train_to(data: Prepared, settings: TrainSettings, folder: Path) -> None:
 
 
 def _export_to(data: Prepared, checkpoint_folder: Path, target: Path) -> Evaluation:
-    from model_export import checkpoint
-    from model_export.export import export
+    from model_export.exporting.export import export
+    from model_export.training import checkpoint
 
     model, made = checkpoint.load(checkpoint_folder)
     found = export(data, model, made, target, progress=_say)

@@ -8,9 +8,9 @@ from typing import Final
 
 import msgspec
 
-from model_export.prepare import HOLDOUT_DAYS, VALIDATION_DAYS
+from model_export.preparation.prepare import HOLDOUT_DAYS, VALIDATION_DAYS
+from model_export.preparation.sources import TIME_UNITS
 from model_export.settings import TrainSettings
-from model_export.sources import TIME_UNITS
 
 DATA: Final = Path("build/model/data")
 CHECKPOINT: Final = Path("build/model/checkpoint")

@@ -1,22 +1,32 @@
-"""A prepared data set: interactions as arrays, split into parts, in a folder of its own.
+"""A prepared data set: interactions as numbers in shards, the catalogue's content beside them.
 
 ::
 
-    interactions.npz   users, items, at, actions, parts: one entry for each interaction
-    ids.json           the user ids and item ids that the numbers stand for
-    prepared.json      where it came from, its SHA-256, its span, what was left out and why
+    interactions/00000.parquet   shards: user, item, at, action, part, session; a user's rows
+                                 stand together, ordered by time, in one shard
+    items.parquet                item_id, features, and what the source said of each product
+    users.parquet                user_id, group
+    queries.parquet              query
+    features.json                what the numbers in ``features`` stand for
+    text_items.npy               [items, k] float16, where titles were turned into vectors
+    text_queries.npy             [queries, k] float16, likewise
+    prepared.json                where it came from, its span, what was left out and why
+
+Items and queries share one space of codes: a code below the number of items is an item,
+above them a query. :func:`load` reads all of it; training reads shard by shard
+(:func:`shard_paths`, :func:`read_shard`), so interactions need not fit in memory.
 """
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from model_export.errors import DataRefused
@@ -27,6 +37,19 @@ DAY: Final = 86_400_000_000
 TRAIN: Final = 0
 VALIDATION: Final = 1
 HELD_OUT: Final = 2
+
+SHARD_ROWS: Final = 2_000_000
+"""About so many rows are in a shard; one user's are never divided."""
+
+COLUMNS: Final = {
+    "users": ("user", np.int32),
+    "items": ("item", np.int32),
+    "at": ("at", np.int64),
+    "actions": ("action", np.int8),
+    "parts": ("part", np.int8),
+    "sessions": ("session", np.int32),
+}
+"""Array → column of a shard and its type."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -48,29 +71,59 @@ class Source(msgspec.Struct, frozen=True):
     """Products that can be recommended, also those nobody bought."""
 
 
-class Ids(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is known of the products besides who bought them."""
+
+    names: list[str]
+    """What feature 1, 2, … is, such as ``brand:HP`` or ``category:Paper > Envelopes``."""
+    features: NDArray[np.int32]
+    """[items, F] positions in ``names``, from 1; 0 fills up."""
+    text: NDArray[np.float16] | None = None
+    """[items, k] unit vectors of titles and descriptions; a row of zeros has none."""
+    query_text: NDArray[np.float16] | None = None
+    """[queries, k]."""
+    encoder: str = ""
+    """Which text encoder made the vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
     """The ids behind the numbers, ascending."""
 
     users: list[str]
     items: list[str]
+    queries: list[str]
+    groups: list[str | None]
+    """[users] the demographic group of each, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class Interactions:
     """N interactions, ordered by (user, time, place in the input)."""
 
     users: NDArray[np.int32]
     """[N] positions in ``ids.users``."""
     items: NDArray[np.int32]
-    """[N] positions in ``ids.items``; ascending ids, so ties break by id."""
+    """[N] positions in ``ids.items`` (ascending ids, so ties break by id); for a search the
+    number of items and the position in ``ids.queries``."""
     at: NDArray[np.int64]
     """[N] microseconds since 1970."""
     actions: NDArray[np.int8]
     """[N] values of ``model_input.ACTIONS``."""
     parts: NDArray[np.int8]
     """[N] TRAIN, VALIDATION or HELD_OUT."""
+    sessions: NDArray[np.int32]
+    """[N] which of the user's sessions, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Interactions):
+    """All interactions of a prepared data set, and what they are about."""
+
     ids: Ids
     source: Source
+    content: Content | None = None
 
 
 class Basket(NamedTuple):
@@ -82,7 +135,7 @@ class Basket(NamedTuple):
     stop: int
 
 
-def baskets(data: Prepared, part: int) -> Iterator[Basket]:
+def baskets(data: Interactions, part: int) -> Iterator[Basket]:
     """The baskets of one part, in the order of the data.
 
     A basket is everything of one user at one time: an order's lines, or a single event.
@@ -100,39 +153,142 @@ def baskets(data: Prepared, part: int) -> Iterator[Basket]:
         yield Basket(int(data.users[start]), first, start, stop)
 
 
-def vocabulary_index(data: Prepared, known: NDArray[np.integer]) -> NDArray[np.int64]:
-    """[items] the index of each item in a vocabulary of ``known``, from 1; 0 for the others."""
-    index = np.zeros(len(data.ids.items), dtype=np.int64)
+def vocabulary_index(ids: Ids, known: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The index of each code in a vocabulary of ``known`` items, from 1; 0 for other items.
+
+    Queries follow the vocabulary: the first is ``len(known) + 1``.
+    """
+    index = np.zeros(len(ids.items) + len(ids.queries), dtype=np.int64)
     index[known] = np.arange(1, len(known) + 1)
+    index[len(ids.items) :] = len(known) + 1 + np.arange(len(ids.queries))
     return index
 
 
-def save(data: Prepared, folder: Path) -> None:
+def save(data: Prepared, folder: Path, *, shard_rows: int = SHARD_ROWS) -> None:
     """Write ``data`` to ``folder``, made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        folder / "interactions.npz",
-        users=data.users,
-        items=data.items,
-        at=data.at,
-        actions=data.actions,
-        parts=data.parts,
+    shards = folder / "interactions"
+    shards.mkdir(parents=True, exist_ok=True)
+    for old in shards.glob("*.parquet"):
+        old.unlink()
+    for number, rows in enumerate(_shards(data.users, shard_rows)):
+        columns = {name: getattr(data, array)[rows] for array, (name, _) in COLUMNS.items()}
+        pl.DataFrame(columns).write_parquet(shards / f"{number:05}.parquet")
+    ids, content = data.ids, data.content
+    features = content.features if content else np.zeros((len(ids.items), 0), dtype=np.int32)
+    items = {"item_id": ids.items, "features": features.tolist()}
+    pl.DataFrame(items, schema={"item_id": pl.String, "features": pl.List(pl.Int32)}).write_parquet(
+        folder / "items.parquet"
     )
-    (folder / "ids.json").write_bytes(msgspec.json.encode(data.ids))
+    users = {"user_id": ids.users, "group": ids.groups}
+    pl.DataFrame(users, schema={"user_id": pl.String, "group": pl.String}).write_parquet(
+        folder / "users.parquet"
+    )
+    pl.DataFrame({"query": ids.queries}, schema={"query": pl.String}).write_parquet(
+        folder / "queries.parquet"
+    )
+    _save_content(content, folder)
     source = msgspec.json.format(msgspec.json.encode(data.source), indent=2)
     (folder / "prepared.json").write_bytes(source + b"\n")
 
 
-def load(folder: Path) -> Prepared:
-    """Read what :func:`save` wrote. Raises DataRefused."""
+def shard_paths(folder: Path) -> list[Path]:
+    """The shards of a prepared folder, in order. Raises DataRefused where there is none."""
+    found = sorted((folder / "interactions").glob("*.parquet"))
+    if not found:
+        raise _missing(folder / "interactions")
+    return found
+
+
+def read_shard(path: Path) -> Interactions:
+    """One shard. Raises DataRefused."""
     try:
-        ids = msgspec.json.decode((folder / "ids.json").read_bytes(), type=Ids)
+        frame = pl.read_parquet(path)
+        arrays = {
+            array: frame[name].to_numpy().astype(kind, copy=False)
+            for array, (name, kind) in COLUMNS.items()
+        }
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataRefused(f"{path} is no shard of a prepared data set: {error}") from error
+    return Interactions(**arrays)
+
+
+def load_about(folder: Path) -> tuple[Ids, Source, Content | None]:
+    """All but the interactions. Raises DataRefused."""
+    try:
         source = msgspec.json.decode((folder / "prepared.json").read_bytes(), type=Source)
-        with np.load(folder / "interactions.npz", allow_pickle=False) as file:
-            return Prepared(**{name: file[name] for name in file.files}, ids=ids, source=source)
+        items = pl.read_parquet(folder / "items.parquet")
+        users = pl.read_parquet(folder / "users.parquet")
+        queries = pl.read_parquet(folder / "queries.parquet")
+        ids = Ids(
+            users=users["user_id"].to_list(),
+            items=items["item_id"].to_list(),
+            queries=queries["query"].to_list(),
+            groups=users["group"].to_list(),
+        )
+        content = _load_content(folder, items["features"])
     except FileNotFoundError as error:
-        raise DataRefused(
-            f"{error.filename} is missing: make the folder with 'python -m model_export prepare'"
-        ) from error
-    except (msgspec.MsgspecError, ValueError, TypeError, OSError, zipfile.BadZipFile) as error:
+        raise _missing(Path(error.filename or folder)) from error
+    except (msgspec.MsgspecError, ValueError, pl.exceptions.PolarsError, OSError) as error:
         raise DataRefused(f"{folder} is no prepared data set: {error}") from error
+    return ids, source, content
+
+
+def load(folder: Path) -> Prepared:
+    """Read what :func:`save` wrote, all at once. Raises DataRefused."""
+    ids, source, content = load_about(folder)
+    parts = [read_shard(path) for path in shard_paths(folder)]
+    whole = {
+        field.name: np.concatenate([getattr(part, field.name) for part in parts])
+        for field in fields(Interactions)
+    }
+    return Prepared(**whole, ids=ids, source=source, content=content)
+
+
+def _shards(users: NDArray[np.int32], rows: int) -> Iterator[slice]:
+    """Cuts that leave each user whole."""
+    ends = np.append(np.flatnonzero(np.diff(users)) + 1, len(users))
+    start = 0
+    while start < len(users):
+        stop = int(ends[min(int(np.searchsorted(ends, start + rows)), len(ends) - 1)])
+        yield slice(start, stop)
+        start = stop
+
+
+def _save_content(content: Content | None, folder: Path) -> None:
+    names = {
+        "names": content.names if content else [],
+        "encoder": content.encoder if content else "",
+    }
+    (folder / "features.json").write_bytes(msgspec.json.encode(names))
+    for name, vectors in (
+        ("text_items.npy", content.text if content else None),
+        ("text_queries.npy", content.query_text if content else None),
+    ):
+        if vectors is None:
+            (folder / name).unlink(missing_ok=True)
+        else:
+            np.save(folder / name, vectors)
+
+
+class _Features(msgspec.Struct, frozen=True):
+    names: list[str]
+    encoder: str
+
+
+def _load_content(folder: Path, lists: pl.Series) -> Content | None:
+    known = msgspec.json.decode((folder / "features.json").read_bytes(), type=_Features)
+    text, query_text = (
+        np.load(path, allow_pickle=False) if path.exists() else None
+        for path in (folder / "text_items.npy", folder / "text_queries.npy")
+    )
+    if not known.names and text is None:
+        return None
+    most = int(lists.list.len().max() or 0)  # type: ignore[arg-type]  # an integer column's
+    features = np.zeros((len(lists), most), dtype=np.int32)
+    lengths = lists.list.len().to_numpy()
+    features[np.arange(most) < lengths[:, None]] = lists.explode().drop_nulls().to_numpy()
+    return Content(known.names, features, text, query_text, known.encoder)
+
+
+def _missing(path: Path) -> DataRefused:
+    return DataRefused(f"{path} is missing: make the folder with 'python -m model_export prepare'")

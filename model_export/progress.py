@@ -37,9 +37,9 @@ class Bar:
         self._bar.stop()
 
     def step(self, done: float, loss: float) -> None:
-        """See :class:`model_export.train.Progress`."""
+        """See :class:`model_export.training.train.Progress`."""
         self._bar.update(self._task, completed=done, loss=f"loss {loss:.3f}")
 
     def epoch(self, number: int, ndcg: float) -> None:
-        """See :class:`model_export.train.Progress`."""
+        """See :class:`model_export.training.train.Progress`."""
         self._bar.console.print(f"epoch {number}: NDCG@10 {ndcg:.4f} on the validation part")

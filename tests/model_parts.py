@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 
 from model_export.dataset import DAY, Prepared
-from model_export.evaluate import Evaluation
-from model_export.prepare import prepare_by_time, prepare_leave_one_out
+from model_export.evaluation.evaluate import Evaluation
+from model_export.preparation.prepare import prepare_by_time, prepare_leave_one_out
+from model_export.preparation.sources import Read
 from model_export.settings import TrainSettings
-from model_export.sources import Read
 from services.shared.model_input import PURCHASE
 
 QUICK = TrainSettings(

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_export.baselines import Popularity
-from model_export.cases import cases_of
 from model_export.dataset import HELD_OUT
-from model_export.metrics import hit_rate
-from model_export.prepare import prepare_leave_one_out
-from model_export.sources import read_s3rec
+from model_export.evaluation.baselines import Popularity
+from model_export.evaluation.cases import cases_of
+from model_export.evaluation.metrics import hit_rate
+from model_export.preparation.prepare import prepare_leave_one_out
+from model_export.preparation.sources import read_s3rec
 
 BEAUTY = Path(__file__).parents[3] / "shared/data/amazon-5core/Beauty.txt.gz"
 PUBLISHED = 0.0115

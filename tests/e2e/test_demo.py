@@ -14,8 +14,8 @@ import pytest
 
 from deploy.local.demo.run import CALLS, FIGURES, Figures
 from deploy.local.stack import BUNDLE
-from model_export.evaluate import Evaluation
-from model_export.verify import TOLERANCE
+from model_export.evaluation.evaluate import Evaluation
+from model_export.exporting.verify import TOLERANCE
 
 ROOT = Path(__file__).parents[2]
 STEPS = ("1. Start", "2. Load", "3. Replay", "4. Three real", "5. How good", "6. How fast", "Where")

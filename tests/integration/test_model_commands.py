@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from model_export.__main__ import main
-from model_export.evaluate import Evaluation
+from model_export.evaluation.evaluate import Evaluation
 from tests.model_parts import TRAINING, figures, rounds, write_csv
 
 ROOT = Path(__file__).parents[2]

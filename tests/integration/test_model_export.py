@@ -11,13 +11,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from model_export import checkpoint, dataset, graph
+from model_export import dataset
 from model_export.__main__ import main
 from model_export.errors import DataRefused, ParityBroken, ReportWrong
-from model_export.evaluate import Evaluation
-from model_export.export import PARITY, check_parity, export
-from model_export.train import train
-from model_export.verify import verify, verify_report
+from model_export.evaluation.evaluate import Evaluation
+from model_export.exporting import graph
+from model_export.exporting.export import PARITY, check_parity, export
+from model_export.exporting.verify import verify, verify_report
+from model_export.training import checkpoint
+from model_export.training.train import train
 from services.shared.bundle import Manifest, load_bundle, sha256_of
 from services.shared.encoder import Encoder
 from services.shared.errors import BundleRefused
@@ -203,7 +205,7 @@ def test_an_export_that_fails_leaves_nothing(
     def broken(*_: object) -> None:
         raise ParityBroken("made up")
 
-    monkeypatch.setattr("model_export.export.check_parity", broken)
+    monkeypatch.setattr("model_export.exporting.export.check_parity", broken)
     data = dataset.load(made / "data")
     with pytest.raises(ParityBroken):
         export(data, *checkpoint.load(made / "checkpoint"), tmp_path / "bundle")

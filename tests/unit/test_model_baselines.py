@@ -9,10 +9,10 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from model_export.baselines import Frequency, ItemKNN, Popularity, Ranker, purchases
-from model_export.cases import cases_of
 from model_export.dataset import HELD_OUT, VALIDATION, Prepared
-from model_export.evaluate import best_window, evaluate
+from model_export.evaluation.baselines import Frequency, ItemKNN, Popularity, Ranker, purchases
+from model_export.evaluation.cases import cases_of
+from model_export.evaluation.evaluate import best_window, evaluate
 from services.shared.model_input import VIEW
 from tests.model_parts import Row, by_time, leave_one_out, rounds
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_export.metrics import TOP, best, hit_rate, interval, ndcg
+from model_export.evaluation.metrics import TOP, best, hit_rate, interval, ndcg
 
 items = st.lists(st.integers(0, 30), unique=True, min_size=1, max_size=15)
 

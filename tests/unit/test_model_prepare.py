@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from model_export import dataset
-from model_export.cases import cases_of
 from model_export.dataset import DAY, HELD_OUT, TRAIN, VALIDATION, Prepared
 from model_export.errors import DataRefused
-from model_export.prepare import prepare_by_time
+from model_export.evaluation.cases import cases_of
+from model_export.preparation.prepare import prepare_by_time
 from services.shared.model_input import VIEW
 from tests.model_parts import Row, by_time, leave_one_out, read
 
@@ -98,8 +98,8 @@ def test_a_folder_that_is_no_prepared_data(tmp_path: Path) -> None:
     with pytest.raises(DataRefused, match="make the folder with 'python -m model_export prepare'"):
         dataset.load(tmp_path)
     dataset.save(by_time(DAYS), tmp_path)
-    (tmp_path / "interactions.npz").write_bytes(b"PK damaged")
-    with pytest.raises(DataRefused, match="is no prepared data set"):
+    (tmp_path / "interactions" / "00000.parquet").write_bytes(b"PAR1 damaged")
+    with pytest.raises(DataRefused, match=r"00000.parquet is no shard of a prepared data set"):
         dataset.load(tmp_path)
 
 

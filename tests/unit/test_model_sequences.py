@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model_export.dataset import TRAIN, Prepared
-from model_export.sequences import (
+from model_export.training.sequences import (
     Histories,
     batch_of,
     epoch,

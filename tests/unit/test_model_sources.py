@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from model_export.errors import DataRefused
-from model_export.sources import STEP, read_complete_journey, read_s3rec, read_table
+from model_export.preparation.sources import STEP, read_complete_journey, read_s3rec, read_table
 from services.shared.model_input import CART, PURCHASE, VIEW
 
 MAY_FIRST = 1_714_521_600

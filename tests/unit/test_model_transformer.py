@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_export.sampled_softmax import Negatives, Sampler, sampled_softmax
+from model_export.modelling.transformer import Transformer, attention, blocked_positions
 from model_export.settings import Architecture
-from model_export.transformer import Transformer, attention, blocked_positions
+from model_export.training.sampled_softmax import Negatives, Sampler, sampled_softmax
 from services.shared.model_input import ACTIONS, GAP_BUCKETS
 
 SHAPE = Architecture(products=20, dimensions=8, layers=2, heads=2, max_length=6, dropout=0.0)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deploy.local.stack import BUNDLE
-from model_export.verify import verify
+from model_export.exporting.verify import verify
 from services.shared.bundle import FILES, load_bundle, sha256_of
 from services.shared.encoder import Encoder, check_golden
 from services.shared.errors import BundleRefused

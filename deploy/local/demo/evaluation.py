@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local.demo.narration import Narrator
-from model_export.evaluate import Evaluation, Row, evaluate
-from model_export.metrics import Interval
-from model_export.prepare import prepare_complete_journey
+from model_export.evaluation.evaluate import Evaluation, Row, evaluate
+from model_export.evaluation.metrics import Interval
+from model_export.preparation.prepare import prepare_complete_journey
 from services.shared.bundle import load_bundle
 
 QUESTIONS: Final = {

@@ -33,7 +33,7 @@ from deploy.local.stack import (
     forget_data,
 )
 from deploy.local.state import record_also, running
-from model_export.evaluate import Evaluation
+from model_export.evaluation.evaluate import Evaluation
 
 FIGURES: Final = "figures.json"
 """Where in the stack's folder a run leaves its figures."""

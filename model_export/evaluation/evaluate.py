@@ -15,12 +15,12 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from model_export.baselines import Frequency, ItemKNN, Popularity, Ranker
-from model_export.cases import Case, Ranking, cases_of
 from model_export.dataset import HELD_OUT, VALIDATION, Prepared
 from model_export.errors import DataRefused
-from model_export.metrics import Interval, hit_rate, interval, ndcg
-from model_export.model_ranker import ModelRanker
+from model_export.evaluation.baselines import Frequency, ItemKNN, Popularity, Ranker
+from model_export.evaluation.cases import Case, Ranking, cases_of
+from model_export.evaluation.metrics import Interval, hit_rate, interval, ndcg
+from model_export.evaluation.model_ranker import ModelRanker
 from services.shared.bundle import Bundle
 
 POPULARITY_DAYS: Final = (7, 14, 28, 56, None)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model_export.transformer import Transformer
+from model_export.modelling.transformer import Transformer
 
 OPSET = 20
 

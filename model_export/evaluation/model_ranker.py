@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from model_export.cases import HISTORY, Case, Ranking
 from model_export.dataset import Prepared
 from model_export.errors import DataRefused
-from model_export.metrics import best
+from model_export.evaluation.cases import HISTORY, Case, Ranking
+from model_export.evaluation.metrics import best
 from services.shared.bundle import Bundle
 from services.shared.encoder import Encoder
 from services.shared.model_input import ModelInput, encode_known
@@ -40,7 +40,7 @@ class ModelRanker:
         self._index[self._items[there]] = np.flatnonzero(there) + 1
 
     def rank(self, cases: Sequence[Case]) -> Iterator[Ranking]:
-        """See :class:`model_export.baselines.Ranker`."""
+        """See :class:`model_export.evaluation.baselines.Ranker`."""
         for start in range(0, len(cases), CHUNK):
             chunk = cases[start : start + CHUNK]
             inputs = [self.model_input(case.before) for case in chunk]

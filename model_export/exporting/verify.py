@@ -9,7 +9,7 @@ import msgspec
 
 from model_export.dataset import Prepared
 from model_export.errors import DataRefused, ReportWrong
-from model_export.evaluate import Evaluation, Progress, evaluate
+from model_export.evaluation.evaluate import Evaluation, Progress, evaluate
 from services.shared.bundle import Bundle, load_bundle
 from services.shared.encoder import Encoder, check_golden
 

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from model_export.checkpoint import Checkpoint
 from model_export.dataset import HELD_OUT, Prepared, vocabulary_index
+from model_export.training.checkpoint import Checkpoint
 from services.shared.model_input import ACTIONS, GAP_BUCKETS, ModelInput, encode_known
 
 REAL: Final = 32
@@ -40,7 +40,7 @@ def _users(data: Prepared) -> list[int]:
 
 def _real(data: Prepared, checkpoint: Checkpoint, user: int) -> ModelInput:
     codes = np.searchsorted(data.ids.items, checkpoint.product_ids)
-    index = vocabulary_index(data, codes)
+    index = vocabulary_index(data.ids, codes)
     rows = np.flatnonzero((data.users == user) & (data.parts < HELD_OUT) & (index[data.items] > 0))
     rows = rows[-checkpoint.settings.max_length :]
     items, actions, at = index[data.items[rows]], data.actions[rows], data.at[rows]

@@ -17,8 +17,8 @@ import torch
 
 from model_export.dataset import Source
 from model_export.errors import DataRefused
+from model_export.modelling.transformer import Transformer
 from model_export.settings import Architecture, TrainSettings
-from model_export.transformer import Transformer
 
 
 class Checkpoint(msgspec.Struct, frozen=True):

@@ -16,15 +16,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model_export import graph
-from model_export.baselines import purchases
-from model_export.checkpoint import Checkpoint
 from model_export.dataset import HELD_OUT, Prepared
 from model_export.errors import DataRefused, ParityBroken
-from model_export.evaluate import Evaluation, Progress, evaluate
-from model_export.golden import golden_inputs
-from model_export.seal import report_bytes, seal
-from model_export.transformer import Transformer
+from model_export.evaluation.baselines import purchases
+from model_export.evaluation.evaluate import Evaluation, Progress, evaluate
+from model_export.exporting import graph
+from model_export.exporting.golden import golden_inputs
+from model_export.exporting.seal import report_bytes, seal
+from model_export.modelling.transformer import Transformer
+from model_export.training.checkpoint import Checkpoint
 from services.shared.bundle import MANIFEST, ModelSettings, load_bundle
 from services.shared.encoder import Encoder, check_golden, top_products
 from services.shared.model_input import ACTIONS, GAP_BUCKETS

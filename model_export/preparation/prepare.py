@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from model_export.dataset import DAY, HELD_OUT, TRAIN, VALIDATION, Ids, Prepared, Source
 from model_export.errors import DataRefused
-from model_export.sources import Read, read_complete_journey
+from model_export.preparation.sources import Read, read_complete_journey
 
 HOLDOUT_DAYS: Final = 28
 VALIDATION_DAYS: Final = 7
+SESSION_GAP: Final = 30 * 60 * 1_000_000
+"""Microseconds."""
 
 
 def prepare_by_time(
@@ -60,12 +62,23 @@ def prepare_complete_journey() -> Prepared:
     )
 
 
+def sessions(users: NDArray[np.integer], at: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Which of its user's sessions each row is in, from 0; half an hour of silence ends one."""
+    new = np.diff(users, prepend=-1) != 0
+    later = np.cumsum(~new & (np.diff(at, prepend=0) > SESSION_GAP))
+    firsts = np.flatnonzero(new)
+    found: NDArray[np.int32] = (later - later[firsts][np.cumsum(new) - 1]).astype(np.int32)
+    return found
+
+
 def _numbered(read: Read) -> tuple[Ids, pl.DataFrame]:
     """The frame with numbers for ids, ordered by (user, time, place in the input)."""
     frame = read.frame
     ids = Ids(
         users=frame["user_id"].unique().sort().to_list(),
         items=frame["item_id"].unique().sort().to_list(),
+        queries=[],
+        groups=[None] * frame["user_id"].n_unique(),
     )
     users = pl.DataFrame({"user_id": ids.users}).with_row_index("user")
     items = pl.DataFrame({"item_id": ids.items}).with_row_index("item")
@@ -99,6 +112,7 @@ def _prepared(
         at=at,
         actions=table["action"].to_numpy().astype(np.int8),
         parts=parts.astype(np.int8),
+        sessions=sessions(table["user"].to_numpy(), at),
         ids=ids,
         source=Source(
             name=read.name,

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model_export.cases import HISTORY, cases_of
 from model_export.dataset import VALIDATION, Prepared, vocabulary_index
-from model_export.metrics import TOP, ndcg
-from model_export.transformer import Transformer
+from model_export.evaluation.cases import HISTORY, cases_of
+from model_export.evaluation.metrics import TOP, ndcg
+from model_export.modelling.transformer import Transformer
 from services.shared.model_input import encode_known
 
 CHUNK: Final = 256
@@ -22,7 +22,7 @@ class Validation:
 
     def __init__(self, data: Prepared, known: NDArray[np.int32], max_length: int) -> None:
         """``known`` are the items with a vector, in the vocabulary's order."""
-        index = vocabulary_index(data, known)
+        index = vocabulary_index(data.ids, known)
         inputs, self._relevant = [], []
         for case in cases_of(data, VALIDATION):
             newest = slice(max(case.before.start, case.before.stop - HISTORY), case.before.stop)

@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_export.checkpoint import Checkpoint
 from model_export.dataset import TRAIN, Prepared
 from model_export.errors import DataRefused
-from model_export.sampled_softmax import Negatives, Sampler, sampled_softmax
-from model_export.sequences import (
+from model_export.modelling.transformer import Transformer
+from model_export.settings import TrainSettings
+from model_export.training.checkpoint import Checkpoint
+from model_export.training.sampled_softmax import Negatives, Sampler, sampled_softmax
+from model_export.training.sequences import (
     Batch,
     Histories,
     batch_of,
@@ -28,9 +30,7 @@ from model_export.sequences import (
     shuffled,
     vocabulary_codes,
 )
-from model_export.settings import TrainSettings
-from model_export.transformer import Transformer
-from model_export.validation import Validation
+from model_export.training.validation import Validation
 
 LARGEST_STEP = 5.0
 """Gradients longer than this are shortened to it."""

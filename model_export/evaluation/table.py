@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from model_export.evaluate import Evaluation
-from model_export.metrics import Interval
+from model_export.evaluation.evaluate import Evaluation
+from model_export.evaluation.metrics import Interval
 
 
 def table(found: Evaluation) -> str:

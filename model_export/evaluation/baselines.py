@@ -13,9 +13,9 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model_export.cases import HISTORY, Case, Ranking
 from model_export.dataset import DAY, Prepared
-from model_export.metrics import TOP, best
+from model_export.evaluation.cases import HISTORY, Case, Ranking
+from model_export.evaluation.metrics import TOP, best
 from services.shared.model_input import PURCHASE
 
 SHRINK: Final = 20.0

@@ -64,7 +64,7 @@ def vocabulary_codes(data: Prepared, *, part: int, least: int) -> NDArray[np.int
 
 def histories(data: Prepared, known: NDArray[np.int32], *, part: int) -> Histories:
     """The interactions of the parts up to ``part`` with the items of ``known``."""
-    index = vocabulary_index(data, known)
+    index = vocabulary_index(data.ids, known)
     rows = np.flatnonzero((data.parts <= part) & (index[data.items] > 0))
     users, at = data.users[rows], data.at[rows]
     new = (np.diff(users, prepend=-1) != 0) | (np.diff(at, prepend=-1) != 0)

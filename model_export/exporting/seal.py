@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from model_export.checkpoint import Checkpoint
 from model_export.dataset import Prepared
-from model_export.evaluate import Evaluation
+from model_export.evaluation.evaluate import Evaluation
+from model_export.training.checkpoint import Checkpoint
 from services.shared import bundle, encoder, model_input, profile
 from services.shared.bundle import FILES, MANIFEST, SCHEMA, Manifest, sha256_of
 
@@ -45,7 +45,7 @@ def code_revision() -> str:
     Not the revision of a repository: a copy without one, or a commit that touches other
     files, makes the same bundle.
     """
-    ours = sorted(Path(__file__).parent.glob("*.py"))
+    ours = sorted(Path(__file__).parents[1].rglob("*.py"))
     shared = [Path(str(module.__file__)) for module in (bundle, encoder, model_input, profile)]
     texts = [hashlib.sha256(path.read_bytes()).hexdigest() for path in [*ours, *shared]]
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Evaluation: full rankings beside baselines. Needs no torch."""

@@ -1,0 +1,1 @@
+"""What turns a history into query vectors, and products into vectors, on torch."""

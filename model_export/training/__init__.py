@@ -1,0 +1,1 @@
+"""Training: from a prepared folder to a checkpoint."""
