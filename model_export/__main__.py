@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -25,7 +25,7 @@ from model_export.preparation.prepare import (
     prepare_leave_one_out,
 )
 from model_export.preparation.sources import Read, read_complete_journey, read_s3rec, read_table
-from model_export.settings import TrainSettings, train_settings
+from model_export.settings import TrainSettings
 from services.shared.bundle import load_bundle
 from services.shared.errors import AttuneError
 
@@ -69,8 +69,8 @@ def _prepare(told: argparse.Namespace) -> None:
 
 def _train(told: argparse.Namespace) -> None:
     names = [field.name for field in msgspec.structs.fields(TrainSettings)]
-    settings = train_settings({name: getattr(told, name) for name in names})
-    _train_to(dataset.load(told.data), settings, told.to)
+    given = {name: getattr(told, name) for name in names if getattr(told, name) is not None}
+    _train_to(told.data, given, told.to, device=told.device, restart=told.restart)
 
 
 def _evaluate(told: argparse.Namespace) -> None:
@@ -104,18 +104,30 @@ def _all(told: argparse.Namespace) -> None:
     del told
     data = prepare_complete_journey()
     dataset.save(data, DATA)
-    _train_to(data, TrainSettings(), CHECKPOINT)
+    _train_to(DATA, {}, CHECKPOINT, device="cpu", restart=True)
     print(table(_export_to(data, CHECKPOINT, BUNDLE)))
 
 
-def _train_to(data: Prepared, settings: TrainSettings, folder: Path) -> None:
+def _train_to(
+    data: Path, told: Mapping[str, Any], folder: Path, *, device: str, restart: bool
+) -> None:
     from model_export.progress import Bar
-    from model_export.training import checkpoint
+    from model_export.training import checkpoint, state
+    from model_export.training.processes import processes
+    from model_export.training.rules import settings_for
     from model_export.training.train import train
 
-    with Bar() as bar:
-        model, made = train(data, settings, bar)
+    mine = processes(device)
+    about, shards = dataset.load_about(data), dataset.Shards(data)
+    settings = settings_for(about, shards, told)
+    if restart and mine.first:
+        state.forget(folder)
+    with Bar(shown=mine.first) as bar:
+        model, made = train(about, shards, settings, progress=bar, processes=mine, folder=folder)
+    if not mine.first:
+        return
     checkpoint.save(model, made, folder)
+    state.forget(folder)
     print(
         f"{folder}: {len(made.product_ids):,} products, best after epoch {made.epoch}, "
         f"NDCG@10 {made.validation_ndcg:.4f} on the validation part"
@@ -126,7 +138,7 @@ def _export_to(data: Prepared, checkpoint_folder: Path, target: Path) -> Evaluat
     from model_export.exporting.export import export
     from model_export.training import checkpoint
 
-    model, made = checkpoint.load(checkpoint_folder)
+    model, made = checkpoint.load(checkpoint_folder, data.about)
     found = export(data, model, made, target, progress=_say)
     size = sum(path.stat().st_size for path in target.iterdir())
     print(f"{target}: {load_bundle(target).manifest.version}, {size / 1e6:.1f} MB")

@@ -10,7 +10,7 @@ import msgspec
 
 from model_export.preparation.prepare import HOLDOUT_DAYS, VALIDATION_DAYS
 from model_export.preparation.sources import TIME_UNITS
-from model_export.settings import TrainSettings
+from model_export.settings import DERIVED, TrainSettings
 
 DATA: Final = Path("build/model/data")
 CHECKPOINT: Final = Path("build/model/checkpoint")
@@ -145,13 +145,40 @@ def _train(step: argparse.ArgumentParser) -> None:
     _folder(step, "--to", CHECKPOINT, "the checkpoint folder to write")
     described = msgspec.json.schema(TrainSettings)["$defs"]["TrainSettings"]["properties"]
     for field in msgspec.structs.fields(TrainSettings):
+        about = described[field.name]["description"]
+        default = "derived from the data" if field.name in DERIVED else field.default
         step.add_argument(
             f"--{field.name.replace('_', '-')}",
-            type=type(field.default),
-            metavar=type(field.default).__name__.upper(),
-            default=field.default,
-            help=f"{described[field.name]['description']} (default: %(default)s)",
+            type=_yes_or_no if isinstance(field.default, bool) else type(field.default),
+            metavar="YES/NO" if isinstance(field.default, bool) else _kind(field.default),
+            help=f"{about} (default: {_shown(default)})",
         )
+    step.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="cpu",
+        help="auto takes a GPU where there is one, and computes in bfloat16 there (default: cpu)",
+    )
+    step.add_argument(
+        "--restart",
+        action="store_true",
+        help="begin anew; without it, a training of the same data and settings that was "
+        "interrupted goes on",
+    )
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__.upper()
+
+
+def _shown(value: object) -> object:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in {"yes", "no"}:
+        raise argparse.ArgumentTypeError(f"{text} is neither yes nor no")
+    return text == "yes"
 
 
 def _evaluate(step: argparse.ArgumentParser) -> None:

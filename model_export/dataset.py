@@ -19,10 +19,10 @@ above them a query. :func:`load` reads all of it; training reads shard by shard
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, overload
 
 import msgspec
 import numpy as np
@@ -117,6 +117,14 @@ class Interactions:
     """[N] which of the user's sessions, from 0."""
 
 
+class About(NamedTuple):
+    """All of a prepared data set but the interactions."""
+
+    ids: Ids
+    source: Source
+    content: Content | None
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared(Interactions):
     """All interactions of a prepared data set, and what they are about."""
@@ -124,6 +132,11 @@ class Prepared(Interactions):
     ids: Ids
     source: Source
     content: Content | None = None
+
+    @property
+    def about(self) -> About:
+        """All but the interactions."""
+        return About(self.ids, self.source, self.content)
 
 
 class Basket(NamedTuple):
@@ -199,6 +212,31 @@ def shard_paths(folder: Path) -> list[Path]:
     return found
 
 
+class Shards(Sequence[Interactions]):
+    """The shards of a prepared folder, read when they are asked for; one stays in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises DataRefused where there is none."""
+        self._paths = shard_paths(folder)
+        self._held: tuple[int, Interactions] | None = None
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, index: int) -> Interactions: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Interactions]: ...
+    def __getitem__(self, index: int | slice) -> Interactions | list[Interactions]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(f"shard {index} of {len(self)}")
+        if self._held is None or self._held[0] != index:
+            self._held = index, read_shard(self._paths[index])
+        return self._held[1]
+
+
 def read_shard(path: Path) -> Interactions:
     """One shard. Raises DataRefused."""
     try:
@@ -212,7 +250,7 @@ def read_shard(path: Path) -> Interactions:
     return Interactions(**arrays)
 
 
-def load_about(folder: Path) -> tuple[Ids, Source, Content | None]:
+def load_about(folder: Path) -> About:
     """All but the interactions. Raises DataRefused."""
     try:
         source = msgspec.json.decode((folder / "prepared.json").read_bytes(), type=Source)
@@ -230,7 +268,7 @@ def load_about(folder: Path) -> tuple[Ids, Source, Content | None]:
         raise _missing(Path(error.filename or folder)) from error
     except (msgspec.MsgspecError, ValueError, pl.exceptions.PolarsError, OSError) as error:
         raise DataRefused(f"{folder} is no prepared data set: {error}") from error
-    return ids, source, content
+    return About(ids, source, content)
 
 
 def load(folder: Path) -> Prepared:

@@ -11,14 +11,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 class Bar:
     """A progress bar on standard error, and a line for each epoch; a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shown: bool = True) -> None:
+        """``shown`` is false in all but one of several processes."""
         self._bar = Progress(
             TextColumn("training"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %  {task.fields[loss]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, quiet=not shown),
         )
         self._task = self._bar.add_task("training", total=1.0, loss="")
 
@@ -40,6 +41,8 @@ class Bar:
         """See :class:`model_export.training.train.Progress`."""
         self._bar.update(self._task, completed=done, loss=f"loss {loss:.3f}")
 
-    def epoch(self, number: int, ndcg: float) -> None:
+    def epoch(self, number: int, loss: float, ndcg: float) -> None:
         """See :class:`model_export.training.train.Progress`."""
-        self._bar.console.print(f"epoch {number}: NDCG@10 {ndcg:.4f} on the validation part")
+        self._bar.console.print(
+            f"epoch {number}: loss {loss:.3f}, NDCG@10 {ndcg:.4f} on the validation part"
+        )

@@ -22,13 +22,14 @@ QUICK = TrainSettings(
     negatives=64,
     warm_up=5,
     epochs=3,
-    batch_size=8,
+    batch_rows=8,
+    recall=False,
     dropout=0.0,
 )
 """A training of a second."""
 
 TRAINING = "--dimensions 16 --max-length 12 --least-interactions 1 --epochs 12 --warm-up 5 "
-TRAINING += "--batch-size 8 --negatives 64 --dropout 0 --ema 0.9"
+TRAINING += "--batch-rows 8 --negatives 64 --dropout 0 --ema 0.9"
 """What ``train`` is told, to learn all that there is to learn in :func:`rounds`."""
 
 Row = tuple[str, str, int] | tuple[str, str, int, int]

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model_export.dataset import Prepared, baskets
+from model_export.dataset import Interactions, baskets
 from services.shared.model_input import PURCHASE
 from services.shared.profile import BOUNDS
 
@@ -43,7 +43,7 @@ class Ranking(NamedTuple):
     """Among those that the user had never bought."""
 
 
-def cases_of(data: Prepared, part: int) -> list[Case]:
+def cases_of(data: Interactions, part: int) -> list[Case]:
     """The baskets of a part that hold a purchase and have something before them."""
     found = []
     for user, first, start, stop in baskets(data, part):
@@ -56,7 +56,7 @@ def cases_of(data: Prepared, part: int) -> list[Case]:
     return found
 
 
-def _purchases(data: Prepared, rows: slice) -> NDArray[np.int32]:
+def _purchases(data: Interactions, rows: slice) -> NDArray[np.int32]:
     items = data.items[rows][data.actions[rows] == PURCHASE]
     unique: NDArray[np.int32] = np.unique(items)
     return unique

@@ -23,7 +23,7 @@ from model_export.evaluation.evaluate import Evaluation, Progress, evaluate
 from model_export.exporting import graph
 from model_export.exporting.golden import golden_inputs
 from model_export.exporting.seal import report_bytes, seal
-from model_export.modelling.transformer import Transformer
+from model_export.modelling.model import Model
 from model_export.training.checkpoint import Checkpoint
 from services.shared.bundle import MANIFEST, ModelSettings, load_bundle
 from services.shared.encoder import Encoder, check_golden, top_products
@@ -36,7 +36,7 @@ POPULARITY_DAYS: Final = 28
 
 def export(
     data: Prepared,
-    model: Transformer,
+    model: Model,
     checkpoint: Checkpoint,
     target: Path,
     *,
@@ -66,7 +66,7 @@ def export(
 
 
 def _make(
-    model: Transformer, checkpoint: Checkpoint, data: Prepared, folder: Path, progress: Progress
+    model: Model, checkpoint: Checkpoint, data: Prepared, folder: Path, progress: Progress
 ) -> Evaluation:
     """Fill ``folder`` and prove what is in it."""
     progress("graph")
@@ -84,11 +84,9 @@ def _make(
     return evaluation
 
 
-def _write_model(model: Transformer, checkpoint: Checkpoint, data: Prepared, folder: Path) -> None:
-    """Everything that does not need the finished graph; rounds the model's own table, too."""
-    table = model.items.weight.detach().numpy().astype(np.float16)
-    with torch.no_grad():
-        model.items.weight.copy_(torch.from_numpy(table.astype(np.float32)))
+def _write_model(model: Model, checkpoint: Checkpoint, data: Prepared, folder: Path) -> None:
+    """Everything that does not need the finished graph."""
+    table = model.items.vectors().numpy().astype(np.float16)
     np.save(folder / "items.npy", table)
     (folder / "encoder.onnx").write_bytes(graph.onnx_bytes(model))
     (folder / "vocabulary.json").write_bytes(msgspec.json.encode(checkpoint.product_ids))
@@ -105,17 +103,17 @@ def _write_model(model: Transformer, checkpoint: Checkpoint, data: Prepared, fol
     (folder / "settings.json").write_bytes(msgspec.json.encode(settings) + b"\n")
 
 
-def _write_golden(model: Transformer, data: Prepared, checkpoint: Checkpoint, folder: Path) -> None:
+def _write_golden(model: Model, data: Prepared, checkpoint: Checkpoint, folder: Path) -> None:
     """Golden inputs with torch's outputs, once ONNX Runtime was held to them."""
     inputs = golden_inputs(data, checkpoint)
-    items, actions, gaps = (torch.from_numpy(each).long() for each in inputs)
-    last = torch.full((len(items), 1), items.shape[1] - 1)
+    actions, gaps = (torch.from_numpy(each) for each in inputs[1:])
+    table = np.load(folder / "items.npy").astype(np.float32)
+    vectors = table[inputs[0]]
     with torch.no_grad():
-        vectors = model.items(items)
-        queries = model(vectors, actions, gaps, last)[:, 0].numpy()
-    found = graph.run(folder / "encoder.onnx", vectors.numpy(), *inputs[1:])
+        queries = graph.Serving(model)(torch.from_numpy(vectors), actions, gaps).numpy()
+    found = graph.run(folder / "encoder.onnx", vectors, *inputs[1:])
     check_parity(found, queries)
-    scores = queries @ model.items.weight.detach().numpy().T
+    scores = queries @ table.T
     np.savez_compressed(
         folder / "golden.npz",
         items=inputs[0],

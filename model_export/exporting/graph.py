@@ -15,26 +15,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model_export.modelling.transformer import Transformer
+from model_export.modelling.model import Model
+from services.shared.model_input import PURCHASE, TARGETS
 
 OPSET = 20
 
 
 class Serving(nn.Module):
-    """The model as a server asks it: for the query at the end of the history."""
+    """The model as a server asks it: for what is bought next, at the end of the history."""
 
-    def __init__(self, model: Transformer) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
+        wanted = torch.tensor([[float(each == PURCHASE) for each in TARGETS]])
+        self.register_buffer("wanted", wanted)
 
     def forward(self, vectors: Tensor, actions: Tensor, gaps: Tensor) -> Tensor:
         """Vectors [B,L,d], actions and gaps [B,L] → [B,d]."""
-        last = torch.full_like(actions[:, :1], self.model.shape.max_length - 1)
-        query: Tensor = self.model(vectors, actions, gaps, last)
-        return query[:, 0]
+        query: Tensor = self.model(vectors, actions, gaps, self.wanted)
+        return query
 
 
-def onnx_bytes(model: Transformer) -> bytes:
+def onnx_bytes(model: Model) -> bytes:
     """The graph with inputs vectors, actions and gaps, and the output query; B may vary."""
     shape = model.shape
     length = shape.max_length

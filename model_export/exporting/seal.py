@@ -51,9 +51,9 @@ def code_revision() -> str:
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
 
 
-def _origin(data: Prepared, checkpoint: Checkpoint) -> dict[str, str | int | float]:
+def _origin(data: Prepared, checkpoint: Checkpoint) -> dict[str, str | int | float | bool]:
     source = data.source
-    settings: dict[str, int | float] = msgspec.structs.asdict(checkpoint.settings)
+    settings: dict[str, str | int | float | bool] = msgspec.structs.asdict(checkpoint.settings)
     by_time = source.held_out_from > 0
     held_out = _time(source.held_out_from) if by_time else "each user's last"
     validation = _time(source.validation_from) if by_time else "each user's last but one"

@@ -5,6 +5,9 @@ for the whole batch. Each counts in the sum as often as it was drawn too seldom:
 is lowered by log(K · Q(i)), where Q is how likely a draw is to give it and K the number of
 draws (logQ correction; Bengio & Senécal, 2008). The target itself was not drawn and is not
 corrected (Khrylchenko et al., "Correcting the LogQ Correction", 2025).
+
+In a catalogue of no more products than negatives are wanted, each is taken once: the full
+softmax.
 """
 
 from __future__ import annotations
@@ -26,9 +29,13 @@ class Negatives:
     """Products drawn for one batch."""
 
     items: Tensor
-    """[K] indices."""
+    """[K] indices, ascending."""
     log_expected: Tensor
     """[K] log of how often each is expected among K draws."""
+
+    def to(self, device: torch.device) -> Negatives:
+        """The same on another device."""
+        return Negatives(self.items.to(device), self.log_expected.to(device))
 
 
 class Sampler:
@@ -41,37 +48,42 @@ class Sampler:
         self._chance = 0.5 * real / real.sum() + 0.5 * bought / bought.sum()
         self._cumulative = np.cumsum(self._chance)
 
+    def negatives(self, number: int, random: np.random.Generator) -> Negatives:
+        """As many as wanted, drawn; where there are no more, all products once."""
+        products = len(self._chance) - 1
+        if number < products:
+            return self.draw(number, random)
+        return Negatives(torch.arange(1, products + 1), torch.zeros(products))
+
     def draw(self, number: int, random: np.random.Generator) -> Negatives:
         """Draw ``number`` products, with replacement."""
         spots = random.random(number) * self._cumulative[-1]
-        items = np.searchsorted(self._cumulative, spots, side="right")
+        items = np.sort(np.searchsorted(self._cumulative, spots, side="right"))
         expected = np.log(number * self._chance[items])
         return Negatives(torch.from_numpy(items), torch.from_numpy(expected.astype(np.float32)))
 
 
 def sampled_softmax(
     queries: Tensor,
-    table: Tensor,
+    drawn: Tensor,
+    wanted: Tensor,
     asked: Tensor,
     targets: Tensor,
     negatives: Negatives,
 ) -> Tensor:
     """The loss [P] of P pairs of a query and a product that followed it.
 
-    queries [M,d], table [n,d]; asked [P] rows of queries, targets [P] rows of table. Where
-    a target is among the negatives too, its share is taken out of their sum, so that with
-    every product drawn once this is the full softmax.
+    queries [M,d]; drawn [K,d] and wanted [P,d] are the vectors of the negatives and of the
+    targets; asked [P] are rows of queries, targets [P] indices. Where a target is among the
+    negatives too, its share is taken out of their sum, so that with every product drawn
+    once this is the full softmax.
     """
-    scores = (queries[asked] * table[targets]).sum(-1)
-    drawn = queries @ table[negatives.items].T - negatives.log_expected
-    log_sum = drawn.logsumexp(dim=-1)[asked]
-    order = negatives.items.argsort(stable=True)
-    ascending = negatives.items[order]
-    first = torch.searchsorted(ascending, targets)
-    times = torch.searchsorted(ascending, targets, right=True) - first
-    place = order[first.clamp(max=len(order) - 1)]
-    own = scores - negatives.log_expected[place] + times.clamp(min=1).log() - log_sum
+    scores = (queries[asked] * wanted).sum(-1)
+    log_sum = (queries @ drawn.T - negatives.log_expected).logsumexp(dim=-1)[asked]
+    first = torch.searchsorted(negatives.items, targets)
+    times = torch.searchsorted(negatives.items, targets, right=True) - first
+    expected = negatives.log_expected[first.clamp(max=len(negatives.items) - 1)]
+    own = scores - expected + times.clamp(min=1).log() - log_sum
     own = torch.where(times > 0, own, torch.full_like(own, -torch.inf))
-    share = own.clamp(max=MOST_OWN).exp()
-    others = log_sum + torch.log1p(-share)
+    others = log_sum + torch.log1p(-own.clamp(max=MOST_OWN).exp())
     return torch.nn.functional.softplus(others - scores)

@@ -1,39 +1,46 @@
-"""Trains the Transformer on a prepared data set.
+"""Trains a model on a prepared data set.
 
-The same data, settings and seed give the same parameters on the same machine: a fixed
-number of threads, every random number from the seed, no decision by the clock. A running
-mean of the parameters (EMA) is judged on the validation part after each epoch, and the
-best one is kept.
+The same data, settings and seed give the same parameters on the same processor: a fixed
+number of threads, every random number from the seed and the place in the training, no
+decision by the clock. So a training that was killed and goes on from its last state ends
+as one that was not. A running mean of the parameters (EMA) is judged on the validation
+part after each epoch, and the best one is kept.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Protocol
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model_export.dataset import TRAIN, Prepared
+from model_export.dataset import TRAIN, About, Interactions
 from model_export.errors import DataRefused
-from model_export.modelling.transformer import Transformer
+from model_export.modelling.model import Model
 from model_export.settings import TrainSettings
-from model_export.training.checkpoint import Checkpoint
+from model_export.training.catalogue import Catalogue, catalogue
+from model_export.training.checkpoint import Checkpoint, Epoch
+from model_export.training.initial import co_occurrence_vectors
+from model_export.training.processes import Processes
 from model_export.training.sampled_softmax import Negatives, Sampler, sampled_softmax
-from model_export.training.sequences import (
-    Batch,
-    Histories,
-    batch_of,
-    epoch,
-    histories,
-    shuffled,
-    vocabulary_codes,
-)
+from model_export.training.sequences import Batch, batch_of, histories, packed, shuffled, windows
+from model_export.training.state import Place, Saver
+from model_export.training.statistics import statistics
 from model_export.training.validation import Validation
 
-LARGEST_STEP = 5.0
+LARGEST_STEP: Final = 5.0
 """Gradients longer than this are shortened to it."""
+NOISE: Final = 0.3
+"""Length of the random part of a first item vector beside the 1 of its known part."""
+
+Rest = Callable[[], None]
+"""Called between two steps, when the state is one that can be gone on from."""
 
 
 class Progress(Protocol):
@@ -43,109 +50,196 @@ class Progress(Protocol):
         """``done`` of all epochs (0 to 1), and the last batch's loss."""
         ...
 
-    def epoch(self, number: int, ndcg: float) -> None:
-        """What the epoch, counted from 1, came to on the validation part."""
+    def epoch(self, number: int, loss: float, ndcg: float) -> None:
+        """What the epoch, counted from 1, came to: its mean loss, and on the validation part."""
         ...
 
 
 class Training:
-    """A model on its way: parameters, their running mean, and the sources of chance."""
+    """A model on its way: parameters, their running mean, and where in the data it is."""
 
-    def __init__(self, settings: TrainSettings, past: Histories, products: int) -> None:
+    def __init__(
+        self,
+        settings: TrainSettings,
+        known: Catalogue,
+        counts: np.ndarray,
+        processes: Processes,
+    ) -> None:
         torch.manual_seed(settings.seed)
         self.settings = settings
-        self.past = past
-        self.random = np.random.default_rng(settings.seed)
-        self.model = Transformer(settings.architecture(products)).train()
+        self.processes = processes
+        shape = settings.shape(
+            products=len(known.known), features=known.feature_names, text=known.text.shape[1]
+        )
+        model = Model(shape, known.has_id, known.features, known.text)
+        self.model = model.to(processes.device).train()
         self.mean = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.steps = 0
-        self._optimizer = torch.optim.Adam(
+        self.place = Place()
+        self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), fused=True
         )
-        self._sampler = Sampler(np.bincount(past.items, minlength=products + 1))
+        self._index = known.index
+        self._sampler = Sampler(np.concatenate([[0], counts[known.known]]))
 
-    def epoch(self, number: int, progress: Progress) -> None:
-        """See every window once; ``number`` counts from 0."""
-        settings = self.settings
-        past = shuffled(self.past, self.random)
-        groups = epoch(
-            past, max_length=settings.max_length, size=settings.batch_size, random=self.random
-        )
-        for at, group in enumerate(groups):
+    def start_from(self, vectors: np.ndarray) -> None:
+        """Begin with item vectors [n + 1, d] that are known already."""
+        first = torch.from_numpy(vectors).to(self.processes.device)
+        for model in (self.model, self.mean):
+            with torch.no_grad():
+                model.items.ids.weight.mul_(NOISE).add_(first)
+
+    def shard(
+        self, shard: Interactions, number: int, of: int, progress: Progress, rest: Rest
+    ) -> None:
+        """Learn from what is left of one shard, the ``number``-th ``of`` this epoch."""
+        settings, place = self.settings, self.place
+        random = np.random.default_rng([settings.seed, 1, place.epoch, number])
+        past = shuffled(histories(shard, self._index, part=TRAIN), random)
+        found = windows(past, max_length=settings.max_length, random=random)
+        rows = packed(past, found, max_length=settings.max_length, random=random)
+        size = settings.batch_rows
+        batches = -(-len(rows.items) // size)
+        for number_in_shard in range(place.batch, batches):
+            first = number_in_shard * size
+            stop = min(first + size, len(rows.items))
+            low, high = self.processes.share(stop - first)
             batch = batch_of(
-                past,
-                group,
-                max_length=settings.max_length,
-                most_targets=settings.most_targets,
-                random=self.random,
+                past, rows, first + low, first + high, most_targets=settings.most_targets
             )
-            if batch is not None:
-                done = (number + at / len(groups)) / settings.epochs
-                progress.step(done, self._step(batch, done))
+            done = (place.epoch + (number + number_in_shard / batches) / of) / settings.epochs
+            progress.step(done, self._step(batch, done))
+            place.batch = number_in_shard + 1
+            rest()
 
     def _step(self, batch: Batch, done: float) -> float:
-        settings = self.settings
-        self.steps += 1
-        warm = min(1.0, self.steps / settings.warm_up)
-        for group in self._optimizer.param_groups:
-            group["lr"] = settings.learning_rate * warm * (1 - done)
-        negatives = self._sampler.draw(settings.negatives, self.random)
-        loss = batch_loss(self.model, batch, negatives)
-        self._optimizer.zero_grad()
+        settings, place, device = self.settings, self.place, self.processes.device
+        weight = self.processes.sum(batch.weights.sum().to(device))
+        if not weight:
+            return 0.0
+        place.step += 1
+        rate = settings.learning_rate * min(1.0, place.step / settings.warm_up) * (1 - done)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        random = np.random.default_rng([settings.seed, 2, place.step])
+        negatives = self._sampler.negatives(settings.negatives, random).to(device)
+        torch.manual_seed(int(random.integers(2**62)) + self.processes.rank)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            loss = batch_loss(self.model, batch.to(device), negatives) / weight
+        self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_STEP)
-        self._optimizer.step()
-        kept = min(settings.ema, self.steps / (self.steps + 10))
+        self.processes.sum_gradients(self.model.parameters())
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_STEP, foreach=True)
+        self.optimizer.step()
+        kept = min(settings.ema, place.step / (place.step + 10))
         current = [each.detach() for each in self.model.parameters()]
         torch._foreach_lerp_(list(self.mean.parameters()), current, 1 - kept)
-        return loss.item()
+        whole = float(self.processes.sum(loss.detach()))
+        place.losses += whole
+        place.losses_of += 1
+        return whole
+
+
+def batch_loss(model: Model, batch: Batch, negatives: Negatives) -> Tensor:
+    """The summed loss of a batch, each asked place weighing 1; 0 where nothing is asked."""
+    vectors = model.items(batch.items)
+    states = model.states(vectors, batch.actions, batch.gaps, batch.segments, batch.places)
+    asked = states.flatten(0, 1)[batch.states]
+    queries = model.head(asked).float()
+    chosen = queries.gather(1, batch.wanted.view(-1, 1, 1).expand(-1, 1, queries.shape[-1]))[:, 0]
+    losses = sampled_softmax(
+        chosen,
+        model.items(negatives.items).float(),
+        model.items(batch.targets).float(),
+        batch.asked,
+        batch.targets,
+        negatives,
+    )
+    return (losses * batch.weights).sum()
 
 
 def train(
-    data: Prepared, settings: TrainSettings, progress: Progress
-) -> tuple[Transformer, Checkpoint]:
+    about: About,
+    shards: Sequence[Interactions],
+    settings: TrainSettings,
+    *,
+    progress: Progress,
+    processes: Processes,
+    folder: Path | None = None,
+) -> tuple[Model, Checkpoint]:
     """The best model by the validation part. Raises DataRefused where there is too little data.
 
-    Only the training part is learned from. Sets torch's threads and determinism for the
-    whole process.
+    Only the training part is learned from. With a ``folder`` the state is kept there while
+    it lasts, and a training of the same data and settings goes on from it. Sets torch's
+    threads and determinism for the whole process.
     """
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True)
-    known = vocabulary_codes(data, part=TRAIN, least=settings.least_interactions)
-    if len(known) < 2:
-        raise DataRefused(
-            f"{data.source.name}: {len(known)} items have {settings.least_interactions} or more "
-            "interactions in the training part; lower --least-interactions or bring more data"
-        )
-    training = Training(settings, histories(data, known, part=TRAIN), len(known))
-    validation = Validation(data, known, settings.max_length)
-    best, best_ndcg, best_epoch = training.mean, -1.0, 0
-    for number in range(settings.epochs):
-        training.epoch(number, progress)
-        ndcg = validation.ndcg(training.mean)
-        progress.epoch(number + 1, ndcg)
-        if ndcg > best_ndcg:
-            best, best_ndcg, best_epoch = copy.deepcopy(training.mean), ndcg, number + 1
-        if number + 1 - best_epoch >= settings.patience:
-            break
-    if not training.steps:
-        raise DataRefused(
-            f"{data.source.name}: no user has two moments with known items to train on"
-        )
-    checkpoint = Checkpoint(
+    _set_up(settings, processes)
+    ids, source, content = about
+    _, counts = statistics(shards, ids, content)
+    known = catalogue(ids, content, counts, least=settings.least_interactions, name=source.name)
+    training = Training(settings, known, counts, processes)
+    vectors = co_occurrence_vectors(
+        shards,
+        known.index,
+        products=len(known.known),
+        dimensions=settings.dimensions,
+        seed=settings.seed,
+    )
+    training.start_from(vectors)
+    saver = Saver(folder, settings, source, processes)
+    best = saver.restore(training)
+    validation = Validation(shards, known.index, settings)
+    while not training.place.is_over(settings):
+        _epoch(training, shards, progress, partial(saver.save_if_due, training, best))
+        best = _judge(training, validation, best, progress)
+        saver.save(training, best)
+    if not training.place.step:
+        raise DataRefused(f"{source.name}: no user has two moments with known items to train on")
+    return best, Checkpoint(
         architecture=best.shape,
         settings=settings,
-        data=data.source,
-        epoch=best_epoch,
-        validation_ndcg=round(best_ndcg, 6),
-        product_ids=[data.ids.items[code] for code in known.tolist()],
+        data=source,
+        epoch=training.place.best_epoch,
+        validation_ndcg=round(training.place.best_ndcg, 6),
+        curve=list(training.place.curve),
+        versions=versions(),
+        product_ids=[ids.items[code] for code in known.known.tolist()],
+        without_id=(torch.nonzero(~known.has_id[1 : len(known.known) + 1])[:, 0] + 1).tolist(),
     )
-    return best, checkpoint
 
 
-def batch_loss(model: Transformer, batch: Batch, negatives: Negatives) -> Tensor:
-    """The mean loss of a batch, each asked position weighing the same."""
-    vectors = model.items(batch.items)
-    queries = model(vectors, batch.actions, batch.gaps, batch.positions).flatten(0, 1)
-    losses = sampled_softmax(queries, model.items.weight, batch.asked, batch.targets, negatives)
-    return (losses * batch.weights).sum() / batch.weights.sum()
+def versions() -> dict[str, str]:
+    """What computed: results are the same where these and the processor are."""
+    return {"torch": str(torch.__version__), "numpy": np.__version__}
+
+
+def _set_up(settings: TrainSettings, processes: Processes) -> None:
+    torch.set_num_threads(settings.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=processes.device.type == "cuda")
+
+
+def _epoch(
+    training: Training, shards: Sequence[Interactions], progress: Progress, rest: Rest
+) -> None:
+    """What is left of one epoch; the shards come in another order each time."""
+    place = training.place
+    order = np.random.default_rng([training.settings.seed, 0, place.epoch])
+    shuffled_shards = order.permutation(len(shards)).tolist()
+    for number in range(place.shard, len(shards)):
+        training.shard(shards[shuffled_shards[number]], number, len(shards), progress, rest)
+        place.shard, place.batch = number + 1, 0
+    place.epoch, place.shard = place.epoch + 1, 0
+
+
+def _judge(training: Training, validation: Validation, best: Model, progress: Progress) -> Model:
+    place = training.place
+    ndcg = validation.ndcg(training.mean) if training.processes.first else 0.0
+    ndcg = training.processes.from_first(ndcg)
+    loss = place.losses / max(1, place.losses_of)
+    place.curve.append(Epoch(place.epoch, round(loss, 6), round(ndcg, 6)))
+    place.losses, place.losses_of = 0.0, 0
+    progress.epoch(place.epoch, loss, ndcg)
+    if ndcg <= place.best_ndcg:
+        return best
+    place.best_ndcg, place.best_epoch = ndcg, place.epoch
+    return copy.deepcopy(training.mean)

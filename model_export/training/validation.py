@@ -2,52 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model_export.dataset import VALIDATION, Prepared, vocabulary_index
+from model_export.dataset import VALIDATION, Interactions
 from model_export.evaluation.cases import HISTORY, cases_of
 from model_export.evaluation.metrics import TOP, ndcg
-from model_export.modelling.transformer import Transformer
-from services.shared.model_input import encode_known
+from model_export.modelling.model import Model
+from model_export.settings import TrainSettings
+from services.shared.model_input import PURCHASE, TARGETS, encode_known
 
 CHUNK: Final = 256
+MOST_CASES: Final = 10_000
+"""More would take longer than an epoch and say no more."""
 
 
 class Validation:
     """The validation baskets, encoded once."""
 
-    def __init__(self, data: Prepared, known: NDArray[np.int32], max_length: int) -> None:
-        """``known`` are the items with a vector, in the vocabulary's order."""
-        index = vocabulary_index(data.ids, known)
-        inputs, self._relevant = [], []
-        for case in cases_of(data, VALIDATION):
-            newest = slice(max(case.before.start, case.before.stop - HISTORY), case.before.stop)
-            items = index[data.items[newest]]
-            rows = np.flatnonzero(items)[-max_length:]
-            actions, at = data.actions[newest][rows], data.at[newest][rows]
-            inputs.append(encode_known(items[rows], actions, at, max_length=max_length))
-            # A product without a vector can only be missed: it keeps an index of its own.
-            self._relevant.append(np.where(index[case.relevant], index[case.relevant], -1))
+    def __init__(
+        self,
+        shards: Sequence[Interactions],
+        index: NDArray[np.int64],
+        settings: TrainSettings,
+    ) -> None:
+        """``index`` has the model's row for each code, 0 for what it does not know."""
+        inputs, self._relevant, self._had = [], [], []
+        for shard in shards:
+            cases = cases_of(shard, VALIDATION)
+            step = max(1, -(-len(cases) * len(shards) // MOST_CASES))
+            for case in cases[::step]:
+                newest = slice(max(case.before.start, case.before.stop - HISTORY), case.before.stop)
+                items = index[shard.items[newest]]
+                rows = np.flatnonzero(items)[-settings.max_length :]
+                actions, at = shard.actions[newest][rows], shard.at[newest][rows]
+                inputs.append(
+                    encode_known(items[rows], actions, at, max_length=settings.max_length)
+                )
+                # A product without a vector can only be missed: it keeps an index of its own.
+                relevant = case.relevant if settings.recall else case.new
+                self._relevant.append(np.where(index[relevant], index[relevant], -1))
+                self._had.append(index[case.bought] if not settings.recall else case.bought[:0])
         self._inputs = [
             torch.from_numpy(np.stack(part)).long() for part in zip(*inputs, strict=True)
         ]
+        self._wanted = torch.tensor([[float(each == PURCHASE) for each in TARGETS]])
 
     @torch.no_grad()
-    def ndcg(self, model: Transformer) -> float:
+    def ndcg(self, model: Model) -> float:
         """The mean NDCG@10 over the baskets; 0 where there are none."""
-        if not self._relevant:
-            return 0.0
+        device = next(model.parameters()).device
+        table = model.items.vectors()
         gains: list[float] = []
         for start in range(0, len(self._relevant), CHUNK):
-            items, actions, gaps = (part[start : start + CHUNK] for part in self._inputs)
-            last = torch.full((len(items), 1), items.shape[1] - 1)
-            queries = model(model.items(items), actions, gaps, last)[:, 0]
-            scores = queries @ model.items.weight[1:].T
-            best = scores.topk(min(TOP, scores.shape[1])).indices.numpy() + 1
-            relevant = self._relevant[start : start + CHUNK]
-            gains.extend(ndcg(row, each) for row, each in zip(best, relevant, strict=True))
-        return float(np.mean(gains))
+            chunk = slice(start, start + CHUNK)
+            items, actions, gaps = (part[chunk].to(device) for part in self._inputs)
+            wanted = self._wanted.to(device).expand(len(items), -1)
+            scores = model(model.items(items), actions, gaps, wanted) @ table.T
+            scores[:, 0] = -torch.inf
+            for row, had in enumerate(self._had[chunk]):
+                scores[row, had] = -torch.inf
+            best = scores.topk(min(TOP, scores.shape[1] - 1)).indices.cpu().numpy()
+            gains.extend(
+                ndcg(row, each)
+                for row, each in zip(best, self._relevant[chunk], strict=True)
+                if len(each)
+            )
+        return float(np.mean(gains)) if gains else 0.0

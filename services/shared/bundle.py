@@ -59,7 +59,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     schema: int
     version: str
-    created_from: dict[str, str | int | float]
+    created_from: dict[str, str | int | float | bool]
     code_revision: str
     seed: int
     metrics: dict[str, float]

@@ -23,6 +23,8 @@ VIEW: Final = 1
 CLICK: Final = 2
 CART: Final = 3
 PURCHASE: Final = 4
+SEARCH: Final = 5
+IMPRESSION: Final = 6
 
 ACTIONS: Final[Mapping[str, int]] = {
     "pad": PAD,
@@ -30,8 +32,17 @@ ACTIONS: Final[Mapping[str, int]] = {
     "click": CLICK,
     "cart": CART,
     "purchase": PURCHASE,
+    "search": SEARCH,
+    "impression": IMPRESSION,
 }
-"""What can be done with a product; 0 marks padding. A bundle repeats this table."""
+"""What can be done; 0 marks padding, an impression is of a product that was not clicked.
+
+A search stands without a product: its words have a vector of their own. A bundle repeats
+this table.
+"""
+
+TARGETS: Final = (VIEW, CLICK, CART, PURCHASE)
+"""What a model can be asked to foretell, in the order of its weights."""
 
 GAP_BUCKETS: Final = 32
 """How many buckets there are for the time between two interactions, see :func:`gap_buckets`."""

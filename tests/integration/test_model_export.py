@@ -13,12 +13,17 @@ import pytest
 
 from model_export import dataset
 from model_export.__main__ import main
+from model_export.dataset import Prepared
 from model_export.errors import DataRefused, ParityBroken, ReportWrong
 from model_export.evaluation.evaluate import Evaluation
 from model_export.exporting import graph
 from model_export.exporting.export import PARITY, check_parity, export
 from model_export.exporting.verify import verify, verify_report
+from model_export.modelling.model import Model
+from model_export.settings import TrainSettings
 from model_export.training import checkpoint
+from model_export.training.checkpoint import Checkpoint
+from model_export.training.processes import processes
 from model_export.training.train import train
 from services.shared.bundle import Manifest, load_bundle, sha256_of
 from services.shared.encoder import Encoder
@@ -37,9 +42,18 @@ class Silent:
         assert 0 <= done < 1
         assert loss >= 0
 
-    def epoch(self, number: int, ndcg: float) -> None:
+    def epoch(self, number: int, loss: float, ndcg: float) -> None:
+        assert loss >= 0
         self.epochs.append(ndcg)
         assert number == len(self.epochs)
+
+
+def trained(
+    data: Prepared, settings: TrainSettings, watched: Silent | None = None
+) -> tuple[Model, Checkpoint]:
+    """A training in this process alone, with the data in memory."""
+    alone = processes("cpu")
+    return train(data.about, [data], settings, progress=watched or Silent(), processes=alone)
 
 
 def test_the_model_learns_what_only_order_tells(made: Path) -> None:
@@ -75,7 +89,7 @@ def test_a_second_training_makes_the_same_parameters(tmp_path: Path) -> None:
         ("same", QUICK),
         ("other", msgspec.structs.replace(QUICK, seed=2)),
     ):
-        model, about = train(data, settings, Silent())
+        model, about = trained(data, settings)
         checkpoint.save(model, about, tmp_path / name)
     one, same, other = (
         sha256_of(tmp_path / n / "parameters.npz") for n in ("one", "same", "other")
@@ -88,7 +102,7 @@ def test_training_keeps_the_best_epoch_and_stops() -> None:
     """What is kept is the epoch that the validation part liked best."""
     watched = Silent()
     settings = msgspec.structs.replace(QUICK, epochs=12, patience=2, learning_rate=0.03)
-    _, about = train(by_time(rounds()), settings, watched)
+    _, about = trained(by_time(rounds()), settings, watched)
     assert about.validation_ndcg == pytest.approx(max(watched.epochs), abs=1e-6)
     assert watched.epochs[about.epoch - 1] == max(watched.epochs)
     assert len(watched.epochs) <= about.epoch + 2
@@ -98,25 +112,24 @@ def test_too_little_to_train_on() -> None:
     """It is said which number to lower, or that nobody came twice."""
     few = leave_one_out({"ana": "abcd", "ben": "bcda"})
     with pytest.raises(DataRefused, match="lower --least-interactions or bring more data"):
-        train(few, msgspec.structs.replace(QUICK, least_interactions=5), Silent())
+        trained(few, msgspec.structs.replace(QUICK, least_interactions=5))
     once = leave_one_out({"ana": "axy", "ben": "bxy"})
     with pytest.raises(DataRefused, match="no user has two moments"):
-        train(once, QUICK, Silent())
+        trained(once, QUICK)
 
 
 def test_onnx_runtime_computes_what_torch_does(made: Path) -> None:
     """Every golden query, from the finished files, within 1e-4 of the model's own."""
     import torch
 
-    model, _ = checkpoint.load(made / "checkpoint")
+    model, _ = checkpoint.load(made / "checkpoint", dataset.load_about(made / "data"))
     golden = load_bundle(made / "bundle").golden
     assert len(golden.items) == 64
     table = load_bundle(made / "bundle").item_vectors
     vectors = torch.from_numpy(table[golden.items])
     actions, gaps = torch.from_numpy(golden.actions), torch.from_numpy(golden.gaps)
-    last = torch.full((64, 1), golden.items.shape[1] - 1)
     with torch.no_grad():
-        expected = model(vectors, actions, gaps, last)[:, 0].numpy()
+        expected = graph.Serving(model)(vectors, actions, gaps).numpy()
     found = graph.run(made / "bundle/encoder.onnx", vectors.numpy(), golden.actions, golden.gaps)
     assert np.abs(found - expected).max() <= PARITY
     assert np.array_equal(golden.queries, expected)
@@ -180,10 +193,11 @@ def test_export_replaces_a_bundle_and_nothing_else(made: Path, tmp_path: Path) -
     (tmp_path / "photo.jpg").write_bytes(b"")
     data = dataset.load(made / "data")
     with pytest.raises(DataRefused, match="is there and is no bundle"):
-        export(data, *checkpoint.load(made / "checkpoint"), tmp_path)
+        export(data, *checkpoint.load(made / "checkpoint", data.about), tmp_path)
     assert (tmp_path / "photo.jpg").exists()
+    made_of = checkpoint.load(made / "checkpoint", data.about)
     with pytest.raises(DataRefused, match="trained on other data"):
-        export(by_time(rounds()), *checkpoint.load(made / "checkpoint"), tmp_path / "new")
+        export(by_time(rounds()), *made_of, tmp_path / "new")
 
 
 def test_export_of_another_split_of_the_same_data(made: Path, tmp_path: Path) -> None:
@@ -208,7 +222,7 @@ def test_an_export_that_fails_leaves_nothing(
     monkeypatch.setattr("model_export.exporting.export.check_parity", broken)
     data = dataset.load(made / "data")
     with pytest.raises(ParityBroken):
-        export(data, *checkpoint.load(made / "checkpoint"), tmp_path / "bundle")
+        export(data, *checkpoint.load(made / "checkpoint", data.about), tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     assert sums(tmp_path / "bundle") == before
 
@@ -226,11 +240,12 @@ def test_the_manifest_says_how_to_make_the_model_again(made: Path) -> None:
 
 def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
     """A missing one says how to make it, a damaged one that it cannot be used."""
+    about = by_time(rounds()).about
     with pytest.raises(DataRefused, match="make it with 'python -m model_export train'"):
-        checkpoint.load(tmp_path)
+        checkpoint.load(tmp_path, about)
     (tmp_path / "checkpoint.json").write_text("{}")
     with pytest.raises(DataRefused, match="is no checkpoint of this release"):
-        checkpoint.load(tmp_path)
+        checkpoint.load(tmp_path, about)
 
 
 def sums(folder: Path) -> dict[str, str]:

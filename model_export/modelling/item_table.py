@@ -1,0 +1,91 @@
+"""From products to unit vectors: what is learned of each one, plus what is known of it.
+
+The vector of product i is unit(id_i + content_i). The content part is the content tower of
+design §6: the sum of a vector for each feature (category, brand, merchant, price band) and
+a projection of the text vector; a product that nobody has touched yet has a place by it
+alone. So that this place is a good one, training leaves out the id part of a product now
+and then (id dropout; Volkovs et al., "DropoutNet", 2017).
+
+A search is a product without id and features: its words go through the same projection.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from model_export.settings import Architecture
+
+SMALLEST: Final = 1e-6
+"""Added to a squared length, so that nothing at all has the vector 0 and a finite gradient."""
+
+
+def unit(x: Tensor) -> Tensor:
+    """The last dimension scaled to length 1."""
+    scaled: Tensor = x * torch.rsqrt((x * x).sum(-1, keepdim=True) + SMALLEST)
+    return scaled
+
+
+class ContentTower(nn.Module):
+    """What is known of a product as a vector, not yet scaled."""
+
+    def __init__(self, shape: Architecture) -> None:
+        super().__init__()
+        self.features = nn.Embedding(shape.features + 1, shape.dimensions, padding_idx=0)
+        self.text = nn.Linear(shape.text, shape.dimensions, bias=False) if shape.text else None
+        nn.init.normal_(self.features.weight, std=shape.dimensions**-0.5)
+        with torch.no_grad():
+            self.features.weight[0] = 0
+
+    def forward(self, features: Tensor, text: Tensor) -> Tensor:
+        """Features [..., F] from 1, 0 fills up; text [..., k] → [..., d]."""
+        known: Tensor = self.features(features).sum(-2)
+        return known if self.text is None else known + self.text(text)
+
+
+class ItemTable(nn.Module):
+    """The vectors of n products (from 1; 0 is padding) and of the queries behind them."""
+
+    has_id: Tensor
+    features: Tensor
+    text: Tensor
+
+    def __init__(self, shape: Architecture, has_id: Tensor, features: Tensor, text: Tensor) -> None:
+        """Take what is known of each row: has_id [1 + n + queries], features [.., F], text [.., k].
+
+        They are not part of the model's state: a checkpoint's data set has them.
+        """
+        super().__init__()
+        self.products = shape.products
+        self.id_dropout = shape.id_dropout
+        self.ids = nn.Embedding(shape.products + 1, shape.dimensions, padding_idx=0)
+        nn.init.normal_(self.ids.weight, std=shape.dimensions**-0.5)
+        with torch.no_grad():
+            self.ids.weight[0] = 0
+        self.tower = ContentTower(shape) if shape.features or shape.text else None
+        self.register_buffer("has_id", has_id, persistent=False)
+        self.register_buffer("features", features, persistent=False)
+        self.register_buffer("text", text, persistent=False)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Unit vectors [..., d] of rows [...]; padding has zeros."""
+        kept = self.has_id[rows]
+        if self.tower is not None and self.training and self.id_dropout:
+            kept = kept & (torch.rand(rows.shape, device=rows.device) >= self.id_dropout)
+        learned: Tensor = self.ids(torch.where(kept, rows, 0))
+        return unit(learned if self.tower is None else learned + self.content(rows))
+
+    def content(self, rows: Tensor) -> Tensor:
+        """What is known of rows [...] as vectors [..., d], not scaled."""
+        if self.tower is None:
+            raise ValueError("this model knows products by their ids only")
+        known: Tensor = self.tower(self.features[rows].long(), self.text[rows].float())
+        return known
+
+    @torch.no_grad()
+    def vectors(self, chunk: int = 65_536) -> Tensor:
+        """All products' unit vectors [n + 1, d]."""
+        rows = torch.arange(self.products + 1, device=self.ids.weight.device)
+        return torch.cat([self(part) for part in torch.split(rows, chunk)])
