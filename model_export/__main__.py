@@ -70,7 +70,7 @@ def _prepare(told: argparse.Namespace) -> None:
 def _train(told: argparse.Namespace) -> None:
     names = [field.name for field in msgspec.structs.fields(TrainSettings)]
     given = {name: getattr(told, name) for name in names if getattr(told, name) is not None}
-    _train_to(told.data, given, told.to, device=told.device, restart=told.restart)
+    _train_to(told.data, given, told.to, told)
 
 
 def _evaluate(told: argparse.Namespace) -> None:
@@ -104,26 +104,32 @@ def _all(told: argparse.Namespace) -> None:
     del told
     data = prepare_complete_journey()
     dataset.save(data, DATA)
-    _train_to(DATA, {}, CHECKPOINT, device="cpu", restart=True)
+    _train_to(DATA, {}, CHECKPOINT, parser().parse_args(["train", "--restart"]))
     print(table(_export_to(data, CHECKPOINT, BUNDLE)))
 
 
-def _train_to(
-    data: Path, told: Mapping[str, Any], folder: Path, *, device: str, restart: bool
-) -> None:
+def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse.Namespace) -> None:
     from model_export.progress import Bar
     from model_export.training import checkpoint, state
     from model_export.training.processes import processes
     from model_export.training.rules import settings_for
     from model_export.training.train import train
 
-    mine = processes(device)
     about, shards = dataset.load_about(data), dataset.Shards(data)
-    settings = settings_for(about, shards, told)
-    if restart and mine.first:
-        state.forget(folder)
-    with Bar(shown=mine.first) as bar:
-        model, made = train(about, shards, settings, progress=bar, processes=mine, folder=folder)
+    settings = settings_for(about, shards, given)
+    with processes(told.device) as mine, Bar(shown=mine.first) as bar:
+        if told.restart and mine.first:
+            state.forget(folder)
+        mine.from_first(0)  # nobody reads the state before it is gone
+        model, made = train(
+            about,
+            shards,
+            settings,
+            progress=bar,
+            processes=mine,
+            folder=folder,
+            save_every=told.save_every,
+        )
     if not mine.first:
         return
     checkpoint.save(model, made, folder)

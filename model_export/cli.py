@@ -160,6 +160,13 @@ def _train(step: argparse.ArgumentParser) -> None:
         help="auto takes a GPU where there is one, and computes in bfloat16 there (default: cpu)",
     )
     step.add_argument(
+        "--save-every",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how often the state is written within an epoch: what a kill may cost (default: 60)",
+    )
+    step.add_argument(
         "--restart",
         action="store_true",
         help="begin anew; without it, a training of the same data and settings that was "

@@ -108,6 +108,13 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     patience: Annotated[
         Count, Meta(description="stop after so many epochs without a better one")
     ] = 4
+    refit: Annotated[
+        bool,
+        Meta(
+            description="once the best epoch is known, train so long again with the validation "
+            "part included"
+        ),
+    ] = False
     seed: Annotated[int, Meta(ge=0, lt=2**32, description="where all random numbers come from")] = 1
     threads: Annotated[
         int, Meta(ge=1, le=1024, description="processor threads; another number rounds differently")

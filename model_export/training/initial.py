@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from model_export.dataset import TRAIN, Interactions
+from model_export.dataset import Interactions
 from services.shared.model_input import TARGETS
 
 OVERSAMPLED: Final = 16
@@ -28,15 +28,16 @@ def co_occurrence_vectors(
     shards: Sequence[Interactions],
     index: NDArray[np.int64],
     *,
+    part: int,
     products: int,
     dimensions: int,
     seed: int,
 ) -> NDArray[np.float32]:
     """Unit vectors [products + 1, d] of indices; zeros where an item has no company.
 
-    ``index`` is of :func:`model_export.dataset.vocabulary_index`.
+    They come from the parts up to ``part``. ``index`` has the row of each code, 0 for others.
     """
-    matrix = _users_by_items(shards, index, products)
+    matrix = _users_by_items(shards, index, part, products)
     random = np.random.default_rng([seed, 0])
     width = min(dimensions + OVERSAMPLED, *matrix.shape)
     span = random.standard_normal((matrix.shape[1], width))
@@ -53,11 +54,11 @@ def co_occurrence_vectors(
 
 
 def _users_by_items(
-    shards: Sequence[Interactions], index: NDArray[np.int64], products: int
+    shards: Sequence[Interactions], index: NDArray[np.int64], part: int, products: int
 ) -> sparse.csr_array:
     users, items, pairs = [], [], 0
     for shard in shards:
-        rows = (shard.parts == TRAIN) & np.isin(shard.actions, TARGETS)
+        rows = (shard.parts <= part) & np.isin(shard.actions, TARGETS)
         rows &= index[shard.items] > 0
         users.append(shard.users[rows].astype(np.int64))
         items.append(index[shard.items[rows]])

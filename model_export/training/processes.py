@@ -22,7 +22,7 @@ DEADLINE: Final = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Which process runs here, and how many there are."""
+    """Which process runs here, and how many there are; a context manager that parts from them."""
 
     rank: int
     world: int
@@ -47,14 +47,23 @@ class Processes:
         """Replace each gradient by its sum over the processes, in one message."""
         if self.world == 1:
             return
-        gradients = [
-            torch.zeros_like(each) if each.grad is None else each.grad for each in parameters
-        ]
+        gradients = []
+        for each in parameters:
+            if each.grad is None:
+                each.grad = torch.zeros_like(each)
+            gradients.append(each.grad)
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
         parts = torch.split(flat, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.world > 1:
+            distributed.destroy_process_group()
 
     def from_first(self, value: float) -> float:
         """The first process's value, in all of them."""

@@ -2,7 +2,7 @@
 
 ::
 
-    state.npz    parameters, their mean, the best so far, the optimizer's memory, the place
+    search.state.npz    parameters, their mean, the best so far, the optimizer's memory, the place
 
 Written beside and renamed, so what is there is always whole. What says that it belongs to
 another run (other data, settings or versions) is not gone on from.
@@ -33,7 +33,7 @@ from model_export.training.processes import Processes
 if TYPE_CHECKING:
     from model_export.training.train import Training
 
-NAME: Final = "state.npz"
+SUFFIX: Final = ".state.npz"
 EVERY: Final = 60.0
 """Seconds between two states within an epoch: what a kill may cost."""
 UNREADABLE: Final = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile)
@@ -68,18 +68,27 @@ class Saver:
     """Writes and reads the state of one run; without a folder it does neither."""
 
     def __init__(
-        self, folder: Path | None, settings: TrainSettings, source: Source, processes: Processes
+        self,
+        folder: Path | None,
+        settings: TrainSettings,
+        source: Source,
+        processes: Processes,
+        *,
+        every: float = EVERY,
+        name: str = "search",
     ) -> None:
+        """``every`` is in seconds; ``name`` tells a run's parts apart."""
         from model_export.training.train import versions
 
-        self._path = folder / NAME if folder else None
+        self._path = folder / f"{name}{SUFFIX}" if folder else None
         self._run = msgspec.json.encode([settings, source, versions(), processes.world]).decode()
         self._first = processes.first
+        self._every = every
         self._saved_at = time.monotonic()
 
     def save_if_due(self, training: Training, best: Model) -> None:
         """Save where the last state is old."""
-        if time.monotonic() - self._saved_at > EVERY:
+        if time.monotonic() - self._saved_at > self._every:
             self.save(training, best)
 
     def save(self, training: Training, best: Model) -> None:
@@ -94,7 +103,7 @@ class Saver:
         for number, each in training.optimizer.state_dict()["state"].items():
             arrays |= {f"optimizer/{number}/{k}": v.cpu().numpy() for k, v in each.items()}
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_name(f".{NAME}.part")
+        beside = self._path.with_name(f".{self._path.name}.part")
         with beside.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # arrays by name
             file.flush()
@@ -119,7 +128,8 @@ class Saver:
 
 def forget(folder: Path) -> None:
     """Remove the state in ``folder``: the training is over, or shall begin anew."""
-    (folder / NAME).unlink(missing_ok=True)
+    for path in folder.glob(f"*{SUFFIX}"):
+        path.unlink()
 
 
 def _restored(training: Training, arrays: dict[str, NDArray[Any]]) -> Model:

@@ -17,7 +17,7 @@ LONGEST: Final = 10_000
 
 
 class Statistics(msgspec.Struct, frozen=True):
-    """Figures of the training part, from which settings are derived."""
+    """Figures of what is learned from, from which settings are derived."""
 
     users: int
     """With two interactions or more."""
@@ -32,14 +32,14 @@ class Statistics(msgspec.Struct, frozen=True):
 
 
 def statistics(
-    shards: Sequence[Interactions], ids: Ids, content: Content | None
+    shards: Sequence[Interactions], ids: Ids, content: Content | None, *, part: int = TRAIN
 ) -> tuple[Statistics, NDArray[np.int64]]:
-    """The figures, and how often each item [items] was turned to in the training part."""
+    """The figures of the parts up to ``part``, and how often each item [items] was turned to."""
     counts = np.zeros(len(ids.items), dtype=np.int64)
     lengths = np.zeros(LONGEST + 1, dtype=np.int64)
     repeats = 0
     for shard in shards:
-        rows = (shard.parts == TRAIN) & np.isin(shard.actions, TARGETS)
+        rows = (shard.parts <= part) & np.isin(shard.actions, TARGETS)
         users, items = shard.users[rows].astype(np.int64), shard.items[rows]
         counts += np.bincount(items, minlength=len(counts))
         _, each = np.unique(users, return_counts=True)

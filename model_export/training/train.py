@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_export.dataset import TRAIN, About, Interactions
+from model_export.dataset import TRAIN, VALIDATION, About, Interactions
 from model_export.errors import DataRefused
 from model_export.modelling.model import Model
 from model_export.settings import TrainSettings
@@ -30,7 +30,7 @@ from model_export.training.initial import co_occurrence_vectors
 from model_export.training.processes import Processes
 from model_export.training.sampled_softmax import Negatives, Sampler, sampled_softmax
 from model_export.training.sequences import Batch, batch_of, histories, packed, shuffled, windows
-from model_export.training.state import Place, Saver
+from model_export.training.state import EVERY, Place, Saver
 from model_export.training.statistics import statistics
 from model_export.training.validation import Validation
 
@@ -64,7 +64,10 @@ class Training:
         known: Catalogue,
         counts: np.ndarray,
         processes: Processes,
+        *,
+        part: int,
     ) -> None:
+        """Learn from the parts up to ``part``; ``counts`` [items] are of the training part."""
         torch.manual_seed(settings.seed)
         self.settings = settings
         self.processes = processes
@@ -75,6 +78,7 @@ class Training:
         self.model = model.to(processes.device).train()
         self.mean = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.place = Place()
+        self._part = part
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), fused=True
         )
@@ -94,7 +98,7 @@ class Training:
         """Learn from what is left of one shard, the ``number``-th ``of`` this epoch."""
         settings, place = self.settings, self.place
         random = np.random.default_rng([settings.seed, 1, place.epoch, number])
-        past = shuffled(histories(shard, self._index, part=TRAIN), random)
+        past = shuffled(histories(shard, self._index, part=self._part), random)
         found = windows(past, max_length=settings.max_length, random=random)
         rows = packed(past, found, max_length=settings.max_length, random=random)
         size = settings.batch_rows
@@ -123,10 +127,12 @@ class Training:
         random = np.random.default_rng([settings.seed, 2, place.step])
         negatives = self._sampler.negatives(settings.negatives, random).to(device)
         torch.manual_seed(int(random.integers(2**62)) + self.processes.rank)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            loss = batch_loss(self.model, batch.to(device), negatives) / weight
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss = torch.zeros((), device=device)
+        if len(batch.targets):  # a process may have no share of a small batch
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                loss = batch_loss(self.model, batch.to(device), negatives) / weight
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.processes.sum_gradients(self.model.parameters())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_STEP, foreach=True)
         self.optimizer.step()
@@ -165,46 +171,95 @@ def train(
     progress: Progress,
     processes: Processes,
     folder: Path | None = None,
+    save_every: float = EVERY,
 ) -> tuple[Model, Checkpoint]:
     """The best model by the validation part. Raises DataRefused where there is too little data.
 
     Only the training part is learned from. With a ``folder`` the state is kept there while
-    it lasts, and a training of the same data and settings goes on from it. Sets torch's
+    it lasts, each epoch and after ``save_every`` seconds, and a training of the same data and
+    settings goes on from it. Sets torch's
     threads and determinism for the whole process.
     """
     _set_up(settings, processes)
-    ids, source, content = about
-    _, counts = statistics(shards, ids, content)
-    known = catalogue(ids, content, counts, least=settings.least_interactions, name=source.name)
-    training = Training(settings, known, counts, processes)
-    vectors = co_occurrence_vectors(
-        shards,
-        known.index,
-        products=len(known.known),
-        dimensions=settings.dimensions,
-        seed=settings.seed,
-    )
-    training.start_from(vectors)
-    saver = Saver(folder, settings, source, processes)
-    best = saver.restore(training)
+    source = about.source
+    known, training = _begin(about, shards, settings, processes, part=TRAIN)
     validation = Validation(shards, known.index, settings)
-    while not training.place.is_over(settings):
-        _epoch(training, shards, progress, partial(saver.save_if_due, training, best))
-        best = _judge(training, validation, best, progress)
-        saver.save(training, best)
-    if not training.place.step:
+    saver = Saver(folder, settings, source, processes, every=save_every)
+    best, place = _search(training, shards, validation, progress, saver)
+    if not place.step:
         raise DataRefused(f"{source.name}: no user has two moments with known items to train on")
+    if settings.refit:
+        known, training = _begin(about, shards, settings, processes, part=VALIDATION)
+        saver = Saver(folder, settings, source, processes, every=save_every, name="refit")
+        best = _refit(training, shards, place.best_epoch, progress, saver)
     return best, Checkpoint(
         architecture=best.shape,
         settings=settings,
         data=source,
-        epoch=training.place.best_epoch,
-        validation_ndcg=round(training.place.best_ndcg, 6),
-        curve=list(training.place.curve),
+        epoch=place.best_epoch,
+        validation_ndcg=round(place.best_ndcg, 6),
+        curve=list(place.curve),
         versions=versions(),
-        product_ids=[ids.items[code] for code in known.known.tolist()],
+        product_ids=[about.ids.items[code] for code in known.known.tolist()],
         without_id=(torch.nonzero(~known.has_id[1 : len(known.known) + 1])[:, 0] + 1).tolist(),
     )
+
+
+def _begin(
+    about: About,
+    shards: Sequence[Interactions],
+    settings: TrainSettings,
+    processes: Processes,
+    *,
+    part: int,
+) -> tuple[Catalogue, Training]:
+    """A training of the parts up to ``part`` that has not begun, and the products it knows."""
+    ids, source, content = about
+    _, counts = statistics(shards, ids, content, part=part)
+    known = catalogue(ids, content, counts, least=settings.least_interactions, name=source.name)
+    start = co_occurrence_vectors(
+        shards,
+        known.index,
+        part=part,
+        products=len(known.known),
+        dimensions=settings.dimensions,
+        seed=settings.seed,
+    )
+    training = Training(settings, known, counts, processes, part=part)
+    training.start_from(start)
+    return known, training
+
+
+def _search(
+    training: Training,
+    shards: Sequence[Interactions],
+    validation: Validation,
+    progress: Progress,
+    saver: Saver,
+) -> tuple[Model, Place]:
+    """Train until nothing better comes; the best model, and how it went."""
+    best = saver.restore(training)
+    while not training.place.is_over(training.settings):
+        _epoch(training, shards, progress, partial(saver.save_if_due, training, best))
+        best = _judge(training, validation, best, progress)
+        saver.save(training, best)
+    return best, training.place
+
+
+def _refit(
+    training: Training,
+    shards: Sequence[Interactions],
+    epochs: int,
+    progress: Progress,
+    saver: Saver,
+) -> Model:
+    """Train so many epochs, as they went before, on the validation part too."""
+    saver.restore(training)
+    while training.place.epoch < epochs:
+        mean = training.mean
+        _epoch(training, shards, progress, partial(saver.save_if_due, training, mean))
+        saver.save(training, mean)
+    return training.mean
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,161 @@
+"""A training survives: kills, several processes, spoiled files, and says what it cannot do."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from model_export import dataset
+from model_export.__main__ import main
+from model_export.training import checkpoint
+from services.shared.bundle import sha256_of
+from tests.model_parts import by_time, rounds
+
+ROOT = Path(__file__).parents[2]
+IMPORTED = multiprocessing.get_context("forkserver")
+"""Processes that have torch already and have computed nothing: its threads survive no fork."""
+IMPORTED.set_forkserver_preload(["model_export.training.train", "tests.model_parts"])
+TOLD = (
+    "--dimensions 16 --max-length 12 --epochs 6 --patience 6 --warm-up 5 --batch-rows 4 "
+    "--negatives 4 --ema 0.9 --refit yes"
+)
+"""Sixty steps and more, with dropout and draws: every source of chance is alive."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared folder of three shards."""
+    folder = tmp_path_factory.mktemp("training") / "data"
+    dataset.save(by_time(rounds(users=60, days=24)), folder, shard_rows=500)
+    assert len(dataset.Shards(folder)) == 3
+    return folder
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data: Path) -> Path:
+    """The checkpoint of a training that nothing disturbed."""
+    assert main(f"train {data} --to {data.parent}/whole {TOLD}".split()) == 0
+    return data.parent / "whole"
+
+
+def start(data: Path, to: Path, *more: str) -> multiprocessing.process.BaseProcess:
+    """A training in a process of its own that writes its state after every step."""
+    arguments = ["train", str(data), "--to", str(to), *TOLD.split(), "--save-every", "0", *more]
+    training = IMPORTED.Process(target=_run, args=(arguments,))
+    training.start()
+    return training
+
+
+def _run(arguments: list[str]) -> None:
+    sys.exit(main(arguments))
+
+
+def wait_for_a_state(training: multiprocessing.process.BaseProcess, folder: Path) -> None:
+    while training.is_alive() and not list(folder.glob("*.state.npz")):
+        time.sleep(0.005)
+
+
+def same(one: Path, other: Path) -> bool:
+    names = ("parameters.npz", "checkpoint.json")
+    return all(sha256_of(one / name) == sha256_of(other / name) for name in names)
+
+
+def test_a_killed_training_goes_on_to_the_same_result(
+    data: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    """Killed -9 wherever it is, again and again, it ends as one that was left alone."""
+    kills = 0
+    for moment in (0.02, 0.3, 0.7, 1.3, 100.0):
+        training = start(data, tmp_path)
+        wait_for_a_state(training, tmp_path)
+        training.join(moment)
+        if not training.is_alive():
+            assert training.exitcode == 0
+            break
+        training.kill()
+        training.join()
+        kills += 1
+    assert kills
+    assert same(tmp_path, uninterrupted)
+    assert not list(tmp_path.glob("*.state.npz"))
+
+
+def test_two_processes_train_the_same_model(data: Path, tmp_path: Path) -> None:
+    """Torchrun's processes share each batch; the sum of their gradients is that of one."""
+    arguments = f"-m model_export train {data} {TOLD} --dropout 0 --epochs 2 --to".split()
+    assert main([*arguments[2:], str(tmp_path / "alone")]) == 0
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    both = subprocess.run(
+        [sys.executable, *torchrun, *arguments, str(tmp_path / "both")],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": ".:build/gen", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert both.returncode == 0, both.stderr
+    about = dataset.load_about(data)
+    (one, of_one), (two, of_two) = (
+        checkpoint.load(tmp_path / name, about) for name in ("alone", "both")
+    )
+    assert of_one.validation_ndcg == pytest.approx(of_two.validation_ndcg, abs=0.02)
+    drift = (one.items.vectors() - two.items.vectors()).abs().max().item()
+    assert drift < 0.01
+
+
+def test_a_state_that_is_damaged(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not silently begun anew, which may cost days: a sentence names the file."""
+    (tmp_path / "search.state.npz").write_bytes(b"PK damaged")
+    assert main(f"train {data} --to {tmp_path} {TOLD}".split()) == 2
+    said = capsys.readouterr().err
+    assert "search.state.npz is damaged" in said
+    assert "remove it to train from the beginning" in said
+
+
+def test_a_state_of_another_run_is_not_gone_on_from(
+    data: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    """Other settings are another training, which begins at its beginning."""
+    training = start(data, tmp_path, "--seed", "2")
+    wait_for_a_state(training, tmp_path)
+    training.kill()
+    training.join()
+    assert main(f"train {data} --to {tmp_path} {TOLD}".split()) == 0
+    assert same(tmp_path, uninterrupted)
+
+
+def test_a_disk_that_is_full(data: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    """A sentence and status 2; the checkpoint that was there stays as it was."""
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    for name in ("parameters.npz", "checkpoint.json"):
+        (folder / name).write_bytes((uninterrupted / name).read_bytes())
+    arguments = f"train {data} --to {folder} {TOLD} --epochs 1".split()
+    said = tmp_path / "said"
+    full = IMPORTED.Process(target=_run_on_a_full_disk, args=(arguments, said))
+    full.start()
+    full.join(120)
+    assert full.exitcode == 2
+    assert "FILE_UNUSABLE" in said.read_text()
+    assert "File too large" in said.read_text()
+    assert same(folder, uninterrupted)
+
+
+def _run_on_a_full_disk(arguments: list[str], said: Path) -> None:
+    """No file may grow beyond 4 KiB: what a full disk does, for this process alone."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    with said.open("w") as sys.stderr:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        status = main(arguments)
+    os._exit(status)
