@@ -52,11 +52,13 @@ def test_the_ruler_is_that_of_the_project() -> None:
 
 
 def test_no_item_and_no_number() -> None:
-    """Column 0 is ahead of nobody, and a score that is not a number is refused, not first."""
+    """Column 0 is ahead of nobody, unknown items are nowhere, and NaN is refused, not first."""
     scores = np.array([[9, 1, 3, 2]], np.float32)
     assert ranks(scores, np.array([3])).tolist() == [2]
     mask(scores, [np.array([2])])
     assert ranks(scores, np.array([3])).tolist() == [1]
+    unknown = np.array([[0, -np.inf, -np.inf, -np.inf]], np.float32)
+    assert ranks(unknown, np.array([1])).tolist() == [4]
     with pytest.raises(ValueError, match="diverged"):
         ranks(np.array([[0, np.nan, 1]], np.float32), np.array([1]))
 
