@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Final
 
@@ -25,16 +26,13 @@ def row(measure: str, value: float, unit: str, gate: float | None = None) -> Row
 
 def rows_of(run: Run) -> list[Row]:
     """What a contender took in all, in an epoch, and where it has come."""
-    epochs = len(run.epochs)
-    seconds = [epoch.seconds for epoch in run.epochs]
     rows = [
-        Row(f"{run.name}: epoch", sum(seconds) / epochs, "s", (min(seconds), max(seconds))),
-        row(
+        _epochs(f"{run.name}: epoch", [epoch.seconds for epoch in run.epochs]),
+        _epochs(
             f"{run.name}: epoch, processor time",
-            sum(epoch.processor_seconds for epoch in run.epochs) / epochs,
-            "s",
+            [epoch.processor_seconds for epoch in run.epochs],
         ),
-        row(f"{run.name}: epochs", epochs, "epochs"),
+        row(f"{run.name}: epochs", len(run.epochs), "epochs"),
         row(f"{run.name}: whole run", run.seconds, "s"),
         row(f"{run.name}: whole run, processor time", run.processor_seconds, "s"),
         row(f"{run.name}: at most", run.peak_bytes / 1e6, "MB"),
@@ -44,6 +42,10 @@ def rows_of(run: Run) -> list[Row]:
     for history, figures in (("masked", outcome.masked), ("not masked", outcome.unmasked)):
         rows += _figures(f"{run.name}: test, history {history}", figures)
     return rows
+
+
+def _epochs(what: str, seconds: Sequence[float]) -> Row:
+    return Row(what, statistics.median(seconds), "s", (min(seconds), max(seconds)))
 
 
 def _figures(what: str, figures: Figures) -> list[Row]:
