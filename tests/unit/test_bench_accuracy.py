@@ -141,7 +141,7 @@ def test_ours_against_a_library() -> None:
 
 
 def test_rows_of_a_run() -> None:
-    """An epoch is a median with its least and greatest; test figures say which protocol is theirs."""
+    """An epoch is a median with its extremes; test figures say which protocol is theirs."""
     rows = {
         (each.measure, each.unit): each
         for each in rows_of(run("x", [0.1, 0.3], seconds=2.0, peak_bytes=10**6))
