@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,5 +14,6 @@ RECTOOLS_PYTHON: Final = ROOT / ".venv-rectools/bin/python"
 RECTOOLS: Final = Contender(
     "rectools", (str(RECTOOLS_PYTHON), "-m", "tests.bench.accuracy.rectools_contender")
 )
-CONTENDERS: Final[Sequence[Contender]] = (RECTOOLS,)
+ATTUNE: Final = Contender("attune", (sys.executable, "-m", "tests.bench.accuracy.attune_contender"))
+CONTENDERS: Final[Sequence[Contender]] = (ATTUNE, RECTOOLS)
 """Ours is first: the others are what it is held against."""
