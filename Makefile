@@ -102,6 +102,10 @@ bench-archive: .venv-dev/.ready build/gen/.ready ## How many events a second one
 bench-import: .venv-dev/.ready build/gen/.ready ## How fast a shop's files are imported (QUICK=1: in a minute, coarser)
 	$(DEV)/python -m tests.bench.importing $(if $(QUICK),--quick)
 
+.PHONY: bench-accuracy
+bench-accuracy: .venv-dev/.ready build/gen/.ready ## How well the model foretells, on the papers' files, in an hour (QUICK=1: in minutes, coarser)
+	$(DEV)/python -m tests.bench.accuracy $(if $(QUICK),--quick)
+
 .PHONY: bench-library
 bench-library: .venv-dev/.ready .venv-rectools/.ready build/gen/.ready ## Our training beside rectools' on the same file, which takes hours (QUICK=1: in a minute)
 	$(DEV)/python -m tests.bench.accuracy.beside_library $(if $(QUICK),--quick)

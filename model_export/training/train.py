@@ -176,9 +176,9 @@ def train(
     if not place.step:
         raise DataRefused(f"{source.name}: no user has two moments with known items to train on")
     if settings.refit:
-        known, training = _begin(about, shards, settings, processes, part=VALIDATION)
-        saver = Saver(folder, settings, source, processes, every=save_every, name="refit")
-        best = _refit(training, shards, place.best_epoch, progress, saver)
+        best, known = refit(
+            about, shards, settings, place.best_epoch, progress, processes, folder, save_every
+        )
     return best, Checkpoint(
         architecture=best.shape,
         settings=settings,
@@ -233,20 +233,25 @@ def _search(
     return best, training.place
 
 
-def _refit(
-    training: Training,
+def refit(
+    about: About,
     shards: Sequence[Interactions],
+    settings: TrainSettings,
     epochs: int,
     progress: Progress,
-    saver: Saver,
-) -> Model:
-    """Train so many epochs, as they went before, on the validation part too."""
+    processes: Processes,
+    folder: Path | None = None,
+    save_every: float = EVERY,
+) -> tuple[Model, Catalogue]:
+    """A model that learned so many epochs, as they went before, from the validation part too."""
+    known, training = _begin(about, shards, settings, processes, part=VALIDATION)
+    saver = Saver(folder, settings, about.source, processes, every=save_every, name="refit")
     saver.restore(training)
     while training.place.epoch < epochs:
         mean = training.mean
         _epoch(training, shards, progress, partial(saver.save_if_due, training, mean))
         saver.save(training, mean)
-    return training.mean
+    return training.mean, known
 
 
 def versions() -> dict[str, str]:

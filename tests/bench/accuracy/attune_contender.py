@@ -1,8 +1,8 @@
 """Ours, raced: train on a file of users' items as ``python -m model_export train`` would.
 
 Settings are those that :mod:`model_export.training.rules` derives from the file. With the option
-``content`` (Beauty only) brand and categories are known of each item; with ``refit`` the model
-that is looked at last has learned from the validation items, too.
+``content`` (Beauty only) brand and categories are known of each item; with ``refit`` a second
+model learns from the validation items, too, and is put to the last ones beside the first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from model_export.settings import TrainSettings
 from model_export.training.catalogue import Catalogue
 from model_export.training.processes import processes
 from model_export.training.rules import settings_for
-from model_export.training.train import train
+from model_export.training.train import refit, train
 from services.shared.model_input import PURCHASE, TARGETS, ModelInput, encode_known
 from tests.bench.accuracy import ruler
 from tests.bench.accuracy.contract import Epoch, Figures, Outcome, Task, task_of, tell
@@ -145,6 +145,7 @@ def compete(task: Task) -> None:
     held, data = read(path), prepare_leave_one_out(read_s3rec(path))
     options = dict(task.options)
     content = known_of(path.parent / CONTENT, data.ids) if options.pop("content", 0) else None
+    again = bool(options.pop("refit", 0))
     about = About(data.ids, data.source, content)
     told = {"seed": task.seed, "threads": task.threads, "patience": task.patience}
     told |= {"epochs": task.epochs} if task.epochs else {}
@@ -152,18 +153,24 @@ def compete(task: Task) -> None:
     told |= {name: kinds[name](value) for name, value in options.items()}
     settings = settings_for(about, [data], told)
 
-    def watch(known: Catalogue) -> Watch:
+    def scorer_of(known: Catalogue) -> Scorer:
         items = np.array([int(data.ids.items[code]) for code in known.known.tolist()])
-        return Watch(Scorer(held, items, settings.max_length), held)
+        return Scorer(held, items, settings.max_length)
 
-    model, made = train(
-        about, [data], settings, progress=Silent(), processes=processes("cpu"), judge_of=watch
-    )
-    known = np.array([int(item) for item in made.product_ids])
-    scorer, before = Scorer(held, known, settings.max_length), held.before_test()
+    def watch(known: Catalogue) -> Watch:
+        return Watch(scorer_of(known), held)
+
+    alone = processes("cpu")
+    model, made = train(about, [data], settings, progress=Silent(), processes=alone, judge_of=watch)
+    scorer = Scorer(held, np.array([int(i) for i in made.product_ids]), settings.max_length)
+    before = held.before_test()
     masked = scorer.figures(model.eval(), before, held.test, masked=True)
     unmasked = scorer.figures(model, before, held.test, masked=False)
-    tell(Outcome(made.epoch, masked, unmasked))
+    figures = None
+    if again:
+        model, known = refit(about, [data], settings, made.epoch, Silent(), alone)
+        figures = scorer_of(known).figures(model, before, held.test, masked=True)
+    tell(Outcome(made.epoch, masked, unmasked, figures))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Stop after so many epochs in turn that were not better than the best."""
     length: int = 50
     """The newest items of a user that the model may see (L in the papers)."""
-    options: Mapping[str, float] = {}
+    options: Mapping[str, float | str] = {}
     """What differs from the contender's own settings, by the names it gives them."""
 
 
@@ -61,6 +61,8 @@ class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
     masked: Figures
     unmasked: Figures
     """What a user has already is ranked, too."""
+    refit: Figures | None = None
+    """History masked, by a model that has learned so long again, with the validation items."""
 
 
 Record = Epoch | Outcome

@@ -27,7 +27,7 @@ class Contender(NamedTuple):
 
     name: str
     command: Sequence[str]
-    options: Mapping[str, float] = {}
+    options: Mapping[str, float | str] = {}
 
 
 class Run(msgspec.Struct, frozen=True):
