@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,10 @@ import pytest
 from model_export import dataset
 from model_export.__main__ import main
 from model_export.dataset import Prepared
-from model_export.errors import DataRefused, ParityBroken, ReportWrong
+from model_export.errors import BundleNotWritten, DataRefused, ParityBroken, ReportWrong
 from model_export.evaluation.evaluate import Evaluation
-from model_export.exporting import graph
 from model_export.exporting.export import PARITY, check_parity, export
+from model_export.exporting.parts import ModelParts, parts_of
 from model_export.exporting.verify import verify, verify_report
 from model_export.modelling.model import Model
 from model_export.settings import TrainSettings
@@ -25,10 +27,14 @@ from model_export.training import checkpoint
 from model_export.training.checkpoint import Checkpoint
 from model_export.training.processes import processes
 from model_export.training.train import train
-from services.shared.bundle import Manifest, load_bundle, sha256_of
+from services.shared.bundle import Manifest, load_bundle
+from services.shared.bundle_files import sha256_of
 from services.shared.encoder import Encoder
 from services.shared.errors import BundleRefused
+from services.shared.item_vectors import FullVectors
 from services.shared.model_input import PURCHASE, Interaction, encode
+from services.shared.product_quantization import CodedVectors
+from services.shared.scores import best
 from tests.model_parts import QUICK, by_time, figures, leave_one_out, rounds
 
 
@@ -70,8 +76,8 @@ def test_the_server_ranks_next_what_training_taught(made: Path) -> None:
     day = 86_400_000_000
     seen = [Interaction(n * day, f"i{n % 8}", PURCHASE) for n in range(5, 19)]
     query = Encoder(bundle).encode(encode(seen, bundle.vocabulary, max_length=12))
-    best = int(np.argmax(bundle.item_vectors[1:] @ query)) + 1
-    assert bundle.vocabulary.product_id(best) == f"i{19 % 8}"
+    (place,) = best(bundle.item_vectors.scores(query)[1:], 1)
+    assert bundle.vocabulary.product_id(place + 1) == f"i{19 % 8}"
 
 
 def test_a_second_export_makes_the_same_bytes(made: Path, tmp_path: Path) -> None:
@@ -123,14 +129,17 @@ def test_onnx_runtime_computes_what_torch_does(made: Path) -> None:
     import torch
 
     model, _ = checkpoint.load(made / "checkpoint", dataset.load_about(made / "data"))
-    golden = load_bundle(made / "bundle").golden
+    bundle = load_bundle(made / "bundle")
+    golden = bundle.golden
     assert len(golden.items) == 64
-    table = load_bundle(made / "bundle").item_vectors
-    vectors = torch.from_numpy(table[golden.items])
-    actions, gaps = torch.from_numpy(golden.actions), torch.from_numpy(golden.gaps)
+    vectors = torch.from_numpy(bundle.item_vectors.rows(golden.items))
+    # torch takes no arrays that may not be written to
+    asked = (golden.actions.copy(), golden.gaps.copy(), golden.wanted.copy())
     with torch.no_grad():
-        expected = graph.Serving(model)(vectors, actions, gaps).numpy()
-    found = graph.run(made / "bundle/encoder.onnx", vectors.numpy(), golden.actions, golden.gaps)
+        expected = model(vectors, *(torch.from_numpy(each) for each in asked)).numpy()
+    found = Encoder(bundle).encode_batch(
+        golden.items, golden.actions, golden.gaps, wanted=golden.wanted
+    )
     assert np.abs(found - expected).max() <= PARITY
     assert np.array_equal(golden.queries, expected)
 
@@ -193,11 +202,10 @@ def test_export_replaces_a_bundle_and_nothing_else(made: Path, tmp_path: Path) -
     (tmp_path / "photo.jpg").write_bytes(b"")
     data = dataset.load(made / "data")
     with pytest.raises(DataRefused, match="is there and is no bundle"):
-        export(data, *checkpoint.load(made / "checkpoint", data.about), tmp_path)
+        export(data, *parts(made), tmp_path)
     assert (tmp_path / "photo.jpg").exists()
-    made_of = checkpoint.load(made / "checkpoint", data.about)
     with pytest.raises(DataRefused, match="trained on other data"):
-        export(by_time(rounds()), *made_of, tmp_path / "new")
+        export(by_time(rounds()), *parts(made), tmp_path / "new")
 
 
 def test_export_of_another_split_of_the_same_data(made: Path, tmp_path: Path) -> None:
@@ -222,9 +230,55 @@ def test_an_export_that_fails_leaves_nothing(
     monkeypatch.setattr("model_export.exporting.export.check_parity", broken)
     data = dataset.load(made / "data")
     with pytest.raises(ParityBroken):
-        export(data, *checkpoint.load(made / "checkpoint", data.about), tmp_path / "bundle")
+        export(data, *parts(made), tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     assert sums(tmp_path / "bundle") == before
+
+
+def test_a_large_catalogue_becomes_codes(made: Path, tmp_path: Path) -> None:
+    """Above the number of products that is told: proven, evaluated, and the same twice."""
+    told = f"export {made}/data --checkpoint {made}/checkpoint --codes-above 7"
+    for name in ("one", "two"):
+        assert main(f"{told} --to {tmp_path}/{name}".split()) == 0
+    coded = verify(tmp_path / "one")
+    assert isinstance(coded.item_vectors, CodedVectors)
+    assert "items.npy" not in coded.manifest.files
+    assert sums(tmp_path / "one") == sums(tmp_path / "two")
+    exact = np.load(made / "bundle/items.npy").astype(np.float32)
+    found = coded.item_vectors.rows(np.arange(9))
+    assert np.abs(found - exact).max() < 2e-3  # eight products have centroids of their own
+    assert coded.manifest.metrics["ndcg_at_10_all"] > 0.9
+    assert isinstance(load_bundle(made / "bundle").item_vectors, FullVectors)
+
+
+def test_vectors_that_are_no_numbers(made: Path, tmp_path: Path) -> None:
+    """A training that went astray is told by its products, and nothing is written."""
+    whole, about = parts(made)
+    vectors = whole.item_vectors.copy()
+    vectors[3, 1] = np.nan
+    astray = dataclasses.replace(whole, item_vectors=vectors)
+    with pytest.raises(DataRefused, match=r"vectors of 1 products \('i2'.*are NaN or too large"):
+        export(dataset.load(made / "data"), astray, about, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_full_disk_in_the_middle_of_an_export(made: Path, bundle: Path) -> None:
+    """Where a file may not grow, the sentence says so and the former bundle stays as it was."""
+    before = sums(bundle)
+    whole, about = parts(made)
+    ready = dataclasses.replace(whole, graph=(bundle / "encoder.onnx").read_bytes)
+    data = dataset.load(made / "data")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
+    try:
+        with pytest.raises(BundleNotWritten, match=r"/bundle is as it was: .*File too large"):
+            export(data, ready, about, bundle)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sums(bundle) == before
+    assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
+    export(data, ready, about, bundle)
+    assert sums(bundle) == before
 
 
 def test_the_manifest_says_how_to_make_the_model_again(made: Path) -> None:
@@ -246,6 +300,13 @@ def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.json").write_text("{}")
     with pytest.raises(DataRefused, match="is no checkpoint of this release"):
         checkpoint.load(tmp_path, about)
+
+
+def parts(made: Path) -> tuple[ModelParts, Checkpoint]:
+    """What there is to export."""
+    data = dataset.load(made / "data")
+    model, about = checkpoint.load(made / "checkpoint", data.about)
+    return parts_of(model, data), about
 
 
 def sums(folder: Path) -> dict[str, str]:

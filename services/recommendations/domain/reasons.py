@@ -72,6 +72,10 @@ class History(NamedTuple):
         return np.asarray(likeness.shape[1] - 1 - likeness[:, ::-1].argmax(axis=1))
 
 
+NOTHING_READ: Final = History((), np.zeros((0, 0), dtype=np.float32))
+"""The history of a shopper of whom the model has read nothing."""
+
+
 def last_bought(history: Sequence[Interaction]) -> dict[str, int]:
     """When each product was bought last, in microseconds; ``history`` is oldest first."""
     return {each.product_id: each.at for each in history if each.action == PURCHASE}
