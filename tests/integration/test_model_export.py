@@ -15,8 +15,9 @@ import pytest
 
 from model_export import dataset
 from model_export.__main__ import main
-from model_export.dataset import Prepared
+from model_export.dataset import HELD_OUT, Prepared
 from model_export.errors import BundleNotWritten, DataRefused, ParityBroken, ReportWrong
+from model_export.evaluation.baselines import ItemKNN, Popularity
 from model_export.evaluation.evaluate import Evaluation
 from model_export.exporting.export import PARITY, check_parity, export
 from model_export.exporting.parts import ModelParts, parts_of
@@ -29,11 +30,13 @@ from model_export.training.processes import processes
 from model_export.training.train import train
 from services.shared.bundle import Manifest, load_bundle
 from services.shared.bundle_files import sha256_of
+from services.shared.bundle_settings import Blend
 from services.shared.encoder import Encoder
 from services.shared.errors import BundleRefused
 from services.shared.item_vectors import FullVectors
 from services.shared.model_input import PURCHASE, Interaction, encode
 from services.shared.product_quantization import CodedVectors
+from services.shared.repeat import RepeatTable
 from services.shared.scores import best
 from tests.model_parts import QUICK, by_time, figures, leave_one_out, rounds
 
@@ -237,9 +240,9 @@ def test_an_export_that_fails_leaves_nothing(
 
 def test_a_large_catalogue_becomes_codes(made: Path, tmp_path: Path) -> None:
     """Above the number of products that is told: proven, evaluated, and the same twice."""
-    told = f"export {made}/data --checkpoint {made}/checkpoint --codes-above 7"
+    data = dataset.load(made / "data")
     for name in ("one", "two"):
-        assert main(f"{told} --to {tmp_path}/{name}".split()) == 0
+        export(data, *parts(made), tmp_path / name, codes_above=7)
     coded = verify(tmp_path / "one")
     assert isinstance(coded.item_vectors, CodedVectors)
     assert "items.npy" not in coded.manifest.files
@@ -248,7 +251,28 @@ def test_a_large_catalogue_becomes_codes(made: Path, tmp_path: Path) -> None:
     found = coded.item_vectors.rows(np.arange(9))
     assert np.abs(found - exact).max() < 2e-3  # eight products have centroids of their own
     assert coded.manifest.metrics["ndcg_at_10_all"] > 0.9
-    assert isinstance(load_bundle(made / "bundle").item_vectors, FullVectors)
+    export(data, *parts(made), tmp_path / "full", codes_above=8)
+    assert isinstance(load_bundle(tmp_path / "full").item_vectors, FullVectors)
+
+
+def test_a_blend_is_evaluated_as_it_is_served(made: Path, tmp_path: Path) -> None:
+    """Neighbours and a repeat table travel in the bundle, and its report is of the whole."""
+    data = dataset.load(made / "data")
+    whole, about = parts(made)
+    popularity = Popularity(data, before=HELD_OUT, days=None)
+    knn = ItemKNN(data, popularity, before=HELD_OUT)
+    codes = np.searchsorted(data.ids.items, about.product_ids)
+    blended = dataclasses.replace(
+        whole,
+        item_vectors=np.zeros_like(whole.item_vectors),
+        neighbours=knn.matrix(codes, itself=1.0),
+        repeat=RepeatTable((), (), ((0.0,),)),
+        blend=Blend(neighbours=1.0, repeat=0.5),
+    )
+    report = export(data, blended, about, tmp_path / "blend")
+    rows = {(row.method, row.purchases): row for row in report.rows}
+    assert abs(rows["model", "all"].ndcg.mean - rows["item-kNN", "all"].ndcg.mean) < 1e-3
+    assert verify(tmp_path / "blend").repeat == blended.repeat
 
 
 def test_vectors_that_are_no_numbers(made: Path, tmp_path: Path) -> None:
@@ -266,18 +290,17 @@ def test_a_full_disk_in_the_middle_of_an_export(made: Path, bundle: Path) -> Non
     """Where a file may not grow, the sentence says so and the former bundle stays as it was."""
     before = sums(bundle)
     whole, about = parts(made)
-    ready = dataclasses.replace(whole, graph=(bundle / "encoder.onnx").read_bytes)
     data = dataset.load(made / "data")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
     try:
         with pytest.raises(BundleNotWritten, match=r"/bundle is as it was: .*File too large"):
-            export(data, ready, about, bundle)
+            export(data, whole, about, bundle)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert sums(bundle) == before
     assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
-    export(data, ready, about, bundle)
+    export(data, whole, about, bundle)
     assert sums(bundle) == before
 
 
@@ -303,10 +326,11 @@ def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
 
 
 def parts(made: Path) -> tuple[ModelParts, Checkpoint]:
-    """What there is to export."""
+    """What there is to export; the graph, which takes seconds to make, is that of the bundle."""
     data = dataset.load(made / "data")
     model, about = checkpoint.load(made / "checkpoint", data.about)
-    return parts_of(model, data), about
+    graph = (made / "bundle/encoder.onnx").read_bytes
+    return dataclasses.replace(parts_of(model, data), graph=graph), about
 
 
 def sums(folder: Path) -> dict[str, str]:
