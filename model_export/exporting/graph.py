@@ -49,9 +49,10 @@ class Placing(nn.Module):
         self.tower = tower
 
     def forward(self, features: Tensor, text: Tensor | None = None) -> Tensor:
-        """Features [B,F] and text [B,k] → [B,d]."""
-        words = features.new_zeros(len(features), 0).float() if text is None else text
-        return unit(self.tower(features, words))
+        """Features [B,F] and, where the tower reads any, text [B,k] → [B,d]."""
+        if text is None:
+            return unit(self.tower.features(features).sum(-2))
+        return unit(self.tower(features, text))
 
 
 def _graph_bytes(module: nn.Module, inputs: Mapping[str, Tensor], output: str) -> bytes:

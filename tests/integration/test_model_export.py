@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,54 +13,19 @@ import pytest
 
 from model_export import dataset
 from model_export.__main__ import main
-from model_export.dataset import HELD_OUT, Prepared
-from model_export.errors import BundleNotWritten, DataRefused, ParityBroken, ReportWrong
-from model_export.evaluation.baselines import ItemKNN, Popularity
+from model_export.errors import DataRefused, ParityBroken, ReportWrong
 from model_export.evaluation.evaluate import Evaluation
 from model_export.exporting.export import PARITY, check_parity, export
-from model_export.exporting.parts import ModelParts, parts_of
 from model_export.exporting.verify import verify, verify_report
-from model_export.modelling.model import Model
-from model_export.settings import TrainSettings
 from model_export.training import checkpoint
-from model_export.training.checkpoint import Checkpoint
-from model_export.training.processes import processes
-from model_export.training.train import train
 from services.shared.bundle import Manifest, load_bundle
 from services.shared.bundle_files import sha256_of
-from services.shared.bundle_settings import Blend
 from services.shared.encoder import Encoder
 from services.shared.errors import BundleRefused
-from services.shared.item_vectors import FullVectors
 from services.shared.model_input import PURCHASE, Interaction, encode
-from services.shared.product_quantization import CodedVectors
-from services.shared.repeat import RepeatTable
 from services.shared.scores import best
+from tests.export_parts import Silent, parts, sums, trained
 from tests.model_parts import QUICK, by_time, figures, leave_one_out, rounds
-
-
-class Silent:
-    """Watches a training and says nothing."""
-
-    def __init__(self) -> None:
-        self.epochs: list[float] = []
-
-    def step(self, done: float, loss: float) -> None:
-        assert 0 <= done < 1
-        assert loss >= 0
-
-    def epoch(self, number: int, loss: float, ndcg: float) -> None:
-        assert loss >= 0
-        self.epochs.append(ndcg)
-        assert number == len(self.epochs)
-
-
-def trained(
-    data: Prepared, settings: TrainSettings, watched: Silent | None = None
-) -> tuple[Model, Checkpoint]:
-    """A training in this process alone, with the data in memory."""
-    alone = processes("cpu")
-    return train(data.about, [data], settings, progress=watched or Silent(), processes=alone)
 
 
 def test_the_model_learns_what_only_order_tells(made: Path) -> None:
@@ -238,72 +201,6 @@ def test_an_export_that_fails_leaves_nothing(
     assert sums(tmp_path / "bundle") == before
 
 
-def test_a_large_catalogue_becomes_codes(made: Path, tmp_path: Path) -> None:
-    """Above the number of products that is told: proven, evaluated, and the same twice."""
-    data = dataset.load(made / "data")
-    for name in ("one", "two"):
-        export(data, *parts(made), tmp_path / name, codes_above=7)
-    coded = verify(tmp_path / "one")
-    assert isinstance(coded.item_vectors, CodedVectors)
-    assert "items.npy" not in coded.manifest.files
-    assert sums(tmp_path / "one") == sums(tmp_path / "two")
-    exact = np.load(made / "bundle/items.npy").astype(np.float32)
-    found = coded.item_vectors.rows(np.arange(9))
-    assert np.abs(found - exact).max() < 2e-3  # eight products have centroids of their own
-    assert coded.manifest.metrics["ndcg_at_10_all"] > 0.9
-    export(data, *parts(made), tmp_path / "full", codes_above=8)
-    assert isinstance(load_bundle(tmp_path / "full").item_vectors, FullVectors)
-
-
-def test_a_blend_is_evaluated_as_it_is_served(made: Path, tmp_path: Path) -> None:
-    """Neighbours and a repeat table travel in the bundle, and its report is of the whole."""
-    data = dataset.load(made / "data")
-    whole, about = parts(made)
-    popularity = Popularity(data, before=HELD_OUT, days=None)
-    knn = ItemKNN(data, popularity, before=HELD_OUT)
-    codes = np.searchsorted(data.ids.items, about.product_ids)
-    blended = dataclasses.replace(
-        whole,
-        item_vectors=np.zeros_like(whole.item_vectors),
-        neighbours=knn.matrix(codes, itself=1.0),
-        repeat=RepeatTable((), (), ((0.0,),)),
-        blend=Blend(neighbours=1.0, repeat=0.5),
-    )
-    report = export(data, blended, about, tmp_path / "blend")
-    rows = {(row.method, row.purchases): row for row in report.rows}
-    assert abs(rows["model", "all"].ndcg.mean - rows["item-kNN", "all"].ndcg.mean) < 1e-3
-    assert verify(tmp_path / "blend").repeat == blended.repeat
-
-
-def test_vectors_that_are_no_numbers(made: Path, tmp_path: Path) -> None:
-    """A training that went astray is told by its products, and nothing is written."""
-    whole, about = parts(made)
-    vectors = whole.item_vectors.copy()
-    vectors[3, 1] = np.nan
-    astray = dataclasses.replace(whole, item_vectors=vectors)
-    with pytest.raises(DataRefused, match=r"vectors of 1 products \('i2'.*are NaN or too large"):
-        export(dataset.load(made / "data"), astray, about, tmp_path / "bundle")
-    assert not (tmp_path / "bundle").exists()
-
-
-def test_a_full_disk_in_the_middle_of_an_export(made: Path, bundle: Path) -> None:
-    """Where a file may not grow, the sentence says so and the former bundle stays as it was."""
-    before = sums(bundle)
-    whole, about = parts(made)
-    data = dataset.load(made / "data")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
-    try:
-        with pytest.raises(BundleNotWritten, match=r"/bundle is as it was: .*File too large"):
-            export(data, whole, about, bundle)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert sums(bundle) == before
-    assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
-    export(data, whole, about, bundle)
-    assert sums(bundle) == before
-
-
 def test_the_manifest_says_how_to_make_the_model_again(made: Path) -> None:
     """Every setting of the training is in it."""
     origin = load_bundle(made / "bundle").manifest.created_from
@@ -323,18 +220,6 @@ def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.json").write_text("{}")
     with pytest.raises(DataRefused, match="is no checkpoint of this release"):
         checkpoint.load(tmp_path, about)
-
-
-def parts(made: Path) -> tuple[ModelParts, Checkpoint]:
-    """What there is to export; the graph, which takes seconds to make, is that of the bundle."""
-    data = dataset.load(made / "data")
-    model, about = checkpoint.load(made / "checkpoint", data.about)
-    graph = (made / "bundle/encoder.onnx").read_bytes
-    return dataclasses.replace(parts_of(model, data), graph=graph), about
-
-
-def sums(folder: Path) -> dict[str, str]:
-    return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
 
 
 def rewrite(folder: Path, name: str, content: bytes) -> None:
