@@ -13,7 +13,7 @@ from services.shared.bundle_settings import ModelSettings
 from services.shared.content_tower import ContentTower
 from services.shared.errors import BundleRefused
 from services.shared.golden import TOP
-from services.shared.item_vectors import Floats
+from services.shared.item_vectors import Floats, inverse
 from services.shared.model_input import ModelInput
 from services.shared.onnx_graph import FLOATS, INTEGERS, Graph, Tensor
 from services.shared.scores import best
@@ -76,6 +76,12 @@ class Encoder:
             "wanted": wanted,
         }
         return self._graph.run(feeds)
+
+    def directions(self, items: NDArray[np.int32], searched: Floats | None = None) -> Floats:
+        """The vectors [h, d] of a history [h], searches and all, at length 1."""
+        vectors = self._looked_up(items, searched)
+        found: Floats = vectors * inverse(np.linalg.norm(vectors, axis=1))[:, None]
+        return found
 
     def _looked_up(self, items: NDArray[np.int32], searched: Floats | None) -> Floats:
         if searched is None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from services.recommendations.adapters.model import Model, load_model
+from services.recommendations.adapters.search_vectors import TextVectors
+from services.recommendations.domain.reasons import Kind, of_event
+from services.shared.errors import BundleRefused
 from services.shared.model_input import (
     IMPRESSION,
     PURCHASE,
+    SEARCH,
     TARGET_NAMES,
     VIEW,
     Interaction,
 )
 from services.shared.repeat import DAY
-from tests.tiny_bundle import add_neighbours, make_bundle, seal, write_json
+from tests.tiny_bundle import TEXT_ENCODER, add_neighbours, make_bundle, seal, write_json
 
 VECTORS = {"mug": (1.0, 0.0), "cup": (1.0, 0.25), "lamp": (0.0, 1.0), "rake": (0.5, 0.5)}
 NOW = 100 * DAY
@@ -77,3 +83,41 @@ def test_what_was_only_shown_is_read_and_explains_nothing(tmp_path: Path) -> Non
     assert reading is not None
     assert [each.product_id for each in reading.history.interactions] == ["mug"]
     assert reading.scores[3] == 1.0
+
+
+def by_hand(texts: Sequence[str]) -> NDArray[np.float32]:
+    """A text encoder that knows two words."""
+    return np.array([["mug" in text, "lamp" in text] for text in texts], np.float32)
+
+
+def test_a_model_that_reads_searches_is_given_their_words_as_vectors(tmp_path: Path) -> None:
+    """By the text encoder that its bundle names; a search is encoded, and can be the reason."""
+    folder = make_bundle(
+        tmp_path / "bundle",
+        VECTORS,
+        tower=True,
+        reads=[*TARGET_NAMES, "search"],
+        text_encoder=TEXT_ENCODER,
+    )
+    asked: list[str] = []
+
+    def text_vectors_of(name: str) -> TextVectors:
+        asked.append(name)
+        return by_hand
+
+    model = load_model(folder, text_vectors_of)
+    assert asked == [TEXT_ENCODER]
+    only_searched = model.read([Interaction(4, "", SEARCH, "a lamp")], NOW)
+    assert only_searched is not None
+    assert only_searched.scores.tolist() == [0, 0, 0.25, 1, 0.5]
+    both = model.read(
+        [Interaction(1, "mug", VIEW), *[Interaction(4, "", SEARCH, "a lamp")] * 2], NOW
+    )
+    assert both is not None
+    assert both.scores[3] == 2
+    assert both.history.directions.tolist() == [[1, 0], [0, 1], [0, 1]]
+    nearest = both.history.nearest(np.array([[0.1, 0.9]], np.float32))
+    reason = of_event(both.history.interactions[int(nearest[0])], "lamp", str)
+    assert (reason.kind, reason.query, reason.at) == (Kind.SEARCHED, "a lamp", 4)
+    with pytest.raises(BundleRefused, match=f"the text encoder {TEXT_ENCODER}, which this server"):
+        load_model(folder)
