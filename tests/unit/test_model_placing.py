@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ while True:
                 shutil.copy(path, made)
 """
 KILLS = 8
+CHANGES = 100
 
 
 def test_the_new_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -96,6 +98,31 @@ def test_where_folders_cannot_be_exchanged(
         with appearing(tmp_path / "bundle") as made:
             (made / name).write_text(name)
     assert [path.name for path in (tmp_path / "bundle").iterdir()] == ["two"]
+
+
+def test_whoever_looks_finds_the_old_or_the_new(tmp_path: Path) -> None:
+    """At no moment of a hundred changes is there no folder of that name."""
+    target = tmp_path / "bundle"
+    with appearing(target) as made:
+        (made / "manifest.json").write_text("0")
+    done = threading.Event()
+    missed: list[int] = []
+
+    def look() -> None:
+        looks = 0
+        while not done.is_set():
+            looks += 1
+            if not (target / "manifest.json").exists():
+                missed.append(looks)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    for number in range(CHANGES):
+        with appearing(target) as made:
+            (made / "manifest.json").write_text(str(number))
+    done.set()
+    watcher.join()
+    assert not missed
 
 
 def test_whoever_writes_at_the_same_time_is_left_alone(tmp_path: Path) -> None:
