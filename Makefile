@@ -102,6 +102,14 @@ bench-archive: .venv-dev/.ready build/gen/.ready ## How many events a second one
 bench-import: .venv-dev/.ready build/gen/.ready ## How fast a shop's files are imported (QUICK=1: in a minute, coarser)
 	$(DEV)/python -m tests.bench.importing $(if $(QUICK),--quick)
 
+.PHONY: bench-accuracy
+bench-accuracy: .venv-dev/.ready build/gen/.ready ## How well the model foretells, on the papers' files, in an hour (QUICK=1: in minutes, coarser)
+	$(DEV)/python -m tests.bench.accuracy $(if $(QUICK),--quick)
+
+.PHONY: bench-library
+bench-library: .venv-dev/.ready .venv-rectools/.ready build/gen/.ready ## Our training beside rectools' on the same file, which takes hours (QUICK=1: in a minute)
+	$(DEV)/python -m tests.bench.accuracy.beside_library $(if $(QUICK),--quick)
+
 ##@ Model
 
 .PHONY: model
@@ -132,6 +140,8 @@ lock: ## Renew the locks from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(COMPILE) pyproject.toml --extra bench -c $(LOCKS)/run.txt -o $(LOCKS)/bench.txt
 	$(COMPILE) pyproject.toml --extra build -c $(LOCKS)/dev.txt -o $(LOCKS)/build.txt
 	$(COMPILE) --group java -o $(LOCKS)/java.txt
+	@# Not by dev.txt: rectools wants an older NumPy than ours.
+	$(COMPILE) --group rectools -o $(LOCKS)/rectools.txt
 
 .PHONY: proto-baseline
 proto-baseline: .venv-dev/.ready ## Make the present contracts those of the last release
@@ -157,6 +167,10 @@ help: ## Show this list
 
 .venv-bench/.ready: $(LOCKS)/bench.txt $(LOCKS)/java.txt deploy/local/install.sh deploy/local/uv.sh
 	@deploy/local/install.sh .venv-bench $(LOCKS)/bench.txt
+	@touch $@
+
+.venv-rectools/.ready: $(LOCKS)/rectools.txt $(LOCKS)/java.txt deploy/local/install.sh deploy/local/uv.sh
+	@deploy/local/install.sh .venv-rectools $(LOCKS)/rectools.txt
 	@touch $@
 
 build/gen/.ready: $(PROTOS) proto/generate.py

@@ -38,11 +38,11 @@ class Bar:
         self._bar.stop()
 
     def step(self, done: float, loss: float) -> None:
-        """See :class:`model_export.training.train.Progress`."""
+        """See :class:`model_export.training.watching.Progress`."""
         self._bar.update(self._task, completed=done, loss=f"loss {loss:.3f}")
 
     def epoch(self, number: int, loss: float, ndcg: float) -> None:
-        """See :class:`model_export.training.train.Progress`."""
+        """See :class:`model_export.training.watching.Progress`."""
         self._bar.console.print(
             f"epoch {number}: loss {loss:.3f}, NDCG@10 {ndcg:.4f} on the validation part"
         )

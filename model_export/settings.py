@@ -13,7 +13,7 @@ from services.shared.errors import BadSetting
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 
-DERIVED: Final = frozenset({"max_length", "recall", "batch_rows", "epochs"})
+DERIVED: Final = frozenset({"dimensions", "max_length", "recall", "batch_rows", "epochs"})
 """What :mod:`model_export.training.rules` derives from the data where nobody says it."""
 
 

@@ -15,17 +15,20 @@ from model_export.training.statistics import Statistics, statistics
 
 REPEATED: Final = 0.02
 """From this share of repeats on, pointing back is worth a head of its own."""
-STEPS: Final = 2400
+STEPS: Final = 1400
 """A model of any size wants about so many steps; small data is seen more often for them."""
+WIDE_FROM: Final = 50_000
+"""Interactions from which on twice the dimensions are filled rather than memorized."""
 
 
 def derived(data: Statistics) -> Mapping[str, Any]:
     """Values of :class:`model_export.settings.TrainSettings` by name."""
     length = min(100, max(10, 10 * ceil(data.long_history / 10)))
     rows = data.interactions / length
-    batch = 32 if rows < 32 * STEPS / 8 else 64
+    batch = 32 if rows < 32 * STEPS / 4 else 64
     epochs = ceil(STEPS / max(1.0, rows / batch))
     return {
+        "dimensions": 128 if data.interactions >= WIDE_FROM else 64,
         "max_length": length,
         "recall": data.repeats >= REPEATED,
         "batch_rows": batch,

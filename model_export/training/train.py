@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import torch
@@ -33,26 +33,12 @@ from model_export.training.sequences import Batch, batch_of, histories, packed, 
 from model_export.training.state import EVERY, Place, Saver
 from model_export.training.statistics import statistics
 from model_export.training.validation import Validation
+from model_export.training.watching import Judge, Progress, Rest
 
 LARGEST_STEP: Final = 5.0
 """Gradients longer than this are shortened to it."""
 NOISE: Final = 0.3
 """Length of the random part of a first item vector beside the 1 of its known part."""
-
-Rest = Callable[[], None]
-"""Called between two steps, when the state is one that can be gone on from."""
-
-
-class Progress(Protocol):
-    """Told how training goes."""
-
-    def step(self, done: float, loss: float) -> None:
-        """``done`` of all epochs (0 to 1), and the last batch's loss."""
-        ...
-
-    def epoch(self, number: int, loss: float, ndcg: float) -> None:
-        """What the epoch, counted from 1, came to: its mean loss, and on the validation part."""
-        ...
 
 
 class Training:
@@ -172,26 +158,27 @@ def train(
     processes: Processes,
     folder: Path | None = None,
     save_every: float = EVERY,
+    judge_of: Callable[[Catalogue], Judge] | None = None,
 ) -> tuple[Model, Checkpoint]:
     """The best model by the validation part. Raises DataRefused where there is too little data.
 
     Only the training part is learned from. With a ``folder`` the state is kept there while
     it lasts, each epoch and after ``save_every`` seconds, and a training of the same data and
-    settings goes on from it. Sets torch's
+    settings goes on from it. ``judge_of`` stands in for :class:`Validation`. Sets torch's
     threads and determinism for the whole process.
     """
     _set_up(settings, processes)
     source = about.source
     known, training = _begin(about, shards, settings, processes, part=TRAIN)
-    validation = Validation(shards, known.index, settings)
+    validation = judge_of(known) if judge_of else Validation(shards, known.index, settings)
     saver = Saver(folder, settings, source, processes, every=save_every)
     best, place = _search(training, shards, validation, progress, saver)
     if not place.step:
         raise DataRefused(f"{source.name}: no user has two moments with known items to train on")
     if settings.refit:
-        known, training = _begin(about, shards, settings, processes, part=VALIDATION)
-        saver = Saver(folder, settings, source, processes, every=save_every, name="refit")
-        best = _refit(training, shards, place.best_epoch, progress, saver)
+        best, known = refit(
+            about, shards, settings, place.best_epoch, progress, processes, folder, save_every
+        )
     return best, Checkpoint(
         architecture=best.shape,
         settings=settings,
@@ -233,7 +220,7 @@ def _begin(
 def _search(
     training: Training,
     shards: Sequence[Interactions],
-    validation: Validation,
+    validation: Judge,
     progress: Progress,
     saver: Saver,
 ) -> tuple[Model, Place]:
@@ -246,20 +233,25 @@ def _search(
     return best, training.place
 
 
-def _refit(
-    training: Training,
+def refit(
+    about: About,
     shards: Sequence[Interactions],
+    settings: TrainSettings,
     epochs: int,
     progress: Progress,
-    saver: Saver,
-) -> Model:
-    """Train so many epochs, as they went before, on the validation part too."""
+    processes: Processes,
+    folder: Path | None = None,
+    save_every: float = EVERY,
+) -> tuple[Model, Catalogue]:
+    """A model that learned so many epochs, as they went before, from the validation part too."""
+    known, training = _begin(about, shards, settings, processes, part=VALIDATION)
+    saver = Saver(folder, settings, about.source, processes, every=save_every, name="refit")
     saver.restore(training)
     while training.place.epoch < epochs:
         mean = training.mean
         _epoch(training, shards, progress, partial(saver.save_if_due, training, mean))
         saver.save(training, mean)
-    return training.mean
+    return training.mean, known
 
 
 def versions() -> dict[str, str]:
@@ -286,7 +278,7 @@ def _epoch(
     place.epoch, place.shard = place.epoch + 1, 0
 
 
-def _judge(training: Training, validation: Validation, best: Model, progress: Progress) -> Model:
+def _judge(training: Training, validation: Judge, best: Model, progress: Progress) -> Model:
     place = training.place
     ndcg = validation.ndcg(training.mean) if training.processes.first else 0.0
     ndcg = training.processes.from_first(ndcg)

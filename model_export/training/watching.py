@@ -1,0 +1,31 @@
+"""Who is told of a training as it goes, and who is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from model_export.modelling.model import Model
+
+Rest = Callable[[], None]
+"""Called between two steps, when the state is one that can be gone on from."""
+
+
+class Judge(Protocol):
+    """Says how good a model is; the best one is kept."""
+
+    def ndcg(self, model: Model) -> float:
+        """NDCG@10 on what training does not learn from."""
+        ...
+
+
+class Progress(Protocol):
+    """Told how training goes."""
+
+    def step(self, done: float, loss: float) -> None:
+        """``done`` of all epochs (0 to 1), and the last batch's loss."""
+        ...
+
+    def epoch(self, number: int, loss: float, ndcg: float) -> None:
+        """What the epoch, counted from 1, came to: its mean loss, and on the validation part."""
+        ...
