@@ -25,7 +25,7 @@ from model_export.preparation.prepare import (
     prepare_leave_one_out,
 )
 from model_export.preparation.sources import Read, read_complete_journey, read_s3rec, read_table
-from model_export.settings import TrainSettings
+from model_export.settings import CODES_ABOVE, TrainSettings
 from services.shared.bundle import load_bundle
 from services.shared.errors import AttuneError
 
@@ -87,7 +87,7 @@ def _evaluate(told: argparse.Namespace) -> None:
 
 
 def _export(told: argparse.Namespace) -> None:
-    print(table(_export_to(dataset.load(told.data), told.checkpoint, told.to)))
+    print(table(_export_to(dataset.load(told.data), told.checkpoint, told.to, told.codes_above)))
 
 
 def _verify(told: argparse.Namespace) -> None:
@@ -105,7 +105,7 @@ def _all(told: argparse.Namespace) -> None:
     data = prepare_complete_journey()
     dataset.save(data, DATA)
     _train_to(DATA, {}, CHECKPOINT, parser().parse_args(["train", "--restart"]))
-    print(table(_export_to(data, CHECKPOINT, BUNDLE)))
+    print(table(_export_to(data, CHECKPOINT, BUNDLE, CODES_ABOVE)))
 
 
 def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse.Namespace) -> None:
@@ -140,12 +140,16 @@ def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse
     )
 
 
-def _export_to(data: Prepared, checkpoint_folder: Path, target: Path) -> Evaluation:
+def _export_to(
+    data: Prepared, checkpoint_folder: Path, target: Path, codes_above: int
+) -> Evaluation:
     from model_export.exporting.export import export
+    from model_export.exporting.parts import parts_of
     from model_export.training import checkpoint
 
     model, made = checkpoint.load(checkpoint_folder, data.about)
-    found = export(data, model, made, target, progress=_say)
+    parts = parts_of(model, data)
+    found = export(data, parts, made, target, codes_above=codes_above, progress=_say)
     size = sum(path.stat().st_size for path in target.iterdir())
     print(f"{target}: {load_bundle(target).manifest.version}, {size / 1e6:.1f} MB")
     return found

@@ -10,7 +10,7 @@ import msgspec
 
 from model_export.preparation.prepare import HOLDOUT_DAYS, VALIDATION_DAYS
 from model_export.preparation.sources import TIME_UNITS
-from model_export.settings import DERIVED, TrainSettings
+from model_export.settings import CODES_ABOVE, DERIVED, TrainSettings
 
 DATA: Final = Path("build/model/data")
 CHECKPOINT: Final = Path("build/model/checkpoint")
@@ -209,6 +209,14 @@ def _export(step: argparse.ArgumentParser) -> None:
     step.add_argument("data", nargs="?", type=Path, default=DATA, help=PREPARED)
     _folder(step, "--checkpoint", CHECKPOINT, "what train wrote")
     _folder(step, "--to", BUNDLE, "the bundle to write; one that is there is replaced")
+    step.add_argument(
+        "--codes-above",
+        type=_positive,
+        default=CODES_ABOVE,
+        metavar="PRODUCTS",
+        help="of more products the vectors are stored as codes, a byte for 8 numbers "
+        "(default: %(default)s)",
+    )
 
 
 def _verify(step: argparse.ArgumentParser) -> None:

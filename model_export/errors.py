@@ -21,3 +21,9 @@ class ReportWrong(AttuneError):
     """A bundle's report says something else than an evaluation of the bundle."""
 
     code = "REPORT_WRONG"
+
+
+class BundleNotWritten(AttuneError):
+    """The disk is full or may not be written; the bundle that was there is as it was."""
+
+    code = "BUNDLE_NOT_WRITTEN"

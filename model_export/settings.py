@@ -17,6 +17,11 @@ DERIVED: Final = frozenset({"dimensions", "max_length", "recall", "batch_rows", 
 """What :mod:`model_export.training.rules` derives from the data where nobody says it."""
 
 
+CODES_ABOVE: Final = 100_000
+"""Of more products an export stores the vectors as codes, unless it is told otherwise: from
+there on the whole table no longer fits a server's caches."""
+
+
 class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that gives the parameters their shapes."""
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from services.recommendations.domain.catalog import Catalog, Listing
-from services.recommendations.domain.personal import ItemVectors
+from services.recommendations.domain.learned import Learned
 from services.recommendations.domain.reasons import History
+from services.shared.item_vectors import FullVectors
 from services.shared.model_input import Interaction, Vocabulary
 
 
@@ -25,21 +26,15 @@ def catalog_of(learned: Mapping[str, Listing], new: Mapping[str, Listing] | None
     return catalog
 
 
-def items_of(vectors: Sequence[Sequence[float]], popularity: Sequence[int] = ()) -> ItemVectors:
-    """The model's vectors for the products of a vocabulary, in its order."""
+def items_of(vectors: Sequence[Sequence[float]], popularity: Sequence[int] = ()) -> Learned:
+    """What the model knows of the products of a vocabulary, in its order."""
     table = np.array([[0.0] * len(vectors[0]), *vectors], dtype=np.float32)
-    lengths = np.linalg.norm(table, axis=1, keepdims=True)
     counts = [0, *popularity] if popularity else [0] * len(table)
-    return ItemVectors(
-        table,
-        table / np.maximum(lengths, np.float32(1e-12)),
-        table[1:].mean(axis=0),
-        np.array(counts, dtype=np.int32),
-    )
+    return Learned(FullVectors(table), np.array(counts, dtype=np.int32))
 
 
-def history_of(catalog: Catalog, items: ItemVectors, *events: tuple[int, str, int]) -> History:
+def history_of(catalog: Catalog, items: Learned, *events: tuple[int, str, int]) -> History:
     """What the model has read: (at, product id, action), oldest first."""
     found = [Interaction(*event) for event in events]
-    rows = [catalog.row(each.product_id) or 0 for each in found]
-    return History(found, items.directions[rows])
+    rows = np.array([catalog.row(each.product_id) or 0 for each in found], dtype=np.int64)
+    return History(found, items.vectors.directions(rows))

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from model_export.dataset import DAY, Prepared
 from model_export.evaluation.cases import HISTORY, Case, Ranking
 from model_export.evaluation.metrics import TOP, best
-from services.shared.model_input import PURCHASE
+from services.shared.model_input import PURCHASE, TARGETS
+from services.shared.neighbours import Neighbours
 
 SHRINK: Final = 20.0
 """Chosen on the validation week of the Complete Journey data."""
@@ -99,11 +100,30 @@ class ItemKNN:
     def rank(self, cases: Sequence[Case]) -> Iterator[Ranking]:
         """See :class:`Ranker`."""
         for case in cases:
-            scores = self._scores(self._data.items[case.before][-HISTORY:])
+            turned_to = np.isin(self._data.actions[case.before], TARGETS)
+            scores = self._scores(self._data.items[case.before][turned_to][-HISTORY:])
             every = best_positive(scores)
             scores[case.bought] = 0
             new = best_positive(scores)
             yield Ranking(self._filled(every, every), self._filled(new, case.bought))
+
+    def matrix(self, known: NDArray[np.integer], *, itself: float) -> Neighbours:
+        """The same likenesses for a bundle whose vocabulary is the items ``known``, in that order.
+
+        ``itself`` is how much an item is like itself: the 1 of this baseline lets a product that
+        was bought come back, 0 leaves that to the repeat-purchase table.
+        """
+        index = np.zeros(len(self._starts) - 1, dtype=np.int32)
+        index[known] = np.arange(1, len(known) + 1)
+        owners = np.repeat(np.arange(len(index)), np.diff(self._starts))
+        there = (index[owners] > 0) & (index[self._likes] > 0)
+        each = index[known] if itself else index[:0]
+        rows = np.concatenate([index[owners][there], each])
+        items = np.concatenate([index[self._likes][there], each])
+        weights = np.concatenate([self._weights[there], np.full(len(each), itself)])
+        order = np.lexsort((items, rows))
+        starts = np.searchsorted(rows[order], np.arange(len(known) + 2)).astype(np.int64)
+        return Neighbours(starts, items[order], weights[order].astype(np.float32))
 
     def _scores(self, history: NDArray[np.int32]) -> NDArray[np.float64]:
         """How much each item is like those of ``history``."""
@@ -141,8 +161,11 @@ def best_positive(scores: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _newest_pairs(data: Prepared, before: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Each user's newest interactions as pairs (user, item), each pair once."""
-    rows = np.flatnonzero(data.parts < before)
+    """Each user's newest interactions as pairs (user, item), each pair once.
+
+    A search has no item, and what was shown and not clicked says nothing of likeness.
+    """
+    rows = np.flatnonzero((data.parts < before) & np.isin(data.actions, TARGETS))
     users = data.users[rows].astype(np.int64)
     last = np.searchsorted(users, users, side="right")
     rows = rows[last - np.arange(len(users)) <= HISTORY]

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from services.shared.scores import best as scores_best
+
 TOP: Final = 10
 DISCOUNT: Final = 1 / np.log2(np.arange(2, TOP + 2))
 """What a hit at rank 1, 2, … 10 is worth (Järvelin and Kekäläinen, 2002)."""
@@ -54,11 +56,4 @@ def interval(values: NDArray[np.float64], users: NDArray[np.integer], *, seed: i
 
 def best(scores: NDArray[np.floating]) -> NDArray[np.int64]:
     """The ten greatest of ``scores`` [n], greatest first, ties by place; -inf never."""
-    if len(scores) > TOP:
-        least = np.partition(scores, len(scores) - TOP)[len(scores) - TOP]
-        found = np.flatnonzero(scores >= least)
-    else:
-        found = np.arange(len(scores))
-    order = found[np.lexsort((found, -scores[found]))][:TOP]
-    ranked: NDArray[np.int64] = order[np.isfinite(scores[order])]
-    return ranked
+    return scores_best(scores, TOP)

@@ -1,51 +1,58 @@
-"""Makes a bundle of a checkpoint: graph, table, golden outputs, report, manifest.
+"""Makes a bundle of a trained model: graph, vectors, golden outputs, report, manifest.
 
-The same checkpoint and data give the same bytes. What is exported is proven on the way:
-ONNX Runtime must compute what torch does, and the report's figures are those of the
+The same model and data give the same bytes. What is exported is proven on the way:
+ONNX Runtime must compute what the network does, and the report's figures are those of the
 finished files, read back as a server reads them.
 """
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import msgspec
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from model_export.dataset import HELD_OUT, Prepared
 from model_export.errors import DataRefused, ParityBroken
 from model_export.evaluation.baselines import purchases
 from model_export.evaluation.evaluate import Evaluation, Progress, evaluate
-from model_export.exporting import graph
+from model_export.exporting import quantize, writing
 from model_export.exporting.golden import golden_inputs
+from model_export.exporting.parts import ModelParts
+from model_export.exporting.placing import appearing
 from model_export.exporting.seal import report_bytes, seal
-from model_export.modelling.model import Model
+from model_export.settings import CODES_ABOVE
 from model_export.training.checkpoint import Checkpoint
-from services.shared.bundle import MANIFEST, ModelSettings, load_bundle
-from services.shared.encoder import Encoder, check_golden, top_products
-from services.shared.model_input import ACTIONS, GAP_BUCKETS
+from services.shared.bundle import MANIFEST, load_bundle
+from services.shared.bundle_settings import ModelSettings
+from services.shared.content_tower import ContentTower
+from services.shared.encoder import Encoder, check_golden, load_graph
+from services.shared.golden import TOP
+from services.shared.item_vectors import Floats, FullVectors, ItemVectors
+from services.shared.model_input import ACTIONS, GAP_BUCKETS, TARGET_NAMES
+from services.shared.product_quantization import CodedVectors, encode
+from services.shared.scores import best
 
 PARITY: Final = 1e-4
-"""How far ONNX Runtime may be from torch in any component of any golden query."""
+"""How far ONNX Runtime may be from the network in any component of any golden query."""
 POPULARITY_DAYS: Final = 28
 
 
 def export(
     data: Prepared,
-    model: Model,
+    parts: ModelParts,
     checkpoint: Checkpoint,
     target: Path,
     *,
+    codes_above: int = CODES_ABOVE,
     progress: Progress = lambda _: None,
 ) -> Evaluation:
     """Write the bundle to ``target``, replacing one that is there; answers its report.
 
-    Raises DataRefused where the checkpoint is of other data or ``target`` holds something
-    else, ParityBroken where the graph does not compute what the model does.
+    With more than ``codes_above`` products their vectors become codes. Raises DataRefused where
+    the checkpoint is of other data, its vectors are no numbers or ``target`` holds something
+    else, ParityBroken where the graph does not compute what the model does, BundleNotWritten
+    where the disk does not take it. Whatever is raised, what was there is untouched.
     """
     if checkpoint.data != data.source:
         raise DataRefused(
@@ -54,82 +61,131 @@ def export(
         )
     if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
         raise DataRefused(f"{target} is there and is no bundle; name an empty or new folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as beside:
-        made, before = Path(beside) / "made", Path(beside) / "before"
-        made.mkdir()
-        evaluation = _make(model.eval(), checkpoint, data, made, progress)
-        if target.exists():
-            target.rename(before)
-        made.rename(target)
-    return evaluation
+    check_vectors(parts.item_vectors, checkpoint.product_ids)
+    coded = len(parts.item_vectors) - 1 > codes_above
+    vectors = (_coded if coded else _full)(parts, checkpoint, progress)
+    with appearing(target) as made:
+        return _make(data, parts, checkpoint, vectors, made, progress)
+
+
+def check_vectors(vectors: Floats, product_ids: list[str]) -> None:
+    """Raise DataRefused where a vector [n, d] of the products has NaN, or numbers too large."""
+    stored = vectors.astype(np.float16)
+    wrong = np.flatnonzero(~np.isfinite(stored).all(axis=1))
+    if len(wrong):
+        products = ", ".join(repr(product_ids[row - 1]) for row in wrong[:3].tolist())
+        raise DataRefused(
+            f"the checkpoint's vectors of {len(wrong)} products ({products}, …) are NaN or too "
+            "large: the training went astray; train again with a lower --learning-rate"
+        )
+
+
+def check_parity(found: Floats, expected: Floats, what: str = "golden input") -> None:
+    """Raise ParityBroken where a vector [G,d] differs by more than :data:`PARITY`."""
+    drift = np.abs(found - expected).max(axis=1)
+    if not (drift <= PARITY).all():
+        worst = int(drift.argmax())
+        raise ParityBroken(
+            f"{what} {worst}: ONNX Runtime differs from torch by {drift[worst]:.2g}, "
+            f"allowed is {PARITY}"
+        )
+
+
+def _full(parts: ModelParts, checkpoint: Checkpoint, progress: Progress) -> FullVectors:
+    """The vectors as the bundle stores them."""
+    del checkpoint, progress
+    return FullVectors(parts.item_vectors.astype(np.float16))
+
+
+def _coded(parts: ModelParts, checkpoint: Checkpoint, progress: Progress) -> CodedVectors:
+    """The vectors as codes."""
+    table = parts.item_vectors
+    books = quantize.codebooks(
+        table[1:],
+        quantize.parts_for(table.shape[1]),
+        seed=checkpoint.settings.seed,
+        progress=progress,
+    )
+    progress("product codes: nearest centroids")
+    return CodedVectors(encode(table, books), books)
 
 
 def _make(
-    model: Model, checkpoint: Checkpoint, data: Prepared, folder: Path, progress: Progress
+    data: Prepared,
+    parts: ModelParts,
+    checkpoint: Checkpoint,
+    vectors: ItemVectors,
+    folder: Path,
+    progress: Progress,
 ) -> Evaluation:
     """Fill ``folder`` and prove what is in it."""
     progress("graph")
-    _write_model(model, checkpoint, data, folder)
+    writing.write_bytes(folder / "encoder.onnx", parts.graph())
     progress("parity and golden outputs")
-    _write_golden(model, data, checkpoint, folder)
-    (folder / "report.json").write_bytes(b"{}\n")
+    bought = purchases(data, before=HELD_OUT, days=POPULARITY_DAYS)
+    codes = np.searchsorted(data.ids.items, checkpoint.product_ids)
+    settings = _settings(parts, vectors)
+    writing.write_json(folder / "settings.json", settings)
+    writing.write_json(folder / "vocabulary.json", checkpoint.product_ids)
+    writing.write_array(
+        folder / "popularity.npy", np.concatenate([[0], bought[codes]]).astype(np.int32)
+    )
+    writing.write_vectors(folder, vectors)
+    writing.write_blend(folder, parts)
+    golden = _golden(data, parts, checkpoint, vectors, settings, folder)
+    writing.write_arrays(folder / "golden.npz", golden)
+    writing.write_bytes(folder / "report.json", b"{}\n")
     seal(folder, data, checkpoint, None)
     bundle = load_bundle(folder)
     check_golden(bundle, Encoder(bundle))
     evaluation = evaluate(data, bundle, progress=progress)
-    (folder / "report.json").write_bytes(report_bytes(evaluation))
+    writing.write_bytes(folder / "report.json", report_bytes(evaluation))
     seal(folder, data, checkpoint, evaluation)
     load_bundle(folder)
     return evaluation
 
 
-def _write_model(model: Model, checkpoint: Checkpoint, data: Prepared, folder: Path) -> None:
-    """Everything that does not need the finished graph."""
-    table = model.items.vectors().numpy().astype(np.float16)
-    np.save(folder / "items.npy", table)
-    (folder / "encoder.onnx").write_bytes(graph.onnx_bytes(model))
-    (folder / "vocabulary.json").write_bytes(msgspec.json.encode(checkpoint.product_ids))
-    bought = purchases(data, before=HELD_OUT, days=POPULARITY_DAYS)
-    codes = np.searchsorted(data.ids.items, checkpoint.product_ids)
-    popularity = np.concatenate([[0], bought[codes]]).astype(np.int32)
-    np.save(folder / "popularity.npy", popularity)
-    settings = ModelSettings(
-        max_length=model.shape.max_length,
-        dimensions=model.shape.dimensions,
+def _settings(parts: ModelParts, vectors: ItemVectors) -> ModelSettings:
+    searches = "search" in parts.reads and parts.tower is not None
+    return ModelSettings(
+        max_length=parts.max_length,
+        dimensions=vectors.dimensions,
         gap_buckets=GAP_BUCKETS,
         actions=dict(ACTIONS),
-    )
-    (folder / "settings.json").write_bytes(msgspec.json.encode(settings) + b"\n")
-
-
-def _write_golden(model: Model, data: Prepared, checkpoint: Checkpoint, folder: Path) -> None:
-    """Golden inputs with torch's outputs, once ONNX Runtime was held to them."""
-    inputs = golden_inputs(data, checkpoint)
-    actions, gaps = (torch.from_numpy(each) for each in inputs[1:])
-    table = np.load(folder / "items.npy").astype(np.float32)
-    vectors = table[inputs[0]]
-    with torch.no_grad():
-        queries = graph.Serving(model)(torch.from_numpy(vectors), actions, gaps).numpy()
-    found = graph.run(folder / "encoder.onnx", vectors, *inputs[1:])
-    check_parity(found, queries)
-    scores = queries @ table.T
-    np.savez_compressed(
-        folder / "golden.npz",
-        items=inputs[0],
-        actions=inputs[1],
-        gaps=inputs[2],
-        queries=queries,
-        top10=top_products(scores),
+        targets=TARGET_NAMES,
+        wanted=parts.wanted,
+        blend=parts.blend,
+        reads=parts.reads,
+        text_encoder=parts.tower.content.text_encoder if searches and parts.tower else "",
     )
 
 
-def check_parity(found: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
-    """Raise ParityBroken where a query [G,d] differs by more than :data:`PARITY`."""
-    drift = np.abs(found - expected).max(axis=1)
-    if not (drift <= PARITY).all():
-        worst = int(drift.argmax())
-        raise ParityBroken(
-            f"golden input {worst}: ONNX Runtime differs from torch by {drift[worst]:.2g}, "
-            f"allowed is {PARITY}"
+def _golden(
+    data: Prepared,
+    parts: ModelParts,
+    checkpoint: Checkpoint,
+    vectors: ItemVectors,
+    settings: ModelSettings,
+    folder: Path,
+) -> dict[str, Any]:
+    """Golden inputs with the network's outputs, once ONNX Runtime was held to them."""
+    inputs = golden_inputs(data, checkpoint, parts.wanted)
+    history = vectors.rows(inputs.items)
+    queries = parts.queries(history, inputs.actions, inputs.gaps, inputs.wanted)
+    feeds = {"vectors": history, **inputs._asdict()}
+    del feeds["items"]
+    check_parity(load_graph(folder / "encoder.onnx", settings).run(feeds), queries)
+    top = [best(vectors.scores(query)[1:], TOP) + 1 for query in queries]
+    found = {**inputs._asdict(), "queries": queries, "top10": np.stack(top)}
+    if parts.tower is not None:
+        placed = parts.tower.golden
+        found |= {
+            "features": placed.features,
+            "text": placed.text,
+            "vectors": placed.vectors,
+        }
+        tower = ContentTower(folder / "tower.onnx", parts.tower.content, settings.dimensions)
+        check_parity(
+            tower.vectors(placed.features, placed.text), placed.vectors, "content tower: product"
         )
+    return found

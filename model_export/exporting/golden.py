@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model_export.dataset import HELD_OUT, Prepared, vocabulary_index
 from model_export.training.checkpoint import Checkpoint
+from services.shared.item_vectors import Floats
 from services.shared.model_input import ACTIONS, GAP_BUCKETS, ModelInput, encode_known
 
 REAL: Final = 32
 RANDOM: Final = 31
 
-Inputs = tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]
+
+class Inputs(NamedTuple):
+    """G inputs of length L, as :class:`services.shared.golden.Golden` has them."""
+
+    items: NDArray[np.int32]
+    actions: NDArray[np.int64]
+    gaps: NDArray[np.int64]
+    wanted: Floats
 
 
-def golden_inputs(data: Prepared, checkpoint: Checkpoint) -> Inputs:
-    """Items, actions and gaps, [64, L] each: no history, real ones, and random ones.
+def golden_inputs(data: Prepared, checkpoint: Checkpoint, wanted: Sequence[float]) -> Inputs:
+    """64 inputs: no history, real ones, and random ones.
 
-    Real histories show what servers will see; random ones reach every action, gap and length.
+    Real histories, asked for what is ``wanted`` by default, show what servers will see; random
+    ones reach every action, gap, length and mixture of wanted actions.
     """
     length = checkpoint.settings.max_length
     random = np.random.default_rng(checkpoint.settings.seed)
@@ -29,7 +39,9 @@ def golden_inputs(data: Prepared, checkpoint: Checkpoint) -> Inputs:
     inputs += [_real(data, checkpoint, user) for user in _users(data)]
     inputs += [_random(len(checkpoint.product_ids), length, random) for _ in range(RANDOM)]
     items, actions, gaps = (np.stack(part) for part in zip(*inputs, strict=True))
-    return items, actions, gaps
+    asked = np.repeat(np.array([wanted], dtype=np.float32), len(inputs), axis=0)
+    asked[-RANDOM:] = random.dirichlet(np.ones(len(wanted)), size=RANDOM)
+    return Inputs(items, actions, gaps, asked)
 
 
 def _users(data: Prepared) -> list[int]:
@@ -41,6 +53,7 @@ def _users(data: Prepared) -> list[int]:
 def _real(data: Prepared, checkpoint: Checkpoint, user: int) -> ModelInput:
     codes = np.searchsorted(data.ids.items, checkpoint.product_ids)
     index = vocabulary_index(data.ids, codes)
+    index[len(data.ids.items) :] = 0  # a search's vector is no part of a bundle
     rows = np.flatnonzero((data.users == user) & (data.parts < HELD_OUT) & (index[data.items] > 0))
     rows = rows[-checkpoint.settings.max_length :]
     items, actions, at = index[data.items[rows]], data.actions[rows], data.at[rows]

@@ -1,4 +1,4 @@
-"""The Transformer as an ONNX graph whose bytes say nothing of when and where it was made."""
+"""A model's parts as ONNX graphs whose bytes say nothing of when and where they were made."""
 
 from __future__ import annotations
 
@@ -6,74 +6,73 @@ import contextlib
 import io
 import logging
 import warnings
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Final
 
-import numpy as np
 import onnx
-import onnxruntime  # type: ignore[import-untyped]  # it ships no types
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from model_export.modelling.item_table import ContentTower, unit
 from model_export.modelling.model import Model
-from services.shared.model_input import PURCHASE, TARGETS
+from services.shared.model_input import TARGETS
 
-OPSET = 20
-
-
-class Serving(nn.Module):
-    """The model as a server asks it: for what is bought next, at the end of the history."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.model = model
-        wanted = torch.tensor([[float(each == PURCHASE) for each in TARGETS]])
-        self.register_buffer("wanted", wanted)
-
-    def forward(self, vectors: Tensor, actions: Tensor, gaps: Tensor) -> Tensor:
-        """Vectors [B,L,d], actions and gaps [B,L] → [B,d]."""
-        query: Tensor = self.model(vectors, actions, gaps, self.wanted)
-        return query
+OPSET: Final = 20
+MOST_AT_ONCE: Final = 4096
 
 
-def onnx_bytes(model: Model) -> bytes:
-    """The graph with inputs vectors, actions and gaps, and the output query; B may vary."""
+def encoder_bytes(model: Model) -> bytes:
+    """The graph from vectors, actions, gaps and wanted to the query."""
     shape = model.shape
-    length = shape.max_length
-    example = (
-        torch.zeros(2, length, shape.dimensions),
-        torch.ones(2, length, dtype=torch.long),
-        torch.zeros(2, length, dtype=torch.long),
-    )
-    batch = torch.export.Dim("batch", min=1, max=4096)
+    inputs = {
+        "vectors": torch.zeros(2, shape.max_length, shape.dimensions),
+        "actions": torch.ones(2, shape.max_length, dtype=torch.long),
+        "gaps": torch.zeros(2, shape.max_length, dtype=torch.long),
+        "wanted": torch.zeros(2, len(TARGETS)),
+    }
+    return _graph_bytes(model, inputs, "query")
+
+
+def tower_bytes(tower: ContentTower, *, most_features: int) -> bytes:
+    """The graph from features and, where the tower reads any, text to the vector."""
+    inputs = {"features": torch.zeros(2, most_features, dtype=torch.long)}
+    if tower.text is not None:
+        inputs["text"] = torch.zeros(2, tower.text.in_features)
+    return _graph_bytes(Placing(tower), inputs, "vector")
+
+
+class Placing(nn.Module):
+    """The content tower as a server asks it: for the unit vector of a product without an id."""
+
+    def __init__(self, tower: ContentTower) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, features: Tensor, text: Tensor | None = None) -> Tensor:
+        """Features [B,F] and, where the tower reads any, text [B,k] → [B,d]."""
+        if text is None:
+            return unit(self.tower.features(features).sum(-2))
+        return unit(self.tower(features, text))
+
+
+def _graph_bytes(module: nn.Module, inputs: Mapping[str, Tensor], output: str) -> bytes:
+    """The graph of a module called with ``inputs`` in their order; the batch may vary."""
+    batch = torch.export.Dim("batch", min=1, max=MOST_AT_ONCE)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            Serving(model).eval(),
-            example,
-            input_names=["vectors", "actions", "gaps"],
-            output_names=["query"],
-            dynamic_shapes=({0: batch}, {0: batch}, {0: batch}),
+            module.eval(),
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_shapes=tuple({0: batch} for _ in inputs),
             opset_version=OPSET,
             dynamo=True,
         )
     if program is None:
         raise RuntimeError("torch.onnx.export gave no program")
     return _bare(program.model_proto).SerializeToString(deterministic=True)
-
-
-def run(
-    path: Path,
-    vectors: NDArray[np.float32],
-    actions: NDArray[np.int64],
-    gaps: NDArray[np.int64],
-) -> NDArray[np.float32]:
-    """What ONNX Runtime makes of inputs, as a server would."""
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    feeds = {"vectors": vectors, "actions": actions, "gaps": gaps}
-    query: NDArray[np.float32] = session.run(["query"], feeds)[0]
-    return query
 
 
 def _bare(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -5,22 +5,48 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from model_export.dataset import Prepared
 from model_export.evaluation.evaluate import Evaluation
+from model_export.exporting.writing import write_bytes
 from model_export.training.checkpoint import Checkpoint
-from services.shared import bundle, encoder, model_input, profile
-from services.shared.bundle import FILES, MANIFEST, SCHEMA, Manifest, sha256_of
+from services.shared import (
+    bundle,
+    content_tower,
+    encoder,
+    model_input,
+    neighbours,
+    product_quantization,
+    profile,
+    repeat,
+    scores,
+)
+from services.shared.bundle import FILES, MANIFEST, SCHEMA, Manifest
+from services.shared.bundle_files import sha256_of
+
+DECIDING: Final = (
+    bundle,
+    content_tower,
+    encoder,
+    model_input,
+    neighbours,
+    product_quantization,
+    profile,
+    repeat,
+    scores,
+)
+"""What services share that decides what a bundle holds, or what its report says."""
 
 
 def seal(
     folder: Path, data: Prepared, checkpoint: Checkpoint, evaluation: Evaluation | None
 ) -> None:
     """Write the manifest of the files in ``folder``; their sums name the version."""
-    files = {name: sha256_of(folder / name) for name in FILES}
+    there = [name for name in FILES if (folder / name).is_file()]
+    files = {name: sha256_of(folder / name) for name in there}
     whole = hashlib.sha256("".join(files.values()).encode()).hexdigest()
     manifest = Manifest(
         schema=SCHEMA,
@@ -31,7 +57,7 @@ def seal(
         metrics=_metrics(evaluation) if evaluation else {},
         files=files,
     )
-    (folder / MANIFEST).write_bytes(_pretty(manifest))
+    write_bytes(folder / MANIFEST, _pretty(manifest))
 
 
 def report_bytes(evaluation: Evaluation) -> bytes:
@@ -46,7 +72,7 @@ def code_revision() -> str:
     files, makes the same bundle.
     """
     ours = sorted(Path(__file__).parents[1].rglob("*.py"))
-    shared = [Path(str(module.__file__)) for module in (bundle, encoder, model_input, profile)]
+    shared = [Path(str(module.__file__)) for module in DECIDING]
     texts = [hashlib.sha256(path.read_bytes()).hexdigest() for path in [*ours, *shared]]
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
 

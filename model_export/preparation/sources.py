@@ -18,7 +18,7 @@ import polars as pl
 
 from model_export.dataset import DAY
 from model_export.errors import DataRefused
-from services.shared.bundle import sha256_of
+from services.shared.bundle_files import sha256_of
 from services.shared.model_input import CART, CLICK, PURCHASE, VIEW
 
 EVENT_TYPES: Final = {

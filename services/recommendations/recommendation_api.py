@@ -23,7 +23,7 @@ from services.recommendations.domain.personal import (
     personal_scores,
     searched_scores,
 )
-from services.recommendations.domain.reasons import History
+from services.recommendations.domain.reasons import NOTHING_READ
 from services.recommendations.domain.search_terms import search_bonus
 from services.recommendations.domain.similar import similar
 from services.recommendations.messages import CAUSES, SOURCES, ranked_products
@@ -91,7 +91,7 @@ class RecommendationApi:
         excluded = _rows(catalog, request.exclude_product_ids)
         excluded |= _rows(catalog, [each.product_id for each in profile.not_interested])
         picks = self._personal(catalog, profile, excluded, limit) if profile != EMPTY else []
-        popularity = self.model.items.popularity
+        popularity = self.model.learned.popularity
         if picks:
             picks = filled(picks, catalog, popularity, excluded=excluded, limit=limit)
             return Answer(picks, Source.PERSONAL, Cause.UNSPECIFIED)
@@ -101,26 +101,27 @@ class RecommendationApi:
     def _personal(
         self, catalog: Catalog, profile: Profile, excluded: set[int], limit: int
     ) -> list[Pick]:
-        items = self.model.items
-        did = interactions(profile)
-        UNLISTED.inc(sum(catalog.row(each.product_id) is None for each in did))
-        reading = self.model.read(did)
+        learned, now = self.model.learned, self.now_micros()
+        did = interactions(profile, self.model.reads)
+        products = (each.product_id for each in did if each.product_id)
+        UNLISTED.inc(sum(catalog.row(product_id) is None for product_id in products))
+        reading = self.model.read(did, now)
         bonus = search_bonus(
             profile.searches,
             catalog.index,
             rows=catalog.rows,
             listed=catalog.listed,
-            now=self.now_micros(),
+            now=now,
         )
         if reading is not None:
             history = reading.history
-            scores = personal_scores(reading.query, items, catalog, bonus, excluded)
+            scores = personal_scores(reading.scores, catalog, bonus, excluded)
         elif bonus is not None:
-            history = History((), items.directions[:0])
-            scores = searched_scores(items, catalog, bonus, excluded)
+            history = NOTHING_READ
+            scores = searched_scores(learned, catalog, bonus, excluded)
         else:
             return []
-        return personal_picks(scores, items, catalog, history, bonus, limit=limit)
+        return personal_picks(scores, learned, catalog, history, bonus, limit=limit)
 
     async def similar_products(
         self, request: pb.SimilarProductsRequest, call: Call
@@ -131,7 +132,7 @@ class RecommendationApi:
         if row is None:
             raise ProductUnknown(f"the catalogue has no product {request.product_id!r}")
         limit = request.limit if request.HasField("limit") else DEFAULT_LIMIT
-        answer = similar(row, self.model.items, catalog, limit=limit)
+        answer = similar(row, self.model.learned, catalog, limit=limit)
         ANSWERS.labels(answer.source.name, answer.cause.name).inc()
         return pb.SimilarProductsResponse(
             attribution_token=self.new_token(),

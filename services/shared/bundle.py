@@ -3,16 +3,30 @@
 ::
 
     manifest.json     schema, version, what it was made from, SHA-256 of every other file
-    encoder.onnx      (vectors [B,L,d] f32, actions [B,L] i64, gaps [B,L] i64) → query [B,d] f32
-    items.npy         [n,d] float16; row i is product i of the vocabulary, row 0 is padding: zeros
+    settings.json     how inputs are encoded and scores blended; services.shared.bundle_settings
     vocabulary.json   product ids; the i-th from 1 on is product i
     popularity.npy    [n] int32; purchases in the last 28 days before the training data's end
-    settings.json     L, d, the buckets and actions the encoder was trained with
+    encoder.onnx      (vectors [B,L,d] f32, actions [B,L] i64, gaps [B,L] i64, wanted [B,A] f32)
+                      → query [B,d] f32
     golden.npz        inputs with the outputs they had where the bundle was made
     report.json       how well it did on held-out weeks, beside its baselines
 
-The score of product i is ``query · items[i]``. The graph takes gathered vectors, so the
-table is stored once and a new product needs no new graph.
+and of item vectors one of
+
+    items.npy         [n,d] float16; row i is product i of the vocabulary, row 0 is padding: zeros
+    codes.npy         [n,m] uint8, with codebooks.npy [m,256,d/m] float32, for a large catalogue;
+                      services.shared.product_quantization
+
+and, if there,
+
+    tower.onnx        (features [B,F] i64, text [B,k] f32) → vector [B,d] f32, with content.json;
+                      services.shared.content_tower
+    neighbours.npz    item-kNN as a sparse matrix; services.shared.neighbours
+    repeat.json       what buying again adds to a score; services.shared.repeat
+    card.md           the model card, and the same as a page, card.html
+
+The score of a product is made by :mod:`services.shared.scores`. The graph takes gathered vectors,
+so the table is stored once and a new product needs no new graph.
 
 :func:`load_bundle`, and :mod:`services.shared.encoder` after it, raise BundleRefused with a
 sentence that names the file; a server that was told to serve such a bundle does not start.
@@ -20,38 +34,54 @@ sentence that names the file; a server that was told to serve such a bundle does
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from services.shared.bundle_files import (
+    check_array,
+    check_size,
+    check_sum,
+    read_array,
+    read_json,
+    read_numbers,
+)
+from services.shared.bundle_settings import ModelSettings, read_settings
+from services.shared.content_tower import ContentSettings, read_content
 from services.shared.errors import BundleRefused
-from services.shared.model_input import ACTIONS, GAP_BUCKETS, Vocabulary
+from services.shared.golden import Golden, read_golden
+from services.shared.item_vectors import FullVectors, ItemVectors
+from services.shared.model_input import Vocabulary
+from services.shared.neighbours import Neighbours, read_neighbours
+from services.shared.product_quantization import CENTROIDS, CodedVectors
+from services.shared.repeat import RepeatTable, read_repeat
 
-SCHEMA: Final = 1
-FILES: Final = (
+SCHEMA: Final = 2
+MANIFEST: Final = "manifest.json"
+ALWAYS: Final = (
     "encoder.onnx",
-    "items.npy",
     "vocabulary.json",
     "popularity.npy",
     "settings.json",
     "golden.npz",
     "report.json",
 )
-MANIFEST: Final = "manifest.json"
-MANIFEST_LIMIT: Final = 1 << 20
-FILE_LIMIT: Final = 1 << 30
-TOP: Final = 10
-GOLDEN_LEAST: Final = 32
-UNREADABLE: Final = (ValueError, OSError, EOFError, zipfile.BadZipFile)
-"""What NumPy raises for a file that is none of its own."""
+FULL: Final = ("items.npy",)
+CODED: Final = ("codes.npy", "codebooks.npy")
+TOWER: Final = ("tower.onnx", "content.json")
+IF_THERE: Final = ("neighbours.npz", "repeat.json", "card.md", "card.html")
+FILES: Final = (*ALWAYS, *FULL, *CODED, *TOWER, *IF_THERE)
+"""What a manifest can name."""
 
-T = TypeVar("T")
+GREATEST: Final = float(np.finfo(np.float16).max)
+"""Of a number in an item's vector, also where it comes from a codebook."""
+LONGEST_ID: Final = 128
+"""Characters of a product id, as in the contracts."""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,158 +94,140 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
     metrics: dict[str, float]
     files: dict[str, str]
-    """File name → SHA-256 in hex, for each of :data:`FILES`."""
-
-
-class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How inputs must be encoded for this model."""
-
-    max_length: int
-    dimensions: int
-    gap_buckets: int
-    actions: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Golden:
-    """Inputs and what they gave where the bundle was made; G of them, of length L."""
-
-    items: NDArray[np.int32]
-    """[G, L] indices."""
-    actions: NDArray[np.int64]
-    """[G, L]."""
-    gaps: NDArray[np.int64]
-    """[G, L]."""
-    queries: NDArray[np.float32]
-    """[G, d]."""
-    top10: NDArray[np.int64]
-    """[G, 10] indices, best first."""
+    """File name → SHA-256 in hex, for each file of the bundle but this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A whole bundle, checked against its manifest."""
 
+    folder: Path
     manifest: Manifest
+    settings: ModelSettings
     vocabulary: Vocabulary
-    item_vectors: NDArray[np.float32]
-    """[n, d], C-contiguous, read-only; row 0 (padding) is zeros."""
+    item_vectors: ItemVectors
+    """Of n products, padding counted."""
     popularity: NDArray[np.int32]
     """[n] purchases in the last 28 days before the training data's end."""
-    settings: ModelSettings
     golden: Golden
     report: dict[str, Any]
-    encoder_path: Path
+    content: ContentSettings | None
+    """None where there is no content tower."""
+    neighbours: Neighbours | None
+    repeat: RepeatTable | None
+
+    @property
+    def encoder_path(self) -> Path:
+        """Where the encoder's graph lies."""
+        return self.folder / "encoder.onnx"
+
+    @property
+    def tower_path(self) -> Path:
+        """Where the content tower's graph lies, if there is one."""
+        return self.folder / "tower.onnx"
 
 
 def load_bundle(folder: Path) -> Bundle:
     """Read and check the bundle in ``folder``. Raises BundleRefused."""
     manifest = _manifest(folder)
-    for name in FILES:
-        _check_sum(folder / name, manifest.files[name])
-    settings = _settings(folder / "settings.json")
+    for name, expected in manifest.files.items():
+        check_sum(folder / name, expected)
+    there = manifest.files.keys()
+    settings = read_settings(folder / "settings.json")
     vocabulary = _vocabulary(folder / "vocabulary.json")
     rows = len(vocabulary) + 1
-    vectors = _array(folder / "items.npy", np.float16, (rows, settings.dimensions))
-    popularity = _array(folder / "popularity.npy", np.int32, (rows,))
-    item_vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    item_vectors.setflags(write=False)
-    if item_vectors[0].any():
-        raise BundleRefused(f"{folder / 'items.npy'}: row 0 is padding and must be zeros")
-    return Bundle(
+    popularity = read_array(folder / "popularity.npy", np.int32, (rows,))
+    if popularity.min() < 0:
+        raise BundleRefused(f"{folder / 'popularity.npy'}: counts cannot be below 0")
+    content = read_content(folder / "content.json") if TOWER[0] in there else None
+    bundle = Bundle(
+        folder=folder,
         manifest=manifest,
-        vocabulary=vocabulary,
-        item_vectors=item_vectors,
-        popularity=popularity,
         settings=settings,
-        golden=_golden(folder / "golden.npz", rows, settings),
-        report=_json(folder / "report.json", dict[str, Any]),
-        encoder_path=folder / "encoder.onnx",
+        vocabulary=vocabulary,
+        item_vectors=_item_vectors(folder, there, rows, settings.dimensions),
+        popularity=popularity,
+        golden=read_golden(folder / "golden.npz", rows, settings, content),
+        report=read_json(folder / "report.json", dict[str, Any]),
+        content=content,
+        neighbours=(
+            read_neighbours(folder / "neighbours.npz", rows) if "neighbours.npz" in there else None
+        ),
+        repeat=read_repeat(folder / "repeat.json") if "repeat.json" in there else None,
     )
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    _check_parts(bundle)
+    return bundle
 
 
 def _manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.is_file():
         raise BundleRefused(f"{path} is missing: {folder} is no model bundle")
-    if path.stat().st_size > MANIFEST_LIMIT:
-        raise BundleRefused(f"{path} is larger than {MANIFEST_LIMIT} bytes")
-    schema = _json(path, dict[str, Any]).get("schema")
+    check_size(path)
+    schema = read_json(path, dict[str, Any]).get("schema")
     if schema != SCHEMA:
-        raise BundleRefused(f"{path}: schema is {schema}, this release reads {SCHEMA}")
-    manifest = _json(path, Manifest)
-    if set(manifest.files) != set(FILES):
-        odd = ", ".join(sorted(set(manifest.files) ^ set(FILES)))
+        raise BundleRefused(
+            f"{path}: schema is {schema}, this release reads {SCHEMA}; make the bundle again with "
+            "'python -m model_export export'"
+        )
+    manifest = read_json(path, Manifest)
+    named = manifest.files.keys()
+    vectors = CODED if CODED[0] in named else FULL
+    tower = TOWER if TOWER[0] in named else ()
+    expected = {*ALWAYS, *vectors, *tower, *(named & set(IF_THERE))}
+    if named != expected:
+        odd = ", ".join(sorted(named ^ expected))
         raise BundleRefused(f"{path}: the list of files is wrong about {odd}")
     return manifest
 
 
-def _check_sum(path: Path, expected: str) -> None:
-    if not path.is_file():
-        raise BundleRefused(f"{path} is missing, but the manifest names it")
-    if path.stat().st_size > FILE_LIMIT:
-        raise BundleRefused(f"{path} is larger than {FILE_LIMIT} bytes")
-    try:
-        found = sha256_of(path)
-    except OSError as error:
-        raise BundleRefused(f"{path} cannot be read: {error.strerror}") from error
-    if found != expected:
-        raise BundleRefused(f"{path} has SHA-256 {found}, the manifest says {expected}")
-
-
-def _json(path: Path, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
-        raise BundleRefused(f"{path}: {error}") from error
-
-
-def _settings(path: Path) -> ModelSettings:
-    settings = _json(path, ModelSettings)
-    if settings.actions != ACTIONS or settings.gap_buckets != GAP_BUCKETS:
-        raise BundleRefused(f"{path}: actions or gap buckets are not those of this release")
-    if not (1 <= settings.max_length <= 10_000 and 1 <= settings.dimensions <= 10_000):
-        raise BundleRefused(f"{path}: max_length and dimensions must be 1 to 10,000")
-    return settings
-
-
 def _vocabulary(path: Path) -> Vocabulary:
+    ids = read_json(path, list[str])
+    if not ids:
+        raise BundleRefused(f"{path} names no product")
+    if not all(0 < len(each) <= LONGEST_ID for each in ids):
+        raise BundleRefused(f"{path}: a product id must have 1 to {LONGEST_ID} characters")
     try:
-        return Vocabulary(_json(path, list[str]))
+        return Vocabulary(ids)
     except ValueError as error:
         raise BundleRefused(f"{path}: {error}") from error
 
 
-def _array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-    except UNREADABLE as error:
-        raise BundleRefused(f"{path} is no NumPy file: {error}") from error
-    if array.dtype != dtype or array.shape != shape:
-        raise BundleRefused(
-            f"{path} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}"
-        )
-    return array
+def _item_vectors(folder: Path, there: Set[str], rows: int, dimensions: int) -> ItemVectors:
+    if FULL[0] in there:
+        path = folder / FULL[0]
+        table = read_array(path, np.float16, (rows, dimensions))
+        if table[0].any():
+            raise BundleRefused(f"{path}: row 0 is padding and must be zeros")
+        return FullVectors(table)
+    path = folder / CODED[1]
+    books = read_numbers(path)
+    parts = len(books) if books.ndim else 1
+    if not parts or dimensions % parts:
+        raise BundleRefused(f"{path} has {parts} parts, which cannot share {dimensions} dimensions")
+    check_array(path, books, np.float32, (parts, CENTROIDS, dimensions // parts))
+    if np.abs(books).max() > GREATEST:
+        raise BundleRefused(f"{path} has numbers beyond {GREATEST:g}, which would overflow")
+    return CodedVectors(read_array(folder / CODED[0], np.uint8, (rows, parts)), books)
 
 
-def _golden(path: Path, rows: int, settings: ModelSettings) -> Golden:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            golden = Golden(**{name: file[name] for name in file.files})
-    except (*UNREADABLE, TypeError) as error:
-        raise BundleRefused(f"{path} is no file of golden inputs: {error}") from error
-    count, length = len(golden.items), settings.max_length
-    top = min(TOP, rows - 1)
-    shapes = [getattr(golden, name).shape for name in Golden.__slots__]
-    wanted = [(count, length)] * 3 + [(count, settings.dimensions), (count, top)]
-    if shapes != wanted or count < GOLDEN_LEAST:
-        raise BundleRefused(f"{path}: shapes are {shapes}, expected {wanted} with 32 rows or more")
-    if golden.items.min() < 0 or golden.items.max() >= rows:
-        raise BundleRefused(f"{path}: names products that are not in the vocabulary")
-    return golden
+def _check_parts(bundle: Bundle) -> None:
+    """Refuse settings that speak of parts which the bundle has not, or the other way round."""
+    path = bundle.folder / "settings.json"
+    settings, blend = bundle.settings, bundle.settings.blend
+    for name, weight, part in (
+        ("neighbours", blend.neighbours, bundle.neighbours),
+        ("repeat", blend.repeat, bundle.repeat),
+    ):
+        if (weight != 0) != (part is not None):
+            raise BundleRefused(
+                f"{path}: blend.{name} is {weight}, but the bundle has "
+                f"{'its' if part is not None else 'no'} {name}"
+            )
+    if settings.text_encoder:
+        known = bundle.content.text_encoder if bundle.content else ""
+        if settings.text_encoder != known:
+            raise BundleRefused(
+                f"{path}: searches are turned into vectors by {settings.text_encoder}, but the "
+                f"content tower takes those of {known or 'no text encoder'}"
+            )

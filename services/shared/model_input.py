@@ -5,18 +5,21 @@ three numbers: the product's index in the vocabulary, what was done with it, and
 after the one before. Sequences are padded on the left, so the newest interaction is always
 the last and a graph of one shape serves histories of any length.
 
+A model that reads searches sees a search as an interaction with a product of its own: its
+index is behind the vocabulary's, and whoever encodes brings its vector.
+
 ``model_export`` imports this module, so training and serving cannot drift apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.shared.profile import Profile, bought
+from services.shared.profile import Profile, Shown, bought
 
 PAD: Final = 0
 VIEW: Final = 1
@@ -44,6 +47,11 @@ this table.
 TARGETS: Final = (VIEW, CLICK, CART, PURCHASE)
 """What a model can be asked to foretell, in the order of its weights."""
 
+TARGET_NAMES: Final = tuple(name for each in TARGETS for name, a in ACTIONS.items() if a == each)
+
+READS: Final = frozenset(TARGET_NAMES)
+"""What a model reads whose bundle does not say otherwise."""
+
 GAP_BUCKETS: Final = 32
 """How many buckets there are for the time between two interactions, see :func:`gap_buckets`."""
 
@@ -51,11 +59,29 @@ MICROSECONDS: Final = 1_000_000
 
 
 class Interaction(NamedTuple):
-    """One thing done with one product; ``at`` is microseconds since 1970."""
+    """One thing done with one product, or one search; ``at`` is microseconds since 1970."""
 
     at: int
     product_id: str
+    """Empty for a search."""
     action: int
+    query: str = ""
+    """The words of a search."""
+
+
+class Known(NamedTuple):
+    """The interactions with products that the model knows, oldest first; h of them."""
+
+    items: NDArray[np.int32]
+    """[h] indices in the vocabulary; from ``len(vocabulary) + 1`` on the searches, in order."""
+    actions: NDArray[np.int64]
+    """[h] values of :data:`ACTIONS`."""
+    at: NDArray[np.int64]
+    """[h] microseconds since 1970."""
+
+    def newest(self, count: int) -> Known:
+        """The newest ``count`` of them (at least 1), or all where there are fewer."""
+        return Known(self.items[-count:], self.actions[-count:], self.at[-count:])
 
 
 class ModelInput(NamedTuple):
@@ -111,28 +137,65 @@ class Vocabulary:
         return self.product_ids[index - 1]
 
 
-def interactions(profile: Profile) -> list[Interaction]:
-    """What the shopper did with products, oldest first, by (time, event, line).
+def interactions(profile: Profile, reads: Collection[str] = READS) -> list[Interaction]:
+    """What the shopper did of what a model ``reads``, oldest first, by (time, event, line).
 
-    Views, clicks, products put into the cart, and purchases that were not cancelled since.
-    What was taken out of a cart says little by itself and is left out.
+    Views, clicks, products put into the cart, and purchases that were not cancelled since;
+    searches and products shown but not chosen for a model that reads them. What was taken out
+    of a cart says little by itself and is left out.
     """
     found = [
-        *((v.at, v.event, v.line, v.product_id, VIEW) for v in profile.views),
-        *((c.at, c.event, c.line, c.product_id, CLICK) for c in profile.clicks),
-        *((c.at, c.event, c.line, c.product_id, CART) for c in profile.carts if c.quantity > 0),
-        *((p.at, p.event, p.line, p.product_id, PURCHASE) for p in bought(profile)),
+        *((v.at, v.event, v.line, v.product_id, VIEW, "") for v in profile.views),
+        *((c.at, c.event, c.line, c.product_id, CLICK, "") for c in profile.clicks),
+        *((c.at, c.event, c.line, c.product_id, CART, "") for c in profile.carts if c.quantity > 0),
+        *((p.at, p.event, p.line, p.product_id, PURCHASE, "") for p in bought(profile)),
     ]
+    if "search" in reads:
+        found += [(s.at, s.event, s.line, "", SEARCH, s.query) for s in profile.searches]
+    if "impression" in reads:
+        found += [
+            (shown.at, shown.event, shown.line, product_id, IMPRESSION, "")
+            for shown, product_id in _not_chosen(profile)
+        ]
+    wanted = {ACTIONS[name] for name in reads}
     found.sort()
-    return [Interaction(at, product_id, action) for at, _, _, product_id, action in found]
+    return [
+        Interaction(at, product_id, action, query)
+        for at, _, _, product_id, action, query in found
+        if action in wanted
+    ]
+
+
+def _not_chosen(profile: Profile) -> list[tuple[Shown, str]]:
+    """Products that were shown, and neither clicked nor viewed at that time or since."""
+    chosen: dict[str, int] = {}
+    for touch in (*profile.clicks, *profile.views):
+        chosen[touch.product_id] = max(touch.at, chosen.get(touch.product_id, touch.at))
+    return [
+        (shown, product_id)
+        for shown in profile.impressions
+        for product_id in shown.product_ids
+        if product_id not in chosen or chosen[product_id] < shown.at
+    ]
+
+
+def known(found: Iterable[Interaction], vocabulary: Vocabulary) -> Known:
+    """Those of ``found`` (oldest first) whose products the model knows, and the searches."""
+    rows: list[tuple[int, int, int]] = []
+    beyond = len(vocabulary)
+    for each in found:
+        if each.action == SEARCH:
+            beyond += 1
+            rows.append((beyond, each.action, each.at))
+        elif index := vocabulary.index(each.product_id):
+            rows.append((index, each.action, each.at))
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    return Known(table[:, 0].astype(np.int32), table[:, 1], table[:, 2])
 
 
 def encode(found: Iterable[Interaction], vocabulary: Vocabulary, *, max_length: int) -> ModelInput:
     """The newest ``max_length`` interactions with known products; ``found`` is oldest first."""
-    known = [(vocabulary.index(i.product_id), i.action, i.at) for i in found]
-    known = [each for each in known if each[0]][-max_length:]
-    table = np.array(known, dtype=np.int64).reshape(-1, 3)
-    return encode_known(table[:, 0], table[:, 1], table[:, 2], max_length=max_length)
+    return encode_known(*known(found, vocabulary).newest(max_length), max_length=max_length)
 
 
 def encode_known(

@@ -13,47 +13,19 @@ import pytest
 
 from model_export import dataset
 from model_export.__main__ import main
-from model_export.dataset import Prepared
 from model_export.errors import DataRefused, ParityBroken, ReportWrong
 from model_export.evaluation.evaluate import Evaluation
-from model_export.exporting import graph
 from model_export.exporting.export import PARITY, check_parity, export
 from model_export.exporting.verify import verify, verify_report
-from model_export.modelling.model import Model
-from model_export.settings import TrainSettings
 from model_export.training import checkpoint
-from model_export.training.checkpoint import Checkpoint
-from model_export.training.processes import processes
-from model_export.training.train import train
-from services.shared.bundle import Manifest, load_bundle, sha256_of
+from services.shared.bundle import Manifest, load_bundle
+from services.shared.bundle_files import sha256_of
 from services.shared.encoder import Encoder
 from services.shared.errors import BundleRefused
 from services.shared.model_input import PURCHASE, Interaction, encode
+from services.shared.scores import best
+from tests.export_parts import Silent, parts, sums, trained
 from tests.model_parts import QUICK, by_time, figures, leave_one_out, rounds
-
-
-class Silent:
-    """Watches a training and says nothing."""
-
-    def __init__(self) -> None:
-        self.epochs: list[float] = []
-
-    def step(self, done: float, loss: float) -> None:
-        assert 0 <= done < 1
-        assert loss >= 0
-
-    def epoch(self, number: int, loss: float, ndcg: float) -> None:
-        assert loss >= 0
-        self.epochs.append(ndcg)
-        assert number == len(self.epochs)
-
-
-def trained(
-    data: Prepared, settings: TrainSettings, watched: Silent | None = None
-) -> tuple[Model, Checkpoint]:
-    """A training in this process alone, with the data in memory."""
-    alone = processes("cpu")
-    return train(data.about, [data], settings, progress=watched or Silent(), processes=alone)
 
 
 def test_the_model_learns_what_only_order_tells(made: Path) -> None:
@@ -70,8 +42,8 @@ def test_the_server_ranks_next_what_training_taught(made: Path) -> None:
     day = 86_400_000_000
     seen = [Interaction(n * day, f"i{n % 8}", PURCHASE) for n in range(5, 19)]
     query = Encoder(bundle).encode(encode(seen, bundle.vocabulary, max_length=12))
-    best = int(np.argmax(bundle.item_vectors[1:] @ query)) + 1
-    assert bundle.vocabulary.product_id(best) == f"i{19 % 8}"
+    (place,) = best(bundle.item_vectors.scores(query)[1:], 1)
+    assert bundle.vocabulary.product_id(place + 1) == f"i{19 % 8}"
 
 
 def test_a_second_export_makes_the_same_bytes(made: Path, tmp_path: Path) -> None:
@@ -123,14 +95,17 @@ def test_onnx_runtime_computes_what_torch_does(made: Path) -> None:
     import torch
 
     model, _ = checkpoint.load(made / "checkpoint", dataset.load_about(made / "data"))
-    golden = load_bundle(made / "bundle").golden
+    bundle = load_bundle(made / "bundle")
+    golden = bundle.golden
     assert len(golden.items) == 64
-    table = load_bundle(made / "bundle").item_vectors
-    vectors = torch.from_numpy(table[golden.items])
-    actions, gaps = torch.from_numpy(golden.actions), torch.from_numpy(golden.gaps)
+    vectors = torch.from_numpy(bundle.item_vectors.rows(golden.items))
+    # torch takes no arrays that may not be written to
+    asked = (golden.actions.copy(), golden.gaps.copy(), golden.wanted.copy())
     with torch.no_grad():
-        expected = graph.Serving(model)(vectors, actions, gaps).numpy()
-    found = graph.run(made / "bundle/encoder.onnx", vectors.numpy(), golden.actions, golden.gaps)
+        expected = model(vectors, *(torch.from_numpy(each) for each in asked)).numpy()
+    found = Encoder(bundle).encode_batch(
+        golden.items, golden.actions, golden.gaps, wanted=golden.wanted
+    )
     assert np.abs(found - expected).max() <= PARITY
     assert np.array_equal(golden.queries, expected)
 
@@ -193,11 +168,10 @@ def test_export_replaces_a_bundle_and_nothing_else(made: Path, tmp_path: Path) -
     (tmp_path / "photo.jpg").write_bytes(b"")
     data = dataset.load(made / "data")
     with pytest.raises(DataRefused, match="is there and is no bundle"):
-        export(data, *checkpoint.load(made / "checkpoint", data.about), tmp_path)
+        export(data, *parts(made), tmp_path)
     assert (tmp_path / "photo.jpg").exists()
-    made_of = checkpoint.load(made / "checkpoint", data.about)
     with pytest.raises(DataRefused, match="trained on other data"):
-        export(by_time(rounds()), *made_of, tmp_path / "new")
+        export(by_time(rounds()), *parts(made), tmp_path / "new")
 
 
 def test_export_of_another_split_of_the_same_data(made: Path, tmp_path: Path) -> None:
@@ -222,7 +196,7 @@ def test_an_export_that_fails_leaves_nothing(
     monkeypatch.setattr("model_export.exporting.export.check_parity", broken)
     data = dataset.load(made / "data")
     with pytest.raises(ParityBroken):
-        export(data, *checkpoint.load(made / "checkpoint", data.about), tmp_path / "bundle")
+        export(data, *parts(made), tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     assert sums(tmp_path / "bundle") == before
 
@@ -246,10 +220,6 @@ def test_a_checkpoint_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.json").write_text("{}")
     with pytest.raises(DataRefused, match="is no checkpoint of this release"):
         checkpoint.load(tmp_path, about)
-
-
-def sums(folder: Path) -> dict[str, str]:
-    return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
 
 
 def rewrite(folder: Path, name: str, content: bytes) -> None:

@@ -16,7 +16,7 @@ import pytest
 from model_export import dataset
 from model_export.__main__ import main
 from model_export.training import checkpoint
-from services.shared.bundle import sha256_of
+from services.shared.bundle_files import sha256_of
 from tests.model_parts import by_time, rounds
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from services.recommendations.domain.personal import (
     personal_scores,
     searched_scores,
 )
-from services.recommendations.domain.reasons import History, Kind
+from services.recommendations.domain.reasons import NOTHING_READ, History, Kind
 from services.recommendations.domain.search_terms import SearchBonus, search_bonus
 from services.shared.model_input import CART, CLICK, PURCHASE, VIEW
 from services.shared.profile import Search
@@ -51,7 +51,8 @@ def picks(
 ) -> dict[str, Pick]:
     """Product → its place in the list, in order."""
     history = history_of(catalog, ITEMS, *events)
-    scores = personal_scores(np.array(query, np.float32), ITEMS, catalog, bonus, excluded)
+    by_model = ITEMS.vectors.scores(np.array(query, np.float32))
+    scores = personal_scores(by_model, catalog, bonus, excluded)
     found = personal_picks(scores, ITEMS, catalog, history, bonus, limit=limit)
     return {catalog.product_id(pick.row): pick for pick in found}
 
@@ -109,9 +110,11 @@ def test_an_event_about_an_unlisted_product_is_named_by_its_id() -> None:
     catalog = shop()
     catalog.remove_product("tea")
     history = History(
-        history_of(shop(), ITEMS, (1, "tea", PURCHASE)).interactions, ITEMS.directions[[1]]
+        history_of(shop(), ITEMS, (1, "tea", PURCHASE)).interactions,
+        ITEMS.vectors.directions(np.array([1])),
     )
-    scores = personal_scores(np.array((1.0, 0, 0), np.float32), ITEMS, catalog, None, ())
+    by_model = ITEMS.vectors.scores(np.array((1.0, 0, 0), np.float32))
+    scores = personal_scores(by_model, catalog, None, ())
     (first, *_) = personal_picks(scores, ITEMS, catalog, history, None, limit=3)
     assert first.reason.sentence == "Because you bought tea"
 
@@ -150,8 +153,7 @@ def test_a_shopper_who_only_searched_gets_what_was_searched_for() -> None:
     bonus = searching(catalog, "mug novel")
     assert bonus is not None
     scores = searched_scores(ITEMS, catalog, bonus, ())
-    nothing = History((), ITEMS.directions[:0])
-    found = personal_picks(scores, ITEMS, catalog, nothing, bonus, limit=5)
+    found = personal_picks(scores, ITEMS, catalog, NOTHING_READ, bonus, limit=5)
     assert [catalog.product_id(pick.row) for pick in found] == ["mug", "novel"]
     assert {pick.reason.kind for pick in found} == {Kind.SEARCHED}
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
 from deploy.local.stack import BUNDLE
 from model_export.exporting.verify import verify
-from services.shared.bundle import FILES, load_bundle, sha256_of
+from services.shared.bundle import ALWAYS, FULL, load_bundle
 from services.shared.encoder import Encoder, check_golden
 from services.shared.errors import BundleRefused
-from tests.tiny_bundle import make_bundle
+from tests.tiny_bundle import DEFAULTS, add_neighbours, make_bundle, seal, write_json
 
 VECTORS = {"mug": (1.0, 0.0), "cup": (1.0, 0.25), "lamp": (0.0, 1.0)}
 LARGEST = 12_000_000
@@ -27,14 +28,6 @@ def folder(tmp_path: Path) -> Path:
     return make_bundle(tmp_path / "bundle", VECTORS)
 
 
-def seal(folder: Path, **fields: object) -> None:
-    """Put the present sums into the manifest, as somebody who means to deceive would."""
-    path = folder / "manifest.json"
-    manifest = msgspec.json.decode(path.read_bytes())
-    manifest["files"] = {name: sha256_of(folder / name) for name in FILES}
-    path.write_bytes(msgspec.json.encode({**manifest, **fields}))
-
-
 def proven(folder: Path) -> None:
     """Load a bundle and prove its graph."""
     bundle = load_bundle(folder)
@@ -42,17 +35,18 @@ def proven(folder: Path) -> None:
 
 
 def test_a_whole_bundle_is_what_was_put_in(folder: Path) -> None:
-    """Vectors, ids and padding come back as they were."""
-    bundle = load_bundle(folder)
-    assert list(bundle.vocabulary) == list(VECTORS)
-    assert bundle.item_vectors[0].tolist() == [0, 0]
-    assert bundle.item_vectors[bundle.vocabulary.index("cup")].tolist() == [1.0, 0.25]
-    assert not bundle.item_vectors.flags.writeable
-    proven(folder)
+    """Vectors, ids and padding come back as they were, from a table and from codes."""
+    make_bundle(folder.with_name("coded"), VECTORS, coded=True)
+    for each in (folder, folder.with_name("coded")):
+        bundle = load_bundle(each)
+        assert list(bundle.vocabulary) == list(VECTORS)
+        found = bundle.item_vectors.rows(np.array([0, bundle.vocabulary.index("cup")]))
+        assert found.tolist() == [[0, 0], [1.0, 0.25]]
+        proven(each)
 
 
 def edit_json(name: str, value: object) -> Callable[[Path], None]:
-    return lambda folder: _write(folder / name, msgspec.json.encode(value))
+    return lambda folder: write_json(folder / name, value)
 
 
 def edit_array(name: str, array: np.ndarray) -> Callable[[Path], None]:
@@ -68,11 +62,35 @@ def edit_golden(**changed: np.ndarray) -> Callable[[Path], None]:
     return edit
 
 
+def edit_settings(**changed: object) -> Callable[[Path], None]:
+    return lambda folder: write_json(
+        folder / "settings.json", {**DEFAULTS, "dimensions": 2, **changed}
+    )
+
+
 def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-SETTINGS = {"max_length": 8, "dimensions": 2, "gap_buckets": 32}
+def promise(rows: int) -> bytes:
+    """An .npy file whose header speaks of more rows than there are."""
+    content = io.BytesIO()
+    header = {"descr": "<f2", "fortran_order": False, "shape": (rows, 2)}
+    np.lib.format.write_array_header_1_0(content, header)
+    return content.getvalue() + bytes(8)
+
+
+def bomb() -> bytes:
+    """A small archive that unpacks to more than a file of golden inputs may have."""
+    content = io.BytesIO()
+    archive = zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED)
+    with archive, archive.open("items.npy", "w") as file:
+        for _ in range(257):
+            file.write(bytes(1 << 20))
+    return content.getvalue()
+
+
+SETTINGS = {**DEFAULTS, "dimensions": 2}
 TABLE = np.array([[0, 0], *VECTORS.values()], np.float16)
 
 
@@ -80,21 +98,47 @@ TABLE = np.array([[0, 0], *VECTORS.values()], np.float16)
     ("edit", "says"),
     [
         (edit_json("vocabulary.json", ["mug", "mug", "cup"]), "stands twice in the vocabulary"),
-        (edit_json("vocabulary.json", ["mug"]), r"items\.npy is float16 \(4, 2\), expected"),
+        (edit_json("vocabulary.json", ["mug"]), r"popularity\.npy is int32 \(4,\), expected"),
         (edit_json("vocabulary.json", {"mug": 1}), r"vocabulary\.json: Expected `array`"),
+        (edit_json("vocabulary.json", []), "names no product"),
+        (edit_json("vocabulary.json", ["mug", "", "x"]), "must have 1 to 128 characters"),
+        (edit_json("vocabulary.json", ["mug", "x" * 129, "x"]), "must have 1 to 128 characters"),
+        (lambda f: _write(f / "report.json", b"[" * 100_000), r"report\.json: "),
+        (lambda f: _write(f / "report.json", b"\xff"), r"report\.json: "),
         (edit_json("settings.json", {**SETTINGS, "actions": {}}), "not those of this release"),
-        (edit_json("settings.json", SETTINGS), r"settings\.json: .* missing required field"),
+        (edit_json("settings.json", {"dimensions": 2}), "missing required field `max_length`"),
+        (edit_settings(wanted=[1.0]), "wanted must be a share of 0 to 1 for each target"),
+        (edit_settings(wanted=[0.5, 0, 0, 0.6]), "wanted must be a share"),
+        (edit_settings(targets=["view", "view"]), "targets must be some of"),
+        (edit_settings(reads=["pad"]), "reads must be some of"),
+        (edit_settings(reads=["search"]), "searches are read with a text_encoder, and only then"),
+        (edit_settings(reads=["search"], text_encoder="x"), "takes those of no text encoder"),
+        (edit_settings(blend={"neighbours": 0.2}), "but the bundle has no neighbours"),
+        (edit_settings(blend={"repeat": 1}), "but the bundle has no repeat"),
+        (edit_settings(blend={"decay": 0}), r"Expected `float` > 0.0 - at `\$.blend.decay`"),
+        (edit_settings(dimensions=0), "Expected `int` >= 1"),
         (edit_array("items.npy", TABLE.astype(np.float32)), r"items\.npy is float32"),
         (edit_array("items.npy", TABLE[:, :1]), r"items\.npy is float16 \(4, 1\)"),
         (edit_array("items.npy", TABLE + 1), "row 0 is padding and must be zeros"),
+        (edit_array("items.npy", TABLE * np.float16(np.nan)), r"items\.npy has NaN or infinity at"),
+        (edit_array("items.npy", TABLE * np.float16(np.inf)), r"items\.npy has NaN or infinity at"),
+        (edit_array("items.npy", np.array(["x"], object)), r"items\.npy is no NumPy file"),
+        (
+            lambda f: np.save(f / "items.npy", np.asfortranarray(TABLE)),
+            "does not begin as np.save writes numbers",
+        ),
+        (lambda f: _write(f / "items.npy", promise(1 << 60)), "promises .* bytes and has"),
+        (edit_array("popularity.npy", np.full(4, -1, np.int32)), "counts cannot be below 0"),
         (edit_array("popularity.npy", np.zeros(3, np.int32)), r"popularity\.npy is int32 \(3,\)"),
         (lambda folder: _write(folder / "items.npy", b"x"), r"items\.npy is no NumPy file"),
-        (lambda folder: _write(folder / "golden.npz", b"x"), "is no file of golden inputs"),
-        (edit_golden(extra=TABLE), "is no file of golden inputs"),
-        (edit_golden(queries=np.zeros((9, 2), np.float32)), r"golden\.npz: shapes are"),
-        (edit_golden(items=np.full((32, 8), 9, np.int32)), "not in the vocabulary"),
+        (lambda folder: _write(folder / "golden.npz", b"x"), r"golden\.npz is no NumPy archive"),
+        (lambda f: _write(f / "golden.npz", bomb()), "unpacked it is larger than"),
+        (edit_golden(extra=TABLE), r"golden\.npz has .*'extra'"),
+        (edit_golden(queries=np.zeros((9, 2), np.float32)), "queries is float32 .9, 2., expected"),
+        (edit_golden(items=np.full((32, 8), 9, np.int32)), "items has numbers that are not 0 to 3"),
+        (edit_golden(items=np.zeros((0, 8), np.int32)), r"expected int64 \(0, 8\)"),
         (edit_golden(queries=np.ones((32, 2), np.float32)), "golden input 0 differs by"),
-        (edit_golden(queries=np.full((32, 2), np.nan, np.float32)), "golden input 0 differs by"),
+        (edit_golden(queries=np.full((32, 2), np.nan, np.float32)), "queries has NaN or infinity"),
         (edit_golden(top10=np.zeros((32, 3), np.int64)), "shares 0 of its 10 best"),
         (lambda folder: _write(folder / "encoder.onnx", b"x"), "ONNX Runtime cannot load it"),
     ],
@@ -107,7 +151,7 @@ def test_what_is_wrong_is_named(folder: Path, edit: Callable[[Path], None], says
         proven(folder)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*ALWAYS, *FULL])
 def test_a_file_that_is_gone_or_changed(folder: Path, name: str) -> None:
     """Each file is guarded by its sum."""
     with (folder / name).open("ab") as file:
@@ -122,7 +166,8 @@ def test_a_file_that_is_gone_or_changed(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"schema": 2}, "schema is 2, this release reads 1"),
+        ({"schema": 1}, "schema is 1, this release reads 2; make the bundle again with 'python"),
+        ({"schema": 3}, "schema is 3, this release reads 2"),
         ({"files": {"encoder.onnx": "0"}}, "the list of files is wrong about golden.npz"),
         ({"surprise": 1}, "unknown field `surprise`"),
     ],
@@ -130,6 +175,81 @@ def test_a_file_that_is_gone_or_changed(folder: Path, name: str) -> None:
 def test_a_manifest_of_another_kind(folder: Path, fields: dict[str, object], says: str) -> None:
     """A later schema, other files and unknown fields are not guessed at."""
     seal(folder, **fields)
+    with pytest.raises(BundleRefused, match=says):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda f: (f / "codebooks.npy").unlink(), "wrong about codebooks.npy"),
+        (lambda f: np.save(f / "items.npy", TABLE), "wrong about items.npy"),
+        (edit_array("codes.npy", np.zeros((4, 2), np.uint8)), r"codes\.npy is uint8 \(4, 2\)"),
+        (edit_array("codes.npy", np.zeros((4, 1), np.int8)), r"codes\.npy is int8"),
+        (edit_array("codebooks.npy", np.zeros((3, 256, 1), np.float32)), "3 parts, which cannot"),
+        (edit_array("codebooks.npy", np.zeros((0, 256, 1), np.float32)), "0 parts, which cannot"),
+        (
+            edit_array("codebooks.npy", np.zeros((1, 9, 2), np.float32)),
+            r"expected float32 \(1, 256",
+        ),
+        (edit_array("codebooks.npy", np.full((1, 256, 2), np.inf, np.float32)), "NaN or infinity"),
+        (edit_array("codebooks.npy", np.full((1, 256, 2), 1e30, np.float32)), "would overflow"),
+    ],
+)
+def test_what_is_wrong_with_codes(tmp_path: Path, edit: Callable[[Path], None], says: str) -> None:
+    """Codes and codebooks belong together, and stand in place of the table."""
+    folder = make_bundle(tmp_path / "bundle", VECTORS, coded=True)
+    edit(folder)
+    seal(folder)
+    with pytest.raises(BundleRefused, match=says):
+        proven(folder)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"starts": np.array([0, 1, 1, 2], np.int64)}, r"starts is int64 .* expected"),
+        ({"starts": np.array([0, 2, 1, 2, 2], np.int64)}, "starts must rise"),
+        ({"items": np.array([1, 4], np.int32)}, "names products that are not in the vocabulary"),
+        ({"items": np.array([0, 1], np.int32)}, "names products that are not in the vocabulary"),
+        ({"weights": np.array([np.inf, 1], np.float16)}, "weights has NaN or infinity"),
+        ({"weights": np.array([1, 1], np.float64)}, "weights is float64"),
+        ({"more": np.zeros(1)}, "not starts, items and weights"),
+    ],
+)
+def test_what_is_wrong_with_neighbours(
+    tmp_path: Path, changed: dict[str, np.ndarray], says: str
+) -> None:
+    """A sparse matrix of the vocabulary's products, with finite likenesses."""
+    folder = make_bundle(tmp_path / "bundle", VECTORS, blend={"neighbours": 0.5})
+    add_neighbours(folder, {1: {2: 0.5}, 3: {1: 0.25}}, rows=4)
+    seal(folder)
+    proven(folder)
+    with np.load(folder / "neighbours.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    np.savez(folder / "neighbours.npz", **{**arrays, **changed})
+    seal(folder)
+    with pytest.raises(BundleRefused, match=says):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"counts": [2, 2], "recency_days": [], "score": [[1], [2], [3]]}, "counts must rise"),
+        ({"counts": [], "recency_days": [7, 1], "score": [[1, 2, 3]]}, "recency_days must rise"),
+        ({"counts": [2], "recency_days": [7], "score": [[1, 2]]}, "2 rows of 2 numbers"),
+        ({"counts": [2], "recency_days": [7], "score": [[1, 2], [1]]}, "2 rows of 2 numbers"),
+        ({"counts": [2], "recency_days": [7]}, "missing required field `score`"),
+    ],
+)
+def test_what_is_wrong_with_a_repeat_table(
+    tmp_path: Path, table: dict[str, object], says: str
+) -> None:
+    """Bounds that rise, and one number for each pair of buckets."""
+    folder = make_bundle(tmp_path / "bundle", VECTORS, blend={"repeat": 1.0})
+    write_json(folder / "repeat.json", table)
+    seal(folder)
     with pytest.raises(BundleRefused, match=says):
         load_bundle(folder)
 
@@ -148,7 +268,7 @@ def test_a_graph_with_other_inputs(folder: Path) -> None:
     graph = (folder / "encoder.onnx").read_bytes().replace(b"vectors", b"factors")
     _write(folder / "encoder.onnx", graph)
     seal(folder)
-    with pytest.raises(BundleRefused, match=r"takes \['actions', 'factors', 'gaps'\], not"):
+    with pytest.raises(BundleRefused, match=r"takes .'actions', 'factors', 'gaps', 'wanted'., not"):
         proven(folder)
 
 

@@ -12,7 +12,11 @@ from services.shared.model_input import (
     CART,
     CLICK,
     GAP_BUCKETS,
+    IMPRESSION,
     PURCHASE,
+    SEARCH,
+    TARGET_NAMES,
+    TARGETS,
     VIEW,
     Interaction,
     ModelInput,
@@ -21,8 +25,9 @@ from services.shared.model_input import (
     encode_known,
     gap_buckets,
     interactions,
+    known,
 )
-from services.shared.profile import Cancel, Cart, Profile, Purchase, Touch
+from services.shared.profile import Cancel, Cart, Profile, Purchase, Search, Shown, Touch
 
 SECOND = 1_000_000
 PRODUCTS = Vocabulary(["mug", "cup", "lamp"])
@@ -102,6 +107,43 @@ def test_a_profile_in_the_order_in_which_it_happened() -> None:
     ]
 
 
+def test_known_interactions_and_searches_in_their_order() -> None:
+    """Unknown products are passed over; searches count on behind the vocabulary."""
+    found = known(
+        [
+            Interaction(1, "mug", VIEW),
+            Interaction(2, "", SEARCH, "red lamp"),
+            Interaction(3, "unheard-of", VIEW),
+            Interaction(4, "", SEARCH, "blue lamp"),
+            Interaction(5, "lamp", PURCHASE),
+        ],
+        PRODUCTS,
+    )
+    assert found.items.tolist() == [1, 4, 5, 3]
+    assert found.actions.tolist() == [VIEW, SEARCH, SEARCH, PURCHASE]
+    assert found.newest(2).at.tolist() == [4, 5]
+
+
+def test_what_a_model_reads_decides_what_it_is_given() -> None:
+    """Searches and products shown but not chosen come only to a model that reads them."""
+    profile = Profile(
+        searches=(Search(1, 11, 0, "red lamp"),),
+        impressions=(Shown(2, 12, 0, ("mug", "lamp", "cup")), Shown(6, 16, 0, ("cup",))),
+        clicks=(Touch(3, 13, 0, "lamp"),),
+        views=(Touch(4, 14, 0, "cup"),),
+    )
+    every = interactions(profile, ["search", "impression", "click", "view"])
+    assert [(each.product_id or each.query, each.action) for each in every] == [
+        ("red lamp", SEARCH),
+        ("mug", IMPRESSION),
+        ("lamp", CLICK),
+        ("cup", VIEW),
+        ("cup", IMPRESSION),
+    ]
+    assert [each.action for each in interactions(profile)] == [CLICK, VIEW]
+    assert [each.action for each in interactions(profile, ["view"])] == [VIEW]
+
+
 def test_vocabulary_goes_both_ways() -> None:
     """Index 0 is padding: what is unknown, and what has no product."""
     assert len(PRODUCTS) == 3
@@ -116,4 +158,7 @@ def test_vocabulary_goes_both_ways() -> None:
 
 def test_actions_are_numbered_for_good() -> None:
     """A bundle repeats the table: another numbering would be another model."""
-    assert ACTIONS == {"pad": 0, "view": 1, "click": 2, "cart": 3, "purchase": 4}
+    numbered = enumerate(["pad", "view", "click", "cart", "purchase", "search", "impression"])
+    assert {name: number for number, name in numbered} == ACTIONS
+    assert TARGETS == (VIEW, CLICK, CART, PURCHASE)
+    assert TARGET_NAMES == ("view", "click", "cart", "purchase")

@@ -1,61 +1,103 @@
-"""The model bundle, loaded and proven: from a profile to a query vector."""
+"""The model bundle, loaded and proven: from a profile to the scores of all products."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from services.recommendations.domain.personal import ItemVectors
+from services.recommendations.adapters.search_vectors import SearchVectors, TextVectors
+from services.recommendations.domain.learned import Learned
 from services.recommendations.domain.reasons import History
 from services.shared.bundle import Bundle, load_bundle
 from services.shared.encoder import Encoder, check_golden
-from services.shared.model_input import Interaction, Vocabulary, encode
+from services.shared.errors import BundleRefused
+from services.shared.item_vectors import Floats
+from services.shared.model_input import (
+    IMPRESSION,
+    SEARCH,
+    Interaction,
+    Known,
+    Vocabulary,
+    encode_known,
+    known,
+)
+from services.shared.scores import Scorer
 
 
 class Reading(NamedTuple):
     """What the model makes of a shopper's interactions."""
 
-    query: NDArray[np.float32]
-    """[d]; the score of product i is query · vectors[i]."""
+    scores: Floats
+    """[n] of all products that it has learned, by row; the caller's own to change."""
     history: History
 
 
 class Model:
     """A bundle in memory; lives as long as the server."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        """Load the encoder. Raises BundleRefused where it computes what it should not."""
+    def __init__(self, bundle: Bundle, text_vectors: TextVectors | None = None) -> None:
+        """Load the encoder. Raises BundleRefused where it computes what it should not.
+
+        A bundle that reads searches needs ``text_vectors``, those of its text encoder.
+        """
         self._encoder = Encoder(bundle)
         check_golden(bundle, self._encoder)
+        self._scorer = Scorer(bundle)
+        self._search_vectors = None if text_vectors is None else SearchVectors(bundle, text_vectors)
         self._max_length = bundle.settings.max_length
+        self.reads = bundle.settings.reads
+        """Names of the actions that :meth:`read` wants."""
         self.vocabulary: Vocabulary = bundle.vocabulary
         self.version = bundle.manifest.version
-        self.items = _item_vectors(bundle)
+        self.learned = Learned(bundle.item_vectors, bundle.popularity)
 
-    def read(self, did: Sequence[Interaction]) -> Reading | None:
-        """The query of what a shopper did, oldest first; None if it knows none of the products."""
-        known = [each for each in did if each.product_id in self.vocabulary]
-        if not known:
+    def read(self, did: Sequence[Interaction], now: int) -> Reading | None:
+        """The scores for what a shopper did, oldest first; None if it knows none of it.
+
+        ``now`` is microseconds since 1970.
+        """
+        read = [each for each in did if each.action == SEARCH or each.product_id in self.vocabulary]
+        whole = known(read, self.vocabulary)
+        newest = whole.newest(self._max_length)
+        if (newest.actions == IMPRESSION).all():
             return None
-        known = known[-self._max_length :]
-        model_input = encode(known, self.vocabulary, max_length=self._max_length)
-        rows = model_input.items[-len(known) :]
-        query = self._encoder.encode(model_input)
-        return Reading(query, History(known, self.items.directions[rows]))
+        searched = self._searched(read)
+        model_input = encode_known(*newest, max_length=self._max_length)
+        query = self._encoder.encode(model_input, searched=searched)
+        history = self._history(read, newest, searched)
+        return Reading(self._scorer.scores(query, whole, now), history)
+
+    def _searched(self, read: Sequence[Interaction]) -> Floats | None:
+        queries = [each.query for each in read if each.action == SEARCH]
+        if not queries or self._search_vectors is None:
+            return None
+        return self._search_vectors(queries)
+
+    def _history(
+        self, read: Sequence[Interaction], newest: Known, searched: Floats | None
+    ) -> History:
+        """What can be a reason: all that was done, not what was only shown."""
+        done = np.flatnonzero(newest.actions != IMPRESSION)
+        events = [read[i - len(newest.items)] for i in done.tolist()]
+        return History(events, self._encoder.directions(newest.items[done], searched))
 
 
-def load_model(folder: Path) -> Model:
-    """The model of the bundle in ``folder``. Raises BundleRefused."""
-    return Model(load_bundle(folder))
+def load_model(folder: Path, text_vectors_of: Callable[[str], TextVectors] | None = None) -> Model:
+    """The model of the bundle in ``folder``. Raises BundleRefused.
 
-
-def _item_vectors(bundle: Bundle) -> ItemVectors:
-    vectors = bundle.item_vectors
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    directions = np.ascontiguousarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
-    mean = vectors[1:].mean(axis=0, dtype=np.float64).astype(np.float32)
-    return ItemVectors(vectors, directions, mean, bundle.popularity)
+    ``text_vectors_of`` opens a text encoder by its name; it is asked only for a bundle that
+    reads searches.
+    """
+    bundle = load_bundle(folder)
+    name = bundle.settings.text_encoder
+    if not name:
+        return Model(bundle)
+    if text_vectors_of is None:
+        raise BundleRefused(
+            f"{folder / 'settings.json'}: the model reads searches with the text encoder {name}, "
+            "which this server does not have; serve a bundle that was trained without searches"
+        )
+    return Model(bundle, text_vectors_of(name))

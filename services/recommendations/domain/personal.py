@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from services.recommendations.domain import reasons
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.fallback import Pick
+from services.recommendations.domain.learned import Learned
 from services.recommendations.domain.ranking import HIDDEN, Ranked, best, hide
 from services.recommendations.domain.reasons import History
 from services.recommendations.domain.rerank import POOL, diverse
@@ -26,19 +27,6 @@ POPULARITY_WORTH: Final = 0.25
 """What being bought most is worth beside a search bonus of 1."""
 
 
-class ItemVectors(NamedTuple):
-    """What the model has learned of products, by row; n of them."""
-
-    vectors: NDArray[np.float32]
-    """[n, d]; row 0 is padding."""
-    directions: NDArray[np.float32]
-    """[n, d] the same at length 1, for cosines."""
-    mean: NDArray[np.float32]
-    """[d] of rows 1 on."""
-    popularity: NDArray[np.int32]
-    """[n] purchases; what is popular."""
-
-
 class Scores(NamedTuple):
     """The scores of all rows, and what they are made of."""
 
@@ -51,21 +39,19 @@ class Scores(NamedTuple):
 
 
 def personal_scores(
-    query: NDArray[np.float32],
-    items: ItemVectors,
+    by_model: NDArray[np.float32],
     catalog: Catalog,
     bonus: SearchBonus | None,
     excluded: Collection[int],
 ) -> Scores:
-    """Score every product: query · vector, plus the search bonus.
+    """Score every product: the model's score [vector rows], plus the search bonus.
 
     A product without a vector counts as an average one, and only where a search found it.
     """
     known, rows = catalog.vector_rows, catalog.rows
-    average = float(items.mean @ query)
-    total = np.empty(rows, dtype=np.float32)
-    np.dot(items.vectors, query, out=total[:known])
-    total[known:] = average
+    average = float(by_model[1:].mean())
+    total = np.full(rows, average, dtype=np.float32)
+    total[:known] = by_model
     available = catalog.available[:rows]
     strength = 0.0
     if bonus is not None:
@@ -78,14 +64,14 @@ def personal_scores(
 
 
 def searched_scores(
-    items: ItemVectors, catalog: Catalog, bonus: SearchBonus, excluded: Collection[int]
+    learned: Learned, catalog: Catalog, bonus: SearchBonus, excluded: Collection[int]
 ) -> Scores:
     """Score what was searched for, by a shopper of whom the model has read nothing yet.
 
     The bonus, and at most :data:`POPULARITY_WORTH` for how often a product is bought.
     """
     rows = catalog.rows
-    liked = np.log1p(items.popularity, dtype=np.float32)
+    liked = np.log1p(learned.popularity, dtype=np.float32)
     total = bonus.values.copy()
     total[: catalog.vector_rows] += POPULARITY_WORTH * liked / max(float(liked.max()), 1.0)
     hide(total, available=catalog.available[:rows], excluded=excluded)
@@ -95,7 +81,7 @@ def searched_scores(
 
 def personal_picks(
     scores: Scores,
-    items: ItemVectors,
+    learned: Learned,
     catalog: Catalog,
     history: History,
     bonus: SearchBonus | None,
@@ -105,13 +91,13 @@ def personal_picks(
     """The list itself: best rows, varied by category, each with its reason."""
     pool = best(scores.total, limit * POOL, catalog.product_id)
     chosen = diverse(pool, limit=limit, category_of=lambda row: int(catalog.categories[row]))
-    return explained(chosen, scores, items, catalog, history, bonus)
+    return explained(chosen, scores, learned, catalog, history, bonus)
 
 
 def explained(
     chosen: Sequence[Ranked],
     scores: Scores,
-    items: ItemVectors,
+    learned: Learned,
     catalog: Catalog,
     history: History,
     bonus: SearchBonus | None,
@@ -124,7 +110,8 @@ def explained(
     """
     searches = [_search_behind(each.row, scores, catalog, history, bonus) for each in chosen]
     rows = [each.row for each, search in zip(chosen, searches, strict=True) if search is None]
-    events = iter(history.nearest(items.directions[rows]).tolist() if rows else ())
+    alike = history.nearest(learned.vectors.directions(np.array(rows))).tolist() if rows else ()
+    events = iter(alike)
     earlier = reasons.last_bought(history.interactions)
     picks = []
     for each, search in zip(chosen, searches, strict=True):

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.shared.model_input import CART, CLICK, PURCHASE, VIEW, Interaction
+from services.shared.model_input import CART, CLICK, PURCHASE, SEARCH, VIEW, Interaction
 from services.shared.profile import Search
 
 
@@ -72,13 +72,19 @@ class History(NamedTuple):
         return np.asarray(likeness.shape[1] - 1 - likeness[:, ::-1].argmax(axis=1))
 
 
+NOTHING_READ: Final = History((), np.zeros((0, 0), dtype=np.float32))
+"""The history of a shopper of whom the model has read nothing."""
+
+
 def last_bought(history: Sequence[Interaction]) -> dict[str, int]:
     """When each product was bought last, in microseconds; ``history`` is oldest first."""
     return {each.product_id: each.at for each in history if each.action == PURCHASE}
 
 
 def of_event(event: Interaction, product_id: str, title_of: Callable[[str], str]) -> Reason:
-    """``product_id`` follows from what was done with another product, or with itself."""
+    """``product_id`` follows from a search, or what was done with another product or itself."""
+    if event.action == SEARCH:
+        return _searched(event.query, event.at)
     kind = _KINDS[event.action]
     what = "it" if event.product_id == product_id else title_of(event.product_id)
     return Reason(kind, _SENTENCES[kind].format(what), event.product_id, at=event.at)
@@ -91,10 +97,13 @@ def of_earlier_purchase(product_id: str, at: int) -> Reason:
 
 def of_search(search: Search) -> Reason:
     """The product's words are those of a search."""
-    sentence = f"Because you searched for “{search.query}”"
-    return Reason(Kind.SEARCHED, sentence, query=search.query, at=search.at)
+    return _searched(search.query, search.at)
 
 
 def of_likeness(product_id: str, title: str) -> Reason:
     """It is like the product that the caller asked about."""
     return Reason(Kind.SIMILAR, f"Like {title}", product_id)
+
+
+def _searched(query: str, at: int) -> Reason:
+    return Reason(Kind.SEARCHED, f"Because you searched for “{query}”", query=query, at=at)

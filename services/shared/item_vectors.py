@@ -1,0 +1,124 @@
+"""What a model has learned of products: a vector for each, behind one small interface.
+
+Two things hold vectors: the whole table (:class:`FullVectors`), and product codes for a large
+catalogue (:class:`services.shared.product_quantization.CodedVectors`). Both say what the vector
+of a product *is*; scores and likeness are exact for those vectors, whichever holds them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+SHORTEST = np.float32(1e-12)
+"""A vector shorter than this has no direction."""
+
+
+class ItemVectors(Protocol):
+    """Vectors of n products with d dimensions; row 0 is padding and zeros. Never changed."""
+
+    @property
+    def size(self) -> int:
+        """n, padding counted."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """How many numbers a vector has: d."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory all of it takes."""
+        ...
+
+    def rows(self, indices: NDArray[np.integer]) -> Floats:
+        """The vectors [..., d] of products [...], to look a history up."""
+        ...
+
+    def directions(self, indices: NDArray[np.integer]) -> Floats:
+        """:meth:`rows` at length 1 (zeros stay zeros), for cosines."""
+        ...
+
+    def scores(self, query: Floats) -> Floats:
+        """The query [d] · vector of every product: [n], the caller's own to change.
+
+        Exact but for float32's rounding: each product's terms are added up in float32, in an
+        order that the implementation chooses, so two implementations agree within a few
+        times 2⁻²⁴ of Σ|qᵢvᵢ|.
+        """
+        ...
+
+    def scores_batch(self, queries: Floats) -> Floats:
+        """:meth:`scores` of queries [B, d]: [B, n]."""
+        ...
+
+    def cosines(self, index: int) -> Floats:
+        """The cosine of one product's vector with every product's: [n]."""
+        ...
+
+    def appended(self, vectors: Floats) -> ItemVectors:
+        """The same with k products more, of the vectors [k, d], behind the others."""
+        ...
+
+
+class FullVectors:
+    """The whole table, as float32."""
+
+    def __init__(self, table: NDArray[np.floating[Any]]) -> None:
+        """Take ``table`` [n, d]; row 0 must be zeros."""
+        self._table: Floats = np.ascontiguousarray(table, dtype=np.float32)
+        self._scale = inverse(np.linalg.norm(self._table, axis=1))
+
+    @property
+    def size(self) -> int:
+        """See :class:`ItemVectors`."""
+        return len(self._table)
+
+    @property
+    def dimensions(self) -> int:
+        """See :class:`ItemVectors`."""
+        return int(self._table.shape[1])
+
+    @property
+    def nbytes(self) -> int:
+        """See :class:`ItemVectors`."""
+        return self._table.nbytes + self._scale.nbytes
+
+    def rows(self, indices: NDArray[np.integer]) -> Floats:
+        """See :class:`ItemVectors`."""
+        found: Floats = self._table[indices]
+        return found
+
+    def directions(self, indices: NDArray[np.integer]) -> Floats:
+        """See :class:`ItemVectors`."""
+        found: Floats = self._table[indices] * self._scale[indices, None]
+        return found
+
+    def scores(self, query: Floats) -> Floats:
+        """See :class:`ItemVectors`."""
+        found: Floats = np.dot(self._table, query)
+        return found
+
+    def scores_batch(self, queries: Floats) -> Floats:
+        """See :class:`ItemVectors`."""
+        found: Floats = np.dot(queries, self._table.T)
+        return found
+
+    def cosines(self, index: int) -> Floats:
+        """See :class:`ItemVectors`."""
+        return self.scores(self.directions(np.array([index]))[0]) * self._scale
+
+    def appended(self, vectors: Floats) -> FullVectors:
+        """See :class:`ItemVectors`."""
+        return FullVectors(np.concatenate([self._table, vectors]))
+
+
+def inverse(lengths: Floats) -> Floats:
+    """1/length [n]; 0 for what has no direction."""
+    there = lengths > SHORTEST
+    return np.where(there, 1 / np.maximum(lengths, SHORTEST), 0).astype(np.float32)

@@ -1,0 +1,77 @@
+"""The score of every product for a shopper: written once, used to evaluate and to serve.
+
+::
+
+    score of i = query · vᵢ  +  w · Σⱼ decayᵃ · S[j, i]  +  u · repeatᵢ
+
+v are the item vectors; j are the products of the history, the newest of age a = 0, S is how like
+two products are (:mod:`services.shared.neighbours`), repeat what buying again is worth
+(:mod:`services.shared.repeat`); w, decay and u are the bundle's blend. A bundle without
+neighbours or a repeat table has the weight 0 and no such term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.shared.bundle import Bundle
+from services.shared.item_vectors import Floats
+from services.shared.model_input import IMPRESSION, Known
+from services.shared.repeat import repeat_scores
+
+
+class Scorer:
+    """Scores all products of a bundle; holds what the bundle does and changes nothing."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._vectors = bundle.item_vectors
+        self._neighbours = bundle.neighbours
+        self._repeat = bundle.repeat
+        self._blend = bundle.settings.blend
+        self._history = bundle.settings.history
+
+    def scores(self, query: Floats, known: Known, now: int) -> Floats:
+        """The scores [n] of a shopper with ``query`` [d] who did what is ``known``.
+
+        ``now`` is microseconds since 1970. Row 0 is padding: whatever it has means nothing.
+        """
+        scores = self._vectors.scores(query)
+        self._blend_in(scores, known, now)
+        return scores
+
+    def scores_batch(self, queries: Floats, known: Sequence[Known], now: Sequence[int]) -> Floats:
+        """:meth:`scores` of B shoppers: [B, n]."""
+        scores = self._vectors.scores_batch(queries)
+        for row, each, moment in zip(scores, known, now, strict=True):
+            self._blend_in(row, each, moment)
+        return scores
+
+    def _blend_in(self, scores: Floats, known: Known, now: int) -> None:
+        """Add the terms of the blend to ``scores`` [n], in place.
+
+        A search has none, nor has what was only shown.
+        """
+        counts = (known.items < self._vectors.size) & (known.actions != IMPRESSION)
+        whole = Known(known.items[counts], known.actions[counts], known.at[counts])
+        items, actions, at = whole.newest(self._history)
+        if self._neighbours is not None:
+            age = np.arange(len(items))[::-1]
+            weights = (self._blend.neighbours * self._blend.decay**age).astype(np.float32)
+            np.add.at(scores, *self._neighbours.scores(items, weights))
+        if self._repeat is not None:
+            bought, gains = repeat_scores(self._repeat, items, actions, at, now)
+            scores[bought] += np.float32(self._blend.repeat) * gains
+
+
+def best(scores: NDArray[np.floating], count: int) -> NDArray[np.int64]:
+    """The ``count`` greatest of ``scores`` [n], greatest first, ties by index; -inf never."""
+    found = np.arange(len(scores))
+    if len(scores) > count:
+        least = np.partition(scores, len(scores) - count)[len(scores) - count]
+        found = np.flatnonzero(scores >= least)
+    order = found[np.lexsort((found, -scores[found]))][:count]
+    ranked: NDArray[np.int64] = order[scores[order] > -np.inf].astype(np.int64)
+    return ranked

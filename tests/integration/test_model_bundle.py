@@ -1,0 +1,176 @@
+"""What an export can put into a bundle: codes, a blend, a content tower; or nothing at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from model_export import dataset
+from model_export.dataset import DAY, HELD_OUT, Content, Prepared
+from model_export.errors import BundleNotWritten, DataRefused
+from model_export.evaluation.baselines import ItemKNN, Popularity
+from model_export.exporting import graph
+from model_export.exporting.export import export
+from model_export.exporting.parts import parts_of
+from model_export.exporting.verify import verify
+from model_export.modelling import item_table
+from services.shared.bundle import load_bundle
+from services.shared.bundle_settings import Blend
+from services.shared.content_tower import ContentSettings, ContentTower
+from services.shared.encoder import Encoder
+from services.shared.item_vectors import FullVectors
+from services.shared.model_input import SEARCH, TARGET_NAMES, Interaction, encode
+from services.shared.product_quantization import CodedVectors
+from services.shared.repeat import RepeatTable
+from services.shared.scores import best
+from tests.export_parts import parts, sums, trained
+from tests.model_parts import QUICK, by_time, rounds
+
+
+def test_a_large_catalogue_becomes_codes(made: Path, tmp_path: Path) -> None:
+    """Above the number of products that is told: proven, evaluated, and the same twice."""
+    data = dataset.load(made / "data")
+    for name in ("one", "two"):
+        export(data, *parts(made), tmp_path / name, codes_above=7)
+    coded = verify(tmp_path / "one")
+    assert isinstance(coded.item_vectors, CodedVectors)
+    assert "items.npy" not in coded.manifest.files
+    assert sums(tmp_path / "one") == sums(tmp_path / "two")
+    exact = np.load(made / "bundle/items.npy").astype(np.float32)
+    found = coded.item_vectors.rows(np.arange(9))
+    assert np.abs(found - exact).max() < 2e-3  # eight products have centroids of their own
+    assert coded.manifest.metrics["ndcg_at_10_all"] > 0.9
+    export(data, *parts(made), tmp_path / "full", codes_above=8)
+    assert isinstance(load_bundle(tmp_path / "full").item_vectors, FullVectors)
+
+
+def test_a_blend_is_evaluated_as_it_is_served(made: Path, tmp_path: Path) -> None:
+    """Neighbours and a repeat table travel in the bundle, and its report is of the whole."""
+    data = dataset.load(made / "data")
+    whole, about = parts(made)
+    popularity = Popularity(data, before=HELD_OUT, days=None)
+    knn = ItemKNN(data, popularity, before=HELD_OUT)
+    codes = np.searchsorted(data.ids.items, about.product_ids)
+    blended = dataclasses.replace(
+        whole,
+        item_vectors=np.zeros_like(whole.item_vectors),
+        neighbours=knn.matrix(codes, itself=1.0),
+        repeat=RepeatTable((), (), ((0.0,),)),
+        blend=Blend(neighbours=1.0, repeat=0.5),
+    )
+    report = export(data, blended, about, tmp_path / "blend")
+    rows = {(row.method, row.purchases): row for row in report.rows}
+    assert abs(rows["model", "all"].ndcg.mean - rows["item-kNN", "all"].ndcg.mean) < 1e-3
+    assert verify(tmp_path / "blend").repeat == blended.repeat
+
+
+def test_vectors_that_are_no_numbers(made: Path, tmp_path: Path) -> None:
+    """A training that went astray is told by its products, and nothing is written."""
+    whole, about = parts(made)
+    vectors = whole.item_vectors.copy()
+    vectors[3, 1] = np.nan
+    astray = dataclasses.replace(whole, item_vectors=vectors)
+    with pytest.raises(DataRefused, match=r"vectors of 1 products \('i2'.*are NaN or too large"):
+        export(dataset.load(made / "data"), astray, about, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_full_disk_in_the_middle_of_an_export(made: Path, bundle: Path) -> None:
+    """Where a file may not grow, the sentence says so and the former bundle stays as it was."""
+    before = sums(bundle)
+    whole, about = parts(made)
+    data = dataset.load(made / "data")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
+    try:
+        with pytest.raises(BundleNotWritten, match=r"/bundle is as it was: .*File too large"):
+            export(data, whole, about, bundle)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sums(bundle) == before
+    assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
+    export(data, whole, about, bundle)
+    assert sums(bundle) == before
+
+
+def told_by_searches() -> Prepared:
+    """Shoppers who search for a product by its word an hour before they buy it.
+
+    The product comes by chance, so that only who reads the search can foretell it.
+    """
+    random = np.random.default_rng(3)
+    bought = by_time([(row[0], f"i{random.integers(8)}", row[2]) for row in rounds()])
+    ids = dataclasses.replace(bought.ids, queries=[f"word {n}" for n in range(8)])
+    columns = {
+        "items": (bought.items + len(ids.items), bought.items),
+        "at": (bought.at - DAY // 24, bought.at),
+        "actions": (np.full_like(bought.actions, SEARCH), bought.actions),
+        **{name: (getattr(bought, name),) * 2 for name in ("users", "parts", "sessions")},
+    }
+    both = {name: np.stack(pair, axis=1).reshape(-1) for name, pair in columns.items()}
+    words = np.eye(8, dtype=np.float16)
+    features = np.arange(1, 9, dtype=np.int32)[:, None] % 3
+    content = Content(["category:a", "category:b"], features, words, words, "by hand")
+    return Prepared(**both, ids=ids, source=bought.source, content=content)
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a model that reads searches and has a content tower."""
+    data = told_by_searches()
+    settings = msgspec.structs.replace(QUICK, epochs=12, ema=0.9)
+    model, about = trained(data, settings)
+    target = tmp_path_factory.mktemp("reading") / "bundle"
+    export(data, parts_of(model, data), about, target)
+    return target
+
+
+def test_a_model_that_reads_searches_foretells_by_them(reading: Path) -> None:
+    """In the report, and from the words that a shopper typed just now."""
+    bundle = verify(reading)
+    assert bundle.settings.reads == (*TARGET_NAMES, "search")
+    assert bundle.settings.text_encoder == "by hand"
+    assert bundle.manifest.metrics["ndcg_at_10_all"] > 0.9
+    assert bundle.content is not None
+    tower = ContentTower(bundle.tower_path, bundle.content, bundle.settings.dimensions)
+    for number in range(8):
+        searched = tower.searched(np.eye(8, dtype=np.float32)[[number]])
+        typed = encode([Interaction(0, "", SEARCH, "typed")], bundle.vocabulary, max_length=12)
+        query = Encoder(bundle).encode(typed, searched=searched)
+        (place,) = best(bundle.item_vectors.scores(query)[1:], 1)
+        assert bundle.vocabulary.product_id(int(place) + 1) == f"i{number}"
+
+
+def test_a_product_that_nobody_bought_has_a_place_by_its_content(reading: Path) -> None:
+    """The exported tower gives what the network gives; its product is scored with the others."""
+    bundle = verify(reading)
+    placed = bundle.golden.placed
+    assert bundle.content is not None
+    assert placed is not None
+    tower = ContentTower(bundle.tower_path, bundle.content, bundle.settings.dimensions)
+    found = tower.vectors(placed.features, placed.text)
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-3)
+    more = bundle.item_vectors.appended(found[:1])
+    scores = more.scores(found[0])
+    assert scores[-1] == scores.max()
+
+
+def test_a_tower_that_reads_no_text_takes_none(tmp_path: Path) -> None:
+    """Where nothing but categories was known, its graph has one input."""
+    shape = QUICK.shape(products=3, features=4, text=0)
+    network = item_table.ContentTower(shape)
+    (tmp_path / "tower.onnx").write_bytes(graph.tower_bytes(network, most_features=2))
+    settings = ContentSettings(names=tuple("abcd"), most_features=2, text_dimensions=0)
+    tower = ContentTower(tmp_path / "tower.onnx", settings, shape.dimensions)
+    features = np.array([[1, 0], [4, 2], [0, 0]])
+    found = tower.vectors(features, np.zeros((3, 0), np.float32))
+    with torch.no_grad():
+        expected = item_table.unit(network.features(torch.from_numpy(features)).sum(1))
+    assert np.abs(found - expected.numpy()).max() < 1e-6
+    assert not found[2].any()
