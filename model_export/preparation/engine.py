@@ -14,6 +14,7 @@ import narwhals as nw
 import polars as pl
 
 from model_export.preparation import reasons
+from model_export.preparation.rows import CANCEL
 from model_export.preparation.rules import (
     Frame,
     bot_by_breadth,
@@ -21,12 +22,14 @@ from model_export.preparation.rules import (
     cancelled,
     mark,
     medians,
+    ordered,
     price_absurd,
     same_event,
     same_moment,
 )
 from model_export.preparation.sessions import chosen, with_sessions
 from model_export.preparation.settings import Cleaning
+from services.shared.model_input import IMPRESSION
 
 CLEANED: Final = ("user_id", "thing", "action", "at", "place", "session", "reason")
 """Columns of what an engine writes; rows that were left out have a reason."""
@@ -44,6 +47,8 @@ class Gathered(NamedTuple):
     """Files of each part, with ``thing`` and ``price``."""
     is_paced: bool
     """Whether moments are fine enough to tell how fast somebody was: to the minute, at least."""
+    actions: frozenset[int]
+    """Which there are: a rule about others has nothing to do."""
 
 
 class Engine(Protocol):
@@ -59,18 +64,21 @@ class Engine(Protocol):
         ...
 
 
-def cleaned(rows: Frame, prices: Frame, limits: Cleaning, *, is_paced: bool) -> Frame:
+def cleaned(rows: Frame, prices: Frame, limits: Cleaning, about: Gathered) -> Frame:
     """Apply all user rules; ``rows`` are whole users, ``prices`` the medians of all products."""
-    rows = rows.with_columns(nw.lit(reasons.KEPT).cast(nw.Int8).alias("reason"))
+    rows = ordered(rows.with_columns(nw.lit(reasons.KEPT).cast(nw.Int8).alias("reason")))
     rows = rows.join(prices, on="thing", how="left")
     rows = mark(rows, reasons.PRICE_ABSURD, price_absurd(limits))
     rows = mark(rows, reasons.SAME_EVENT, same_event())
     rows = mark(rows, reasons.SAME_MOMENT, same_moment())
-    if is_paced:
+    if about.is_paced:
         rows = bot_by_rate(rows, limits)
     rows = bot_by_breadth(rows, limits)
-    rows = cancelled(rows)
-    rows = chosen(with_sessions(rows, limits.session_minutes))
+    if CANCEL in about.actions:
+        rows = cancelled(rows)
+    rows = with_sessions(rows, limits.session_minutes)
+    if IMPRESSION in about.actions:
+        rows = chosen(rows)
     return rows.select(*CLEANED)
 
 
@@ -92,9 +100,7 @@ class PolarsEngine:
         known = pl.concat([empty, *prices])
         for number, files in enumerate(gathered.rows):
             rows = nw.from_native(pl.scan_parquet(files))
-            found = cleaned(
-                rows, nw.from_native(known.lazy()), limits, is_paced=gathered.is_paced
-            )
+            found = cleaned(rows, nw.from_native(known.lazy()), limits, gathered)
             found.to_native().collect().write_parquet(
                 folder / f"{number:05}.parquet", compression="lz4"
             )

@@ -20,7 +20,7 @@ from model_export.preparation.engine import Advance, Gathered
 from model_export.preparation.links import resolved
 from model_export.preparation.reasons import BY_CODE, KEPT
 from model_export.preparation.rows import (
-    LATEST,
+    CANCEL,
     LINKED,
     PRODUCT,
     ROW,
@@ -31,6 +31,7 @@ from model_export.preparation.rows import (
 )
 from model_export.preparation.rules import row_rules
 from model_export.preparation.spool import HELD, Spool
+from services.shared.model_input import SEARCH
 
 PART_ROWS: Final = 1_000_000
 """Rows of a part, about; cleaning one takes some 500 MB."""
@@ -38,6 +39,7 @@ PART_ROWS: Final = 1_000_000
 PARTS: Final = 1024
 """There are never more parts than that."""
 
+LINKS: Final = (LINKED, UNLINKED)
 HOUR: Final = DAY // 24
 LAST_PLAUSIBLE: Final = 4_102_444_800_000_000
 """2100, in microseconds."""
@@ -67,7 +69,7 @@ class Gathering:
         self._said = pl.DataFrame(schema={name: PRODUCT[name] for name in ("item_id", *SAID)})
         self._read = 0
         self._strange = 0
-        self._links = 0
+        self._actions: set[int] = set()
         self._coarse = True
         """Whether all moments so far were full hours."""
 
@@ -80,8 +82,11 @@ class Gathering:
         self._rows.finish()
         self._prices.finish()
         self._refuse_another_unit()
-        rows = self._relinked() if self._links else self._rows
-        gathered = Gathered(rows.parts(), self._prices.parts(), not self._coarse)
+        is_linked = not self._actions.isdisjoint(LINKS)
+        rows = self._relinked() if is_linked else self._rows
+        gathered = Gathered(
+            rows.parts(), self._prices.parts(), not self._coarse, frozenset(self._actions)
+        )
         left_out = self._left_out + passed
         return Found(gathered, self._read + passed.total(), left_out, self._said)
 
@@ -101,7 +106,9 @@ class Gathering:
         self._rows.add(kept, pl.col("user_id").hash(0) % self._parts)
         priced = kept.filter(pl.col("price").is_not_null()).select("thing", "price")
         self._prices.add(priced, pl.col("thing").hash(0) % self._parts)
-        self._note_links(kept)
+        self._actions.update(kept["action"].unique())
+        links = int(kept["action"].is_in(LINKS).sum())
+        self._left_out[reasons.LINK.name] += links
         self._note_products(batch)
 
     def _note_times(self, rows: pl.DataFrame) -> None:
@@ -117,18 +124,13 @@ class Gathering:
                 "after 2100; are numbers in the unit that --time-unit says (s, ms, us)?"
             )
 
-    def _note_links(self, kept: pl.DataFrame) -> None:
-        links = int(kept["action"].is_in([LINKED, UNLINKED]).sum())
-        self._links += links
-        if links:
-            self._left_out[reasons.LINK.name] += links
-
     def _note_products(self, batch: pl.DataFrame) -> None:
         """Take in what rows say of their products, the first of each that is said."""
         told = [name for name in SAID if name in batch.columns]
         if not told:
             return
-        fresh = batch.select(pl.col("thing").alias("item_id"), *told).drop_nulls("item_id")
+        of_products = batch.filter(~pl.col("action").is_in((SEARCH, CANCEL)))
+        fresh = of_products.select(pl.col("thing").alias("item_id"), *told).drop_nulls("item_id")
         both = pl.concat([self._said, fresh], how="diagonal")
         words = [pl.col(name).drop_nulls().first() for name in SAID]
         self._said = both.group_by("item_id", maintain_order=True).agg(words)

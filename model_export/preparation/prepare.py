@@ -16,6 +16,7 @@ from model_export import dataset
 from model_export.dataset import Ids, Prepared, Source
 from model_export.errors import DataRefused
 from model_export.preparation.complete_journey import complete_journey_feed
+from model_export.preparation.rules import ordered
 from model_export.preparation.sessions import with_sessions
 from model_export.preparation.settings import Cleaning
 from model_export.preparation.sources import Read
@@ -96,7 +97,7 @@ def _numbered(read: Read) -> tuple[Ids, pl.DataFrame]:
         .join(users, on="user_id", how="left")
         .join(items, on="item_id", how="left")
     )
-    rows = nw.from_native(table, eager_only=True)
+    rows = ordered(nw.from_native(table, eager_only=True))
     numbered = with_sessions(rows, Cleaning().session_minutes).to_native()
     kinds = {"user": pl.Int32, "item": pl.Int32, "action": pl.Int8, "session": pl.Int32}
     return ids, numbered.sort("user", "at", "place").cast(kinds)  # type: ignore[arg-type]

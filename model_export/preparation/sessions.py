@@ -6,7 +6,7 @@ import narwhals as nw
 
 from model_export.preparation import reasons
 from model_export.preparation.reasons import KEPT
-from model_export.preparation.rules import BY, Frame, mark
+from model_export.preparation.rules import ORDER, Frame, mark
 from services.shared.model_input import CART, CLICK, IMPRESSION, PURCHASE, VIEW
 
 MINUTE = 60_000_000
@@ -22,21 +22,17 @@ def with_sessions(rows: Frame, minutes: int) -> Frame:
     another's. Of the rest, more than ``minutes`` of silence end one. Rows that were left out
     are of no session that counts.
     """
-    begun = nw.col("at") - nw.col("at").shift(1).over("user_id", "session_id", "reason", order_by=BY)
+    begun = nw.col("at") - nw.col("at").shift(1).over("user_id", "session_id", "reason", order_by=ORDER)
     is_new = nw.col("session_id").is_null() & (begun > minutes * MINUTE)
     rows = rows.with_columns(
         nw.when(is_new).then(nw.lit(1)).otherwise(nw.lit(0)).cast(nw.Int64).alias("new"),
-        nw.lit(1).cast(nw.Int64).alias("one"),
     ).with_columns(
-        nw.col("new").cum_sum().over("user_id", "session_id", "reason", order_by=BY).alias("run"),
-        nw.col("one").cum_sum().over("user_id", "reason", order_by=BY).alias("rank"),
+        nw.col("new").cum_sum().over("user_id", "session_id", "reason", order_by=ORDER).alias("run")
     )
-    first = nw.col("rank").min().over("user_id", "reason", "session_id", "run")
+    first = nw.col(ORDER).min().over("user_id", "reason", "session_id", "run")
     rows = rows.with_columns(first.alias("first"))
     number = nw.col("first").rank("dense").over("user_id", "reason") - 1
-    return rows.with_columns(number.cast(nw.Int32).alias("session")).drop(
-        "new", "one", "run", "rank", "first"
-    )
+    return rows.with_columns(number.cast(nw.Int32).alias("session")).drop("new", "run", "first")
 
 
 def chosen(rows: Frame) -> Frame:

@@ -50,10 +50,7 @@ class SparkEngine:
             ).cache()
             rows = _read(spark, gathered.rows).to_native().repartition("user_id")
             found = cleaned(
-                nw.from_native(rows),
-                nw.from_native(medians_of),
-                limits,
-                is_paced=gathered.is_paced,
+                nw.from_native(rows), nw.from_native(medians_of), limits, gathered
             )
             found.to_native().write.parquet(str(folder))
             told = folder.with_name("medians")
