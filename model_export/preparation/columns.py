@@ -152,8 +152,10 @@ def _things(where: str, given: pl.DataFrame, action: pl.Series) -> pl.Series:
         said = words.replace_strict(known, default=None, return_dtype=pl.String)
     else:
         said = pl.repeat(None, len(given), dtype=pl.String, eager=True)
-    has_order = _text(where, given["order_id"]).is_not_null() if "order_id" in given.columns else (
-        pl.repeat(value=False, n=len(given), eager=True)
+    has_order = (
+        _text(where, given["order_id"]).is_not_null()
+        if "order_id" in given.columns
+        else (pl.repeat(value=False, n=len(given), eager=True))
     )
     frame = pl.DataFrame({"item": items, "said": said, "action": action, "order": has_order})
     whole = pl.col("item").fill_null(WHOLE_ORDER)

@@ -61,14 +61,10 @@ def featured(products: Products, bands: int) -> Featured:
     ]
     vocabulary = FeatureVocabulary(sorted({name for each in names for name in each}))
     numbers = [vocabulary.numbers(each) for each in names]
-    return Featured(
-        list(vocabulary.names), bounds, pl.Series(numbers, dtype=pl.List(pl.Int32))
-    )
+    return Featured(list(vocabulary.names), bounds, pl.Series(numbers, dtype=pl.List(pl.Int32)))
 
 
 def product_texts(products: Products) -> list[str]:
     """Title and description of each product as one text; "" where there is neither."""
     both = products.select(pl.concat_str("title", "description", separator=". ", ignore_nulls=True))
     return both.to_series().fill_null("").to_list()
-
-

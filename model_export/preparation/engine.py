@@ -94,9 +94,7 @@ class PolarsEngine:
             medians(nw.from_native(pl.scan_parquet(files)).lazy()).collect().to_native()
             for files in gathered.prices
         ]
-        empty = pl.DataFrame(
-            schema={"thing": pl.String, "median": pl.Float64, "prices": pl.Int64}
-        )
+        empty = pl.DataFrame(schema={"thing": pl.String, "median": pl.Float64, "prices": pl.Int64})
         known = pl.concat([empty, *prices])
         for number, files in enumerate(gathered.rows):
             rows = nw.from_native(pl.scan_parquet(files))

@@ -121,9 +121,7 @@ def write_shards(
     return _sorted_shards(spool, split, tally.last_at, folder, advance)
 
 
-def _sorted_shards(
-    spool: Spool, split: Split, last: int, folder: Path, advance: Advance
-) -> Shards:
+def _sorted_shards(spool: Spool, split: Split, last: int, folder: Path, advance: Advance) -> Shards:
     folder.mkdir()
     sessions, counts = 0, np.zeros(3, dtype=np.int64)
     parts = spool.parts()

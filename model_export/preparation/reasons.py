@@ -29,7 +29,9 @@ LINK: Final = Reason(5, "sign_in_or_out", "says whose a visitor's rows are, and 
 INCOMPLETE: Final = Reason(6, "incomplete", "lacks user, time, or what its action is about")
 BEFORE_1970: Final = Reason(7, "before_1970", "dated before 1970")
 FROM_FUTURE: Final = Reason(8, "from_the_future", "dated after it was received or read")
-PRICE_IMPOSSIBLE: Final = Reason(9, "price_impossible", "a price of 0 or less, or that is no number")
+PRICE_IMPOSSIBLE: Final = Reason(
+    9, "price_impossible", "a price of 0 or less, or that is no number"
+)
 PRICE_ABSURD: Final = Reason(10, "price_absurd", "a price far from the product's own median")
 SAME_EVENT: Final = Reason(11, "same_event", "an event that was sent again")
 SAME_MOMENT: Final = Reason(12, "same_moment", "the same user, item, action and moment again")

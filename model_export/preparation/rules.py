@@ -141,9 +141,7 @@ def bot_by_breadth(rows: Frame, limits: Cleaning) -> Frame:
 
 def _of_users(rows: Frame, reason: Reason, applies: nw.Expr) -> Frame:
     """Give the reason to all rows of users of whom it applies to one."""
-    rows = rows.with_columns(
-        nw.when(applies).then(nw.lit(1)).otherwise(nw.lit(0)).alias("applies")
-    )
+    rows = rows.with_columns(nw.when(applies).then(nw.lit(1)).otherwise(nw.lit(0)).alias("applies"))
     marked = mark(rows, reason, nw.col("applies").max().over("user_id") == 1)
     return marked.drop("applies")
 

@@ -22,7 +22,9 @@ def with_sessions(rows: Frame, minutes: int) -> Frame:
     another's. Of the rest, more than ``minutes`` of silence end one. Rows that were left out
     are of no session that counts.
     """
-    begun = nw.col("at") - nw.col("at").shift(1).over("user_id", "session_id", "reason", order_by=ORDER)
+    begun = nw.col("at") - nw.col("at").shift(1).over(
+        "user_id", "session_id", "reason", order_by=ORDER
+    )
     is_new = nw.col("session_id").is_null() & (begun > minutes * MINUTE)
     rows = rows.with_columns(
         nw.when(is_new).then(nw.lit(1)).otherwise(nw.lit(0)).cast(nw.Int64).alias("new"),

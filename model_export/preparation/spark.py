@@ -49,9 +49,7 @@ class SparkEngine:
                 else spark.createDataFrame([], "thing string, median double, prices bigint")
             ).cache()
             rows = _read(spark, gathered.rows).to_native().repartition("user_id")
-            found = cleaned(
-                nw.from_native(rows), nw.from_native(medians_of), limits, gathered
-            )
+            found = cleaned(nw.from_native(rows), nw.from_native(medians_of), limits, gathered)
             found.to_native().write.parquet(str(folder))
             told = folder.with_name("medians")
             medians_of.write.parquet(str(told))

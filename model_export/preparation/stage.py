@@ -89,7 +89,12 @@ def prepare(feed: Feed, wanted: Wanted, folder: Path, watch: Watch | None = None
         tally = tallied(feed.name, files)
         products = _products(feed, wanted, found, tally, medians)
         shards = write_shards(
-            files, tally, products["item_id"], wanted.split, work / "shards", watch.step("numbering")
+            files,
+            tally,
+            products["item_id"],
+            wanted.split,
+            work / "shards",
+            watch.step("numbering"),
         )
         wanted.split.check(feed.name, shards.parts, tally.first_at, tally.last_at)
         words = _write_words(wanted, products, tally, writing, watch)
@@ -106,9 +111,7 @@ def _products(
     feed: Feed, wanted: Wanted, found: Found, tally: Tally, medians: pl.DataFrame
 ) -> pl.DataFrame:
     listed = [feed.products, *([wanted.listed.products] if wanted.listed else [])]
-    known = described(
-        tally.seen["thing"], pl.concat(listed), found.said, medians
-    )
+    known = described(tally.seen["thing"], pl.concat(listed), found.said, medians)
     size = wanted.catalogue_size
     if size is not None and size < len(known):
         raise DataRefused(

@@ -18,9 +18,7 @@ AT_ONCE: Final = 256
 """Texts."""
 
 
-def encode_texts(
-    texts: Sequence[str], encoder: TextEncoder, path: Path, advance: Advance
-) -> None:
+def encode_texts(texts: Sequence[str], encoder: TextEncoder, path: Path, advance: Advance) -> None:
     """Write [texts, k] float16 unit vectors to ``path``; zeros where a text has no words.
 
     Distinct texts go to the encoder in ascending order and packs of one size, so that the

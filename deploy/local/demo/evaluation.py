@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local.demo.narration import Narrator
+import numpy as np
+
 from model_export.evaluation.evaluate import Evaluation, Row, evaluate
 from model_export.evaluation.metrics import Interval
 from model_export.preparation.prepare import prepare_complete_journey
@@ -24,7 +26,7 @@ def evaluate_bundle(bundle: Path, narrator: Narrator) -> Evaluation:
     narrator.say(
         f"  {result.cases:,} baskets of {result.users:,} households, each foretold from what came "
         f"before it, over the whole catalogue: {result.catalogue_size:,} products, of which "
-        f"{len(data.ids.items):,} were ever sold and {len(model.vocabulary):,} sold often enough "
+        f"{len(np.unique(data.items)):,} were ever sold and {len(model.vocabulary):,} sold often enough "
         "to have a vector"
     )
     for purchases, question in QUESTIONS.items():
