@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from model_export.errors import DataRefused
-from model_export.preparation.archive import archive_feed
 from model_export.preparation.catalogue import read_catalogue
 from model_export.preparation.columns import columns_told
 from model_export.preparation.complete_journey import complete_journey_feed
 from model_export.preparation.engine import PolarsEngine
-from model_export.preparation.events import plain_name, pseudonym_by
 from model_export.preparation.gathering import PART_ROWS
 from model_export.preparation.options import LIMITS
 from model_export.preparation.rows import Feed
@@ -32,9 +30,7 @@ from model_export.preparation.splits import (
 from model_export.preparation.stage import Wanted, prepare
 from model_export.preparation.steps import Watch
 from model_export.preparation.tables import table_feed
-from model_export.preparation.topics import Topics, topic_feed
 from model_export.source import Source
-from services.shared.archive_storage import open_storage
 from services.shared.sealing import read_master_key
 from services.shared.text_encoder import text_encoder
 
@@ -103,6 +99,11 @@ def _feed(told: argparse.Namespace, path: Path | None) -> Feed:
 
 
 def _events(told: argparse.Namespace) -> Feed:
+    from model_export.preparation.archive import archive_feed  # Kafka's clients are slow to load
+    from model_export.preparation.events import plain_name, pseudonym_by
+    from model_export.preparation.topics import Topics, topic_feed
+    from services.shared.archive_storage import open_storage
+
     master = None if told.master_key_file is None else read_master_key(told.master_key_file)
     if told.kafka:
         topics = Topics(told.kafka, told.topic_prefix or "", told.shop)

@@ -6,7 +6,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import Final, Protocol
 
 import polars as pl
 
@@ -19,6 +19,14 @@ ROW_LIMIT: Final = 1 << 27
 """Bytes; a row that is longer is a quote that was never closed."""
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+class Readable(Protocol):
+    """An open file, packed or not."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end."""
+        ...
 
 
 def csv_batches(path: Path, *, block: int = BLOCK) -> Iterator[pl.DataFrame]:
@@ -40,7 +48,7 @@ def _frame(text: bytes) -> pl.DataFrame:
     return pl.read_csv(text, infer_schema=False)
 
 
-def _blocks(path: Path, file: IO[bytes], size: int) -> Iterator[bytes]:
+def _blocks(path: Path, file: Readable, size: int) -> Iterator[bytes]:
     """Pieces of the file that end where a row does."""
     left = b""
     while piece := file.read(size):

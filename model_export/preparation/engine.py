@@ -95,7 +95,7 @@ class PolarsEngine:
             for files in gathered.prices
         ]
         empty = pl.DataFrame(schema={"thing": pl.String, "median": pl.Float64, "prices": pl.Int64})
-        known = pl.concat([empty, *prices])
+        known: pl.DataFrame = pl.concat([empty, *prices])
         for number, files in enumerate(gathered.rows):
             rows = nw.from_native(pl.scan_parquet(files))
             found = cleaned(rows, nw.from_native(known.lazy()), limits, gathered)

@@ -45,6 +45,15 @@ LAST_PLAUSIBLE: Final = 4_102_444_800_000_000
 """2100, in microseconds."""
 
 
+def nothing_left(name: str, left_out: Counter[str]) -> DataRefused:
+    """The refusal of a source of which no row is kept."""
+    told = ", ".join(f"{rows} {reason}" for reason, rows in left_out.most_common() if rows)
+    return DataRefused(
+        f"{name}: no row is left to prepare; "
+        + (f"left out were {told}" if told else "it has no rows")
+    )
+
+
 class Found(NamedTuple):
     """What gathering answers."""
 
@@ -88,16 +97,16 @@ class Gathering:
             rows.parts(), self._prices.parts(), not self._coarse, frozenset(self._actions)
         )
         left_out = self._left_out + passed
+        if not gathered.rows:
+            raise nothing_left(self._feed.name, left_out)
         return Found(gathered, self._read + passed.total(), left_out, self._said)
 
     def _take(self, batch: pl.DataFrame) -> None:
         rows = filled(batch, self._read)
-        if not self._read and len(rows):
-            self._note_times(rows)
+        self._note_times(rows)
+        is_first, self._read = not self._read, self._read + len(rows)
+        if is_first:
             self._refuse_another_unit()
-        else:
-            self._note_times(rows)
-        self._read += len(rows)
         ruled = row_rules(nw.from_native(rows, eager_only=True)).to_native()
         for code, count in ruled["reason"].value_counts().iter_rows():
             if code != KEPT:
@@ -108,7 +117,8 @@ class Gathering:
         self._prices.add(priced, pl.col("thing").hash(0) % self._parts)
         self._actions.update(kept["action"].unique())
         links = int(kept["action"].is_in(LINKS).sum())
-        self._left_out[reasons.LINK.name] += links
+        if links:
+            self._left_out[reasons.LINK.name] += links
         self._note_products(batch)
 
     def _note_times(self, rows: pl.DataFrame) -> None:

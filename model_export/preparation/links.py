@@ -7,6 +7,8 @@ signing in (shared devices).
 
 from __future__ import annotations
 
+from typing import Any
+
 import narwhals as nw
 
 from model_export.preparation.rows import LINKED, UNLINKED
@@ -14,7 +16,7 @@ from model_export.preparation.rows import LINKED, UNLINKED
 BY = ("at", "place")
 
 
-def resolved(rows: nw.DataFrame[object]) -> nw.DataFrame[object]:
+def resolved(rows: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
     """The rows under their users' names; those that link are used up.
 
     ``rows`` hold all of a visitor's rows, or none.

@@ -18,6 +18,7 @@ from model_export.dataset import COLUMNS, SHARD_ROWS
 from model_export.errors import DataRefused
 from model_export.preparation import reasons
 from model_export.preparation.engine import Advance
+from model_export.preparation.gathering import nothing_left
 from model_export.preparation.reasons import BY_CODE, KEPT
 from model_export.preparation.splits import Split
 from model_export.preparation.spool import Spool
@@ -50,11 +51,14 @@ class Shards(NamedTuple):
     """[3] rows of each part."""
 
 
-def tallied(name: str, files: Sequence[Path]) -> Tally:
-    """Look at all cleaned rows once. Raises DataRefused where nothing can be learned of them."""
+def tallied(name: str, files: Sequence[Path], gone: Counter[str]) -> Tally:
+    """Look at all cleaned rows once; ``gone`` were left out before.
+
+    Raises DataRefused where nothing can be learned of them.
+    """
     users, things, spans = [], [], []
     actions: Counter[int] = Counter()
-    left_out: Counter[str] = Counter()
+    left_out = Counter(gone)
     bots: set[str] = set()
     for path in files:
         rows = pl.read_parquet(path)
@@ -67,9 +71,9 @@ def tallied(name: str, files: Sequence[Path]) -> Tally:
         users.append(kept.group_by("user_id").agg(rows=pl.len().cast(pl.Int64)))
         things.append(kept.select("thing", is_query=pl.col("action") == SEARCH).unique())
         if len(kept):
-            spans += [kept["at"].min(), kept["at"].max()]
+            spans += [int(kept["at"].to_numpy().min()), int(kept["at"].to_numpy().max())]
     if not spans:
-        raise DataRefused(f"{name}: no row is left to prepare; {_said(left_out)}")
+        raise nothing_left(name, left_out)
     whole = pl.concat(users).group_by("user_id").agg(pl.col("rows").sum()).sort("user_id")
     every = pl.concat(things).unique().sort("thing")
     is_query = pl.col("is_query")
@@ -152,8 +156,3 @@ def _refuse_too_little(name: str, tally: Tally) -> None:
         )
     if len(tally.seen) < 2:
         raise DataRefused(f"{name}: all rows are about one item; there is nothing to choose from")
-
-
-def _said(left_out: Counter[str]) -> str:
-    told = [f"{rows} {name}" for name, rows in left_out.most_common()]
-    return f"left out were {', '.join(told)}" if told else "it has no rows"

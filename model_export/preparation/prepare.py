@@ -100,4 +100,4 @@ def _numbered(read: Read) -> tuple[Ids, pl.DataFrame]:
     rows = ordered(nw.from_native(table, eager_only=True))
     numbered = with_sessions(rows, Cleaning().session_minutes).to_native()
     kinds = {"user": pl.Int32, "item": pl.Int32, "action": pl.Int8, "session": pl.Int32}
-    return ids, numbered.sort("user", "at", "place").cast(kinds)  # type: ignore[arg-type]
+    return ids, numbered.sort("user", "at", "place").cast(kinds)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -43,7 +43,7 @@ ACTION_NAMES: Final[Mapping[str, int]] = {
 WHOLE_ORDER: Final = ""
 """The ``thing`` of a cancellation that names no product."""
 
-ROW: Final[Mapping[str, type[pl.DataType]]] = {
+ROW: Final[Mapping[str, Any]] = {
     "user_id": pl.String,
     "thing": pl.String,  # a product's id, the words of a search, "" for a whole order
     "action": pl.Int8,  # one of model_input.ACTIONS, or one of those above
@@ -60,7 +60,7 @@ ROW: Final[Mapping[str, type[pl.DataType]]] = {
 LATEST: Final = "latest"
 """A column of what sources yield: the last moment at which a row can have happened, or null."""
 
-PRODUCT: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
+PRODUCT: Final[Mapping[str, Any]] = {
     "item_id": pl.String,
     "title": pl.String,
     "description": pl.String,
@@ -74,7 +74,7 @@ PRODUCT: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
 SAID: Final = tuple(name for name in PRODUCT if name not in ("item_id", "price"))
 """Columns in which rows themselves may tell of their product."""
 
-GROUP: Final[Mapping[str, type[pl.DataType]]] = {"user_id": pl.String, "group": pl.String}
+GROUP: Final[Mapping[str, Any]] = {"user_id": pl.String, "group": pl.String}
 
 PassedOver = Counter[str]
 """Names of reasons → rows that a source has read and does not yield."""

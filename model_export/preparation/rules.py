@@ -8,7 +8,7 @@ place in the input), so that every engine counts the same.
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import narwhals as nw
 
@@ -20,7 +20,7 @@ from model_export.preparation.settings import Cleaning
 from services.shared.model_input import CLICK, PURCHASE, SEARCH, VIEW
 from services.shared.profile import AUTOMATED_WITHIN
 
-Frame = TypeVar("Frame", nw.DataFrame[object], nw.LazyFrame[object])
+Frame = TypeVar("Frame", nw.DataFrame[Any], nw.LazyFrame[Any])
 
 ORDER: Final = "order"
 """The column of :func:`ordered`."""

@@ -32,8 +32,8 @@ class Spool:
         parted = frame.with_columns(part.cast(pl.Int64).alias("_part"))
         by_part = parted.partition_by("_part", as_dict=True, include_key=False)
         for (number,), rows in by_part.items():
-            self._waiting[int(number)].append(rows)  # type: ignore[call-overload]  # an integer
-            self._rows[int(number)] += len(rows)  # type: ignore[call-overload]  # as above
+            self._waiting[int(number)].append(rows)
+            self._rows[int(number)] += len(rows)
         if sum(self._rows.values()) > self._limit:
             self._write_most()
 

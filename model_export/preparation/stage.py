@@ -7,7 +7,6 @@ parts), describe (features and vectors of products), report. The folder appears 
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -86,7 +85,7 @@ def prepare(feed: Feed, wanted: Wanted, folder: Path, watch: Watch | None = None
             found.gathered, wanted.limits, cleaned, watch.step("cleaning")
         )
         files = sorted(cleaned.glob("*.parquet"))
-        tally = tallied(feed.name, files)
+        tally = tallied(feed.name, files, found.left_out)
         products = _products(feed, wanted, found, tally, medians)
         shards = write_shards(
             files,
@@ -164,7 +163,6 @@ def _source(
     features: Featured,
     words: _Words,
 ) -> Source:
-    left_out: Counter[str] = found.left_out + tally.left_out
     bounds = wanted.split.bounds(tally.last_at)
     return Source(
         name=feed.name,
@@ -172,7 +170,9 @@ def _source(
         split=wanted.split.name,
         rows_read=found.rows_read,
         rows_kept=sum(tally.actions.values()),
-        left_out={each.name: left_out[each.name] for each in REASONS if left_out[each.name]},
+        left_out={
+            each.name: tally.left_out[each.name] for each in REASONS if tally.left_out[each.name]
+        },
         first_at=tally.first_at,
         last_at=tally.last_at,
         validation_from=bounds[0],
