@@ -49,7 +49,7 @@ def clean(
     prices = medians(nw.from_native(frame.select("thing", "price").drop_nulls().lazy()))
     found = cleaned(nw.from_native(frame.lazy()), prices, limits or Cleaning(), about)
     names = {KEPT: "", **{code: each.name for code, each in BY_CODE.items()}}
-    native = found.to_native().collect().sort("place")
+    native: pl.DataFrame = found.to_native().collect().sort("place")
     return native.with_columns(pl.col("reason").replace_strict(names, return_dtype=pl.String))
 
 
@@ -77,7 +77,7 @@ def month(users: int = 12, days: int = 50) -> list[dict[str, Any]]:
     for user in range(users):
         for day in range(days):
             item = f"i{chance.integers(8)}"
-            head = {"user_id": f"u{user:02}", "price": 10.0 + user % 3}
+            head: dict[str, Any] = {"user_id": f"u{user:02}", "price": 10.0 + user % 3}
             at = day * DAY + int(chance.integers(HOUR, 20 * HOUR))
             found.append(row(at, item, **head))
             found.append(row(at + MINUTE, "blue mug", 5, **head))

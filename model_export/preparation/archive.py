@@ -102,13 +102,14 @@ def _clear(read: pl.DataFrame, latest: pl.Expr) -> pl.DataFrame:
     )
     shown = single.explode("product_ids")
     price = pl.col("lines.units").cast(pl.Float64) + pl.col("lines.nanos") / 1e9
+    is_priced = (pl.col("action") == "purchase") & pl.col("lines.currency_code").is_not_null()
     nothing = {name: pl.lit(None, kind).alias(name) for name, kind in ROW.items()}
     of_lines = lines.select(
         *_heads(latest),
         pl.col("lines.product_id").fill_null(WHOLE_ORDER).alias("thing"),
         pl.col("order_hash").bin.encode("hex").alias("order_id"),
         pl.col("lines.quantity").cast(pl.Int64).alias("quantity"),
-        pl.when(pl.col("lines.currency_code").is_not_null()).then(price).alias("price"),
+        pl.when(is_priced).then(price).alias("price"),
     )
     of_shown = shown.select(
         *_heads(latest),

@@ -15,7 +15,7 @@ from model_export.preparation.columns import columns_told
 from model_export.preparation.csv_blocks import csv_batches
 from model_export.preparation.sources import STEP, read_s3rec
 from model_export.preparation.tables import table_feed
-from services.shared.model_input import CART, PURCHASE, SEARCH, VIEW
+from services.shared.model_input import CART, PURCHASE, VIEW
 
 MAY_FIRST = 1_714_521_600
 """2024-05-01T00:00:00Z in seconds since 1970."""

@@ -82,7 +82,7 @@ def test_leave_one_out_holds_products_out(tmp_path: Path) -> None:
 
 def test_visitors_become_their_users(tmp_path: Path) -> None:
     """What was done before signing in is the user's; after signing out it is nobody's."""
-    visitor = {"user_id": "v:1"}
+    visitor: dict[str, Any] = {"user_id": "v:1"}
     rows = [
         row(0, "a", **visitor),
         row(1 * HOUR, "u:ana", LINKED, **visitor),
