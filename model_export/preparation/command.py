@@ -46,15 +46,16 @@ SOURCES: Final = ("archive", "kafka")
 
 def prepare_told(told: argparse.Namespace, path: Path | None, folder: Path, watch: Watch) -> Source:
     """Prepare ``path``, or what the options name, as they say. Raises DataRefused."""
-    feed = _feed(told, path)
-    split = _split(told, feed)
+    engine = _engine(told)
     limits = {name: getattr(told, name, None) for name in LIMITS}
+    rules = cleaning({name: value for name, value in limits.items() if value is not None})
+    feed = _feed(told, path)
     items = getattr(told, "items", None)
     encoder = getattr(told, "text_encoder", None)
     wanted = Wanted(
-        split=split,
-        limits=cleaning({name: value for name, value in limits.items() if value is not None}),
-        engine=_engine(told),
+        split=_split(told, feed),
+        limits=rules,
+        engine=engine,
         listed=None if items is None else read_catalogue(items, separator=told.category_separator),
         encoder=None if encoder is None else text_encoder(encoder),
         catalogue_size=told.catalogue_size,

@@ -66,7 +66,7 @@ def _link(event: Event, name: Name) -> EventRow:
     visitor = name(event.shop_id, subject_of("", event.visitor_id))
     user = name(event.shop_id, subject_of(event.user_id, ""))
     action = LINKED if event.action == "identify" else UNLINKED
-    return EventRow(visitor, user, action, event.at)
+    return EventRow(visitor, user, action, event.at, event.event_id, event.session_id or None)
 
 
 Said = tuple[Any, ...]

@@ -46,7 +46,6 @@ class Steps:
         )
 
     def __enter__(self) -> Steps:
-        self._bars.start()
         return self
 
     def __exit__(
@@ -56,13 +55,17 @@ class Steps:
         trace: TracebackType | None,
     ) -> None:
         if error is None:
-            for task in self._bars.task_ids:
-                self._bars.update(task, completed=1.0)
-        self._bars.stop()
+            self._finish()
+        if self._bars.task_ids:
+            self._bars.stop()
 
     def step(self, title: str) -> Advance:
         """See :class:`Watch`."""
-        for before in self._bars.task_ids:
-            self._bars.update(before, completed=1.0)
+        self._finish()
+        self._bars.start()  # not before: whoever is refused at once sees one sentence alone
         task = self._bars.add_task(title, total=1.0)
         return lambda share: self._bars.update(task, completed=share)
+
+    def _finish(self) -> None:
+        for task in self._bars.task_ids:
+            self._bars.update(task, completed=1.0)

@@ -46,7 +46,7 @@ def every_action() -> list[Event]:
         {"identify": {}},
         {"logout": {}},
     ]
-    more = {"visitorId": "v1", "sessionId": "s1"}
+    more: dict[str, Any] = {"visitorId": "v1", "sessionId": "s1"}
     return [event(n, **more, **one) for n, one in enumerate(actions)]
 
 
