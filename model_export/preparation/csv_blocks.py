@@ -12,7 +12,7 @@ import polars as pl
 
 from model_export.errors import DataRefused
 
-BLOCK: Final = 1 << 24
+BLOCK: Final = 1 << 22
 """Bytes that are read at once."""
 
 ROW_LIMIT: Final = 1 << 27

@@ -14,14 +14,14 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from model_export.dataset import COLUMNS, SHARD_ROWS
+from model_export.dataset import COLUMNS
 from model_export.errors import DataRefused
 from model_export.preparation import reasons
 from model_export.preparation.engine import Advance
 from model_export.preparation.gathering import nothing_left
 from model_export.preparation.reasons import BY_CODE, KEPT
 from model_export.preparation.splits import Split
-from model_export.preparation.spool import Spool
+from model_export.preparation.spool import HELD, Spool
 from services.shared.model_input import SEARCH
 
 BOTS = (reasons.BOT_BY_RATE.code, reasons.BOT_BY_BREADTH.code)
@@ -99,9 +99,13 @@ def write_shards(
     folder: Path,
     advance: Advance,
     *,
-    shard_rows: int = SHARD_ROWS,
+    rows: tuple[int, int],
 ) -> Shards:
-    """Write the kept rows to ``folder``; ``items`` are all item ids, ascending."""
+    """Write the kept rows to ``folder``; ``items`` are all item ids, ascending.
+
+    ``rows`` says how many may wait in memory, and how many a shard has, about.
+    """
+    held, shard_rows = rows
     before = tally.users["rows"].cum_sum() - tally.users["rows"]
     users = tally.users.select("user_id", _codes(len(tally.users), "user")).with_columns(
         shard=before // shard_rows
@@ -113,7 +117,7 @@ def write_shards(
         ]
     )
     things = things.with_columns(_codes(len(things), "item"))
-    spool = Spool(folder.with_name("numbered"))
+    spool = Spool(folder.with_name("numbered"), held=min(HELD, held))
     for number, path in enumerate(files):
         kept = pl.read_parquet(path).filter(pl.col("reason") == KEPT)
         coded = kept.with_columns(is_query=pl.col("action") == SEARCH).join(users, on="user_id")

@@ -1,8 +1,8 @@
 """Rows on disk, parted by a number, while they are being read: what makes memory bounded.
 
-Rows wait in memory until there are :data:`HELD` of them; then the parts that hold most are
-written, each as one more file of its folder. So the number of files goes with the number of
-rows, and not with batches times parts.
+Rows wait in memory until there are :data:`HELD` of them, or as many bytes as so many usual rows
+have; then the parts that hold most are written, each as one more file of its folder. So the
+number of files goes with the number of rows, and not with batches times parts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import polars as pl
 HELD: Final = 1_000_000
 """Rows that wait in memory, of all parts together."""
 
+ROW_BYTES: Final = 256
+"""Of a usual row; longer ones wait in smaller numbers."""
+
 
 class Spool:
     """Folders ``00000``, ``00001``, … of Parquet files; the order within a part is not kept."""
@@ -25,16 +28,18 @@ class Spool:
         self._limit = held
         self._waiting: defaultdict[int, list[pl.DataFrame]] = defaultdict(list)
         self._rows: defaultdict[int, int] = defaultdict(int)
+        self._bytes = 0.0
         self._files = 0
 
     def add(self, frame: pl.DataFrame, part: pl.Expr) -> None:
         """Take in rows; ``part`` says of each in which it belongs. Raises OSError."""
+        self._bytes += frame.estimated_size()
         parted = frame.with_columns(part.cast(pl.Int64).alias("_part"))
         by_part = parted.partition_by("_part", as_dict=True, include_key=False)
         for (number,), rows in by_part.items():
             self._waiting[int(number)].append(rows)
             self._rows[int(number)] += len(rows)
-        if sum(self._rows.values()) > self._limit:
+        if not self._is_below(1.0):
             self._write_most()
 
     def finish(self) -> None:
@@ -47,10 +52,15 @@ class Spool:
         folders = sorted(self._folder.glob("*")) if self._folder.is_dir() else []
         return [sorted(folder.glob("*.parquet")) for folder in folders]
 
+    def _is_below(self, share: float) -> bool:
+        """Whether less waits than that share of what may."""
+        most = share * self._limit
+        return sum(self._rows.values()) <= most and self._bytes <= most * ROW_BYTES
+
     def _write_most(self) -> None:
         """Write the fullest parts, until half of what was held is left."""
         for number in sorted(self._rows, key=lambda each: -self._rows[each]):
-            if sum(self._rows.values()) <= self._limit // 2:
+            if self._is_below(0.5):
                 return
             self._write(number)
 
@@ -58,6 +68,7 @@ class Spool:
         folder = self._folder / f"{number:05}"
         folder.mkdir(parents=True, exist_ok=True)
         rows = pl.concat(self._waiting.pop(number))
+        self._bytes *= 1 - len(rows) / sum(self._rows.values())
         del self._rows[number]
         rows.write_parquet(folder / f"{self._files:08}.parquet", compression="lz4")
         self._files += 1

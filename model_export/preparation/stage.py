@@ -15,7 +15,7 @@ import msgspec
 import polars as pl
 
 from model_export import dataset
-from model_export.dataset import ITEM_VECTORS, QUERY_VECTORS, About, Features
+from model_export.dataset import ITEM_VECTORS, QUERY_VECTORS, SHARD_ROWS, About, Features
 from model_export.errors import DataRefused
 from model_export.preparation.catalogue import VECTOR, Listed
 from model_export.preparation.content import Featured, described, featured, product_texts
@@ -60,6 +60,9 @@ class Wanted:
     encoder: TextEncoder | None = None
     catalogue_size: int | None = None
     part_rows: int = PART_ROWS
+    """Rows that are cleaned at once, about; changes nothing but the memory that it takes."""
+    shard_rows: int = SHARD_ROWS
+    """Rows of a shard, about."""
 
 
 class _Words(msgspec.Struct, frozen=True):
@@ -94,6 +97,7 @@ def prepare(feed: Feed, wanted: Wanted, folder: Path, watch: Watch | None = None
             wanted.split,
             work / "shards",
             watch.step("numbering"),
+            rows=(wanted.part_rows, wanted.shard_rows),
         )
         wanted.split.check(feed.name, shards.parts, tally.first_at, tally.last_at)
         words = _write_words(wanted, products, tally, writing, watch)
