@@ -38,6 +38,11 @@ test: .venv-dev/.ready build/gen/.ready ## Run every test and show the coverage 
 	@mkdir -p build/tmp
 	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest -n $(JOBS) --cov --cov-report=term $(ONLY)
 
+.PHONY: test-distributed
+test-distributed: .venv-spark/.ready build/gen/.ready ## Prepare data on Spark and embedded, and compare; read the archive by Spark
+	@mkdir -p build/tmp
+	TMPDIR=$(CURDIR)/build/tmp .venv-spark/bin/pytest tests/distributed
+
 .PHONY: clients
 clients: .venv-dev/.ready build/gen/.ready ## Run the producers' examples whose clients this machine has, and say which it lacks
 	@mkdir -p build/tmp
@@ -98,6 +103,10 @@ bench-stream: .venv-dev/.ready .venv-bench/.ready build/gen/.ready ## The worker
 bench-archive: .venv-dev/.ready build/gen/.ready ## How many events a second one core archives (QUICK=1: in a minute, coarser)
 	$(DEV)/python -m tests.bench.archive $(if $(QUICK),--quick)
 
+.PHONY: bench-prepare
+bench-prepare: .venv-dev/.ready build/gen/.ready ## How fast data is prepared, and in how much memory (QUICK=1: in a minute, coarser)
+	$(DEV)/python -m tests.bench.preparing $(if $(QUICK),--quick)
+
 .PHONY: bench-import
 bench-import: .venv-dev/.ready build/gen/.ready ## How fast a shop's files are imported (QUICK=1: in a minute, coarser)
 	$(DEV)/python -m tests.bench.importing $(if $(QUICK),--quick)
@@ -133,8 +142,9 @@ COMPILE = deploy/local/uv.sh pip compile --quiet --universal --python-version 3.
 
 .PHONY: lock
 lock: ## Renew the locks from pyproject.toml (UPGRADE=1: to the newest versions)
-	$(COMPILE) pyproject.toml --extra build --extra local --extra train --extra dev -o $(LOCKS)/dev.txt
-	$(COMPILE) pyproject.toml --extra build --extra local -c $(LOCKS)/dev.txt -o $(LOCKS)/run.txt
+	$(COMPILE) pyproject.toml --extra build --extra local --extra prepare --extra text --extra train --extra dev -o $(LOCKS)/dev.txt
+	$(COMPILE) pyproject.toml --extra build --extra local --extra prepare -c $(LOCKS)/dev.txt -o $(LOCKS)/run.txt
+	$(COMPILE) pyproject.toml --extra build --extra local --extra prepare --extra spark --extra dev -c $(LOCKS)/dev.txt -o $(LOCKS)/spark.txt
 	$(COMPILE) pyproject.toml -c $(LOCKS)/dev.txt -o $(LOCKS)/serve.txt
 	@# Not by dev.txt: a peer wants an older client of Kafka than our tests do.
 	$(COMPILE) pyproject.toml --extra bench -c $(LOCKS)/run.txt -o $(LOCKS)/bench.txt
@@ -171,6 +181,10 @@ help: ## Show this list
 
 .venv-rectools/.ready: $(LOCKS)/rectools.txt $(LOCKS)/java.txt deploy/local/install.sh deploy/local/uv.sh
 	@deploy/local/install.sh .venv-rectools $(LOCKS)/rectools.txt
+	@touch $@
+
+.venv-spark/.ready: $(LOCKS)/spark.txt $(LOCKS)/java.txt deploy/local/install.sh deploy/local/uv.sh
+	@deploy/local/install.sh .venv-spark $(LOCKS)/spark.txt
 	@touch $@
 
 build/gen/.ready: $(PROTOS) proto/generate.py

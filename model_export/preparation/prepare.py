@@ -1,74 +1,83 @@
-"""Makes a prepared data set: numbers instead of ids, one order, parts that do not overlap.
+"""Prepared data sets in memory: of rows that a test or an evaluation holds, not cleaned.
 
-Two splits. *By time*, honest: everything before a cut trains, the weeks after it are held
-out, the last days before it validate. *Leave-one-out*, comparable with papers: each user's
-last interaction is held out, the last but one validates.
+Whole sources go through :mod:`model_export.preparation.stage`, which cleans and writes a folder.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import tempfile
+from pathlib import Path
 
+import narwhals as nw
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from model_export.dataset import DAY, HELD_OUT, TRAIN, VALIDATION, Ids, Prepared, Source
+from model_export import dataset
+from model_export.dataset import Ids, Prepared, Source
 from model_export.errors import DataRefused
-from model_export.preparation.sources import Read, read_complete_journey
-
-HOLDOUT_DAYS: Final = 28
-VALIDATION_DAYS: Final = 7
-SESSION_GAP: Final = 30 * 60 * 1_000_000
-"""Microseconds."""
+from model_export.preparation.complete_journey import complete_journey_feed
+from model_export.preparation.rules import ordered
+from model_export.preparation.sessions import with_sessions
+from model_export.preparation.settings import Cleaning
+from model_export.preparation.sources import Read
+from model_export.preparation.splits import ByTime, LeaveOneOut, Split
+from model_export.preparation.stage import Wanted, prepare
 
 
 def prepare_by_time(
     read: Read, *, holdout_days: int, validation_days: int, catalogue_size: int | None = None
 ) -> Prepared:
     """Split by time. Raises DataRefused where a part would be empty."""
-    ids, table = _numbered(read)
-    last = int(table["at"].max())  # type: ignore[arg-type]  # Read.frame is never empty
-    cut = last - holdout_days * DAY
-    validation_from = cut - validation_days * DAY
-    at = table["at"].to_numpy()
-    parts = np.where(at > cut, HELD_OUT, np.where(at > validation_from, VALIDATION, TRAIN))
-    for part, name in ((TRAIN, "to train"), (VALIDATION, "to validate"), (HELD_OUT, "held out")):
-        if not (parts == part).any():
-            days = (last - int(at.min())) / DAY
-            raise DataRefused(
-                f"{read.name}: nothing is {name}; the data spans {days:.1f} days, "
-                f"{holdout_days} are held out and {validation_days} validate"
-            )
-    bounds = (validation_from + 1, cut + 1)
-    return _prepared(read, ids, table, parts, "by time", bounds, catalogue_size)
+    return _prepared(read, ByTime(holdout_days, validation_days), catalogue_size)
 
 
 def prepare_leave_one_out(read: Read, *, catalogue_size: int | None = None) -> Prepared:
     """Split by position: the last of each user is held out, the last but one validates."""
-    ids, table = _numbered(read)
-    users = table["user"].to_numpy()
-    stops = np.append(np.flatnonzero(np.diff(users)) + 1, len(users))
-    parts = np.full(len(users), TRAIN)
-    parts[stops - 1] = HELD_OUT
-    parts[stops - 2] = VALIDATION
-    return _prepared(read, ids, table, parts, "leave one out", (0, 0), catalogue_size)
+    return _prepared(read, LeaveOneOut(), catalogue_size)
 
 
 def prepare_complete_journey() -> Prepared:
-    """The Complete Journey data, split as for the committed bundle."""
-    return prepare_by_time(
-        read_complete_journey(), holdout_days=HOLDOUT_DAYS, validation_days=VALIDATION_DAYS
+    """The Complete Journey data, cleaned, described and split as for the committed bundle."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "data"
+        prepare(complete_journey_feed(), Wanted(), made)
+        return dataset.load(made)
+
+
+def _prepared(read: Read, split: Split, catalogue_size: int | None) -> Prepared:
+    ids, table = _numbered(read)
+    last = int(table["at"].max())  # type: ignore[arg-type]  # Read.frame is never empty
+    first = int(table["at"].min())  # type: ignore[arg-type]  # as above
+    parts = split.parts(table, last)
+    split.check(read.name, np.bincount(parts, minlength=3), first, last)
+    size = catalogue_size or read.catalogue_size or len(ids.items)
+    if size < len(ids.items):
+        raise DataRefused(
+            f"{read.name}: a catalogue of {size} products cannot hold the {len(ids.items)} in it"
+        )
+    bounds = split.bounds(last)
+    return Prepared(
+        users=table["user"].to_numpy(),
+        items=table["item"].to_numpy(),
+        at=table["at"].to_numpy(),
+        actions=table["action"].to_numpy(),
+        parts=parts,
+        sessions=table["session"].to_numpy(),
+        ids=ids,
+        source=Source(
+            name=read.name,
+            sha256=read.sha256,
+            split=split.name,
+            rows_read=read.rows,
+            rows_kept=len(table),
+            left_out=read.left_out,
+            first_at=first,
+            last_at=last,
+            validation_from=bounds[0],
+            held_out_from=bounds[1],
+            catalogue_size=size,
+        ),
     )
-
-
-def sessions(users: NDArray[np.integer], at: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Which of its user's sessions each row is in, from 0; half an hour of silence ends one."""
-    new = np.diff(users, prepend=-1) != 0
-    later = np.cumsum(~new & (np.diff(at, prepend=0) > SESSION_GAP))
-    firsts = np.flatnonzero(new)
-    found: NDArray[np.int32] = (later - later[firsts][np.cumsum(new) - 1]).astype(np.int32)
-    return found
 
 
 def _numbered(read: Read) -> tuple[Ids, pl.DataFrame]:
@@ -84,47 +93,11 @@ def _numbered(read: Read) -> tuple[Ids, pl.DataFrame]:
     items = pl.DataFrame({"item_id": ids.items}).with_row_index("item")
     table = (
         frame.with_row_index("place")
+        .with_columns(session_id=pl.lit(None, pl.String), reason=pl.lit(0, pl.Int8))
         .join(users, on="user_id", how="left")
         .join(items, on="item_id", how="left")
-        .sort("user", "at", "place")
     )
-    return ids, table
-
-
-def _prepared(
-    read: Read,
-    ids: Ids,
-    table: pl.DataFrame,
-    parts: NDArray[np.int64],
-    split: str,
-    bounds: tuple[int, int],
-    catalogue_size: int | None,
-) -> Prepared:
-    size = catalogue_size or read.catalogue_size or len(ids.items)
-    if size < len(ids.items):
-        raise DataRefused(
-            f"{read.name}: a catalogue of {size} products cannot hold the {len(ids.items)} in it"
-        )
-    at = table["at"].to_numpy()
-    return Prepared(
-        users=table["user"].to_numpy().astype(np.int32),
-        items=table["item"].to_numpy().astype(np.int32),
-        at=at,
-        actions=table["action"].to_numpy().astype(np.int8),
-        parts=parts.astype(np.int8),
-        sessions=sessions(table["user"].to_numpy(), at),
-        ids=ids,
-        source=Source(
-            name=read.name,
-            sha256=read.sha256,
-            split=split,
-            rows_read=read.rows,
-            rows_kept=len(table),
-            left_out=read.left_out,
-            first_at=int(at.min()),
-            last_at=int(at.max()),
-            validation_from=bounds[0],
-            held_out_from=bounds[1],
-            catalogue_size=size,
-        ),
-    )
+    rows = ordered(nw.from_native(table, eager_only=True))
+    numbered = with_sessions(rows, Cleaning().session_minutes).to_native()
+    kinds = {"user": pl.Int32, "item": pl.Int32, "action": pl.Int8, "session": pl.Int32}
+    return ids, numbered.sort("user", "at", "place").cast(kinds)

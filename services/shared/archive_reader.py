@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from services.shared.archive_keys import PersonKeys
+from services.shared.archive_keys import ID_BYTES, PersonKeys
 from services.shared.archive_log import (
     ArchivedFile,
     Partition,
@@ -68,15 +68,36 @@ class ArchiveReader:
         """
         self._keys.look()
         for frame in self.frames(partition, shop=shop, days=days):
-            yield from self._opened(partition, frame)
+            yield from self.opened(partition, frame)
 
     def read_person(self, partition: Partition, shop: str, pseudonym: bytes) -> Iterator[Archived]:
         """The events of one person. Raises StorageUnavailable and SealBroken."""
         self._keys.look()
         for frame in self.frames(partition, shop=shop):
-            yield from self._opened(partition, frame.filter(pl.col("person") == pseudonym))
+            yield from self.opened(partition, frame.filter(pl.col("person") == pseudonym))
 
-    def _opened(self, partition: Partition, frame: pl.DataFrame) -> Iterator[Archived]:
+    def standing(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows of :meth:`frames` whose persons were not erased; nothing is opened.
+
+        Raises SealBroken where the master key is another one.
+        """
+        marked = frame.with_columns(_key=pl.col("sealed").bin.slice(0, ID_BYTES))
+        pairs = marked.select("person", "_key").unique().drop_nulls()
+        alive = [
+            person is not None and self._keys.for_opening(person, key) is not None
+            for person, key in pairs.iter_rows()
+        ]
+        kept = marked.join(
+            pairs.filter(pl.Series(alive, dtype=pl.Boolean)),
+            on=["person", "_key"],
+            how="semi",
+            maintain_order="left",
+        )
+        self.erased += len(frame) - len(kept)
+        return kept.drop("_key")
+
+    def opened(self, partition: Partition, frame: pl.DataFrame) -> Iterator[Archived]:
+        """The events of rows of :meth:`frames`. Raises SealBroken."""
         for row in _plain(frame).iter_rows(named=True):
             event = self._opener.event(row)
             if event is None:

@@ -28,6 +28,7 @@ CART: Final = 3
 PURCHASE: Final = 4
 SEARCH: Final = 5
 IMPRESSION: Final = 6
+"""Shown, and not turned to within the session."""
 
 ACTIONS: Final[Mapping[str, int]] = {
     "pad": PAD,

@@ -74,8 +74,10 @@ def test_prepare_says_what_became_of_the_rows(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write(",i1,86400\n")
     said = run("prepare", str(path), "--to", f"{tmp_path}/data", "--holdout-days", "2").stdout
-    assert "1,440 of 1,441 rows, 60 users, 8 items, split by time" in said
-    assert "left out 1: no user, item or time" in said
+    assert "# shop.csv, prepared, split by time\n\n1,440 of 1,441 rows are kept." in said
+    assert "| 1 | 0.07% | `incomplete` |" in said
+    assert "| users | 60 |\n| items | 8 |" in said
+    assert said.endswith((tmp_path / "data/report.md").read_text())
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,12 @@ def test_prepare_says_what_became_of_the_rows(tmp_path: Path) -> None:
         (("verify", "nowhere"), "BUNDLE_REFUSED: nowhere/manifest.json is missing"),
         (("evaluate", "nowhere", "--holdout-days", "3"), "nowhere is prepared already"),
         (("evaluate", "nowhere", "--time-unit", "s"), "nowhere is prepared already"),
-        (("prepare", "no.txt", "--format", "s3rec", "--holdout-days", "3"), "has no times"),
+        (("prepare", "x.txt", "--format", "s3rec", "--holdout-days", "3"), "x.txt cannot be read"),
+        (("prepare", "--archive", "nowhere"), "name the key with --master-key-file"),
+        (("prepare", "no.csv", "--shop", "demo"), "--shop: only --archive and --kafka are told"),
+        (("prepare", "no.csv", "--spark-master", "local"), "only --engine spark is told that"),
+        (("prepare", "no.csv", "--columns", "x=y"), "'x' is no column of ours"),
+        (("prepare", "--complete-journey", "--price-factor", "1"), "BAD_SETTING: --price-factor"),
         (("prepare", "--complete-journey", "--format", "table"), "a form of its own"),
         (("train", "nowhere", "--heads", "3"), "BAD_SETTING: 3 heads cannot share 64 dimensions"),
         (("train", "nowhere", "--dropout", "2"), "BAD_SETTING: --dropout: Expected `float` < 1"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from deploy.local.demo.narration import Narrator
 from model_export.evaluation.evaluate import Evaluation, Row, evaluate
 from model_export.evaluation.metrics import Interval
@@ -21,10 +23,11 @@ def evaluate_bundle(bundle: Path, narrator: Narrator) -> Evaluation:
     """Rank the held-out baskets with the bundle and its rivals, and print the table."""
     data, model = prepare_complete_journey(), load_bundle(bundle)
     result = evaluate(data, model, progress=lambda step: narrator.say(f"  … {step}"))
+    sold = len(np.unique(data.items))
     narrator.say(
         f"  {result.cases:,} baskets of {result.users:,} households, each foretold from what came "
         f"before it, over the whole catalogue: {result.catalogue_size:,} products, of which "
-        f"{len(data.ids.items):,} were ever sold and {len(model.vocabulary):,} sold often enough "
+        f"{sold:,} were ever sold and {len(model.vocabulary):,} sold often enough "
         "to have a vector"
     )
     for purchases, question in QUESTIONS.items():

@@ -24,7 +24,8 @@ from model_export.dataset import HELD_OUT, VALIDATION, Prepared
 from model_export.evaluation.metrics import interval
 from model_export.modelling.model import Model
 from model_export.preparation.prepare import prepare_leave_one_out
-from model_export.preparation.sources import EVENT_TYPES, Read
+from model_export.preparation.rows import ACTION_NAMES
+from model_export.preparation.sources import Read
 from model_export.training.catalogue import Catalogue
 from model_export.training.processes import processes
 from model_export.training.rules import settings_for
@@ -51,7 +52,7 @@ def read(path: Path) -> Read:
         .str.to_datetime(time_unit="us")
         .dt.epoch("us")
         .alias("at"),
-        pl.col("event_type").replace_strict(EVENT_TYPES, return_dtype=pl.Int8).alias("action"),
+        pl.col("event_type").replace_strict(ACTION_NAMES, return_dtype=pl.Int8).alias("action"),
     )
     kept = frame.filter(pl.len().over("user_id") >= LEAST)
     return Read(kept, path.name, "", len(frame), {"of users with few": len(frame) - len(kept)})
@@ -142,7 +143,7 @@ def main() -> None:
     rows = []
     for name, those in [
         ("all", actions > 0),
-        *((name, actions == code) for name, code in EVENT_TYPES.items() if name != "add_to_cart"),
+        *((name, actions == ACTION_NAMES[name]) for name in ("view", "cart", "purchase")),
     ]:
         if those.sum() < 10:
             continue
