@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -22,9 +22,12 @@ from model_export.preparation.command import is_source_told, options_told, prepa
 from model_export.preparation.prepare import prepare_complete_journey
 from model_export.preparation.report import markdown
 from model_export.preparation.steps import Steps
-from model_export.settings import CODES_ABOVE, TrainSettings
+from model_export.settings import CODES_ABOVE, TrainSettings, train_settings
 from services.shared.bundle import load_bundle
 from services.shared.errors import AttuneError
+
+COMMITTED: Final[Mapping[str, Any]] = {"dimensions": 48, "least_interactions": 5, "epochs": 4}
+"""What the bundle in the repository is told, to stay small and quickly made."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -95,7 +98,7 @@ def _all(told: argparse.Namespace) -> None:
     del told
     data = prepare_complete_journey()
     dataset.save(data, DATA)
-    _train_to(DATA, {}, CHECKPOINT, parser().parse_args(["train", "--restart"]))
+    _train_to(DATA, COMMITTED, CHECKPOINT, parser().parse_args(["train", "--restart"]))
     print(table(_export_to(data, CHECKPOINT, BUNDLE, CODES_ABOVE)))
 
 
@@ -106,6 +109,7 @@ def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse
     from model_export.training.rules import settings_for
     from model_export.training.train import train
 
+    train_settings(given)  # before what may take long
     about, shards = dataset.load_about(data), dataset.Shards(data)
     settings = settings_for(about, shards, given)
     with processes(told.device) as mine, Bar(shown=mine.first) as bar:
