@@ -105,18 +105,20 @@ class Run(NamedTuple):
     clock: float
 
 
-def calibrate(*, threads: int, device: str, say: Say, sizes: Sequence[Size] = SIZES) -> Machine:
-    """Measure this machine; some ten seconds. Sets torch's threads for the whole process."""
-    imported = time.process_time()
-    say("a training of next to nothing")
-    _timed(sizes[0], threads, device)  # what torch does once, and for no size
-    base = held_at_most()
-    runs = []
+def calibrate(
+    *, threads: int, device: str, say: Say, sizes: Sequence[Size] = SIZES, checked: Size = CHECKED
+) -> Machine:
+    """Measure this machine; half a minute. Sets torch's threads for the whole process."""
+    say("a training of next to nothing, to load what every training does")
+    _timed(sizes[0], threads, device)
+    base, loaded, runs = held_at_most(), time.process_time(), []
     for size in sizes:
         say(f"{size.users:,} users, {size.items:,} items, {size.events:,} events")
         runs.append(_timed(size, threads, device))
+        if len(runs) == 1:
+            loaded -= time.process_time() - loaded  # the same again, with everything loaded
     say("one more, to check")
-    checked = _timed(CHECKED, threads, device)
+    another = _timed(checked, threads, device)
     seconds = {phase: fitted(phase, runs) for phase in PHASES}
     name, cores = processor()
     return Machine(
@@ -125,11 +127,11 @@ def calibrate(*, threads: int, device: str, say: Say, sizes: Sequence[Size] = SI
         threads=threads,
         device=device,
         torch=str(torch.__version__),
-        imported=round(imported, 2),
+        loaded=round(loaded, 2),
         base_bytes=base,
         seconds=seconds,
         clock=round(statistics.median(run.clock for run in runs), 3),
-        error=round(error(checked, seconds), 3),
+        error=round(error(another, seconds), 3),
     )
 
 
@@ -138,7 +140,7 @@ def fitted(phase: str, runs: Sequence[Run]) -> dict[str, float]:
     terms = [PHASES[phase](run.work) for run in runs]
     took = np.array([max(run.phases[phase], 1e-4) for run in runs])
     table = np.array([list(each.values()) for each in terms]) / took[:, None]
-    scale = table.max(axis=0)
+    scale = np.where(table.any(axis=0), table.max(axis=0), 1.0)
     found, _ = nnls(table / scale, np.ones(len(runs)))
     return dict(zip(terms[0], (found / scale).tolist(), strict=True))
 

@@ -24,10 +24,10 @@ ID: Final = 110
 """Of an id as text, with its places in lists."""
 PAIR: Final = 64
 """Of a pair of user and item while the sparse matrix is made: codes, their order, the result."""
-HISTORY: Final = 70
-"""Of a learned interaction in an epoch: as it was read, shuffled, and the orders between."""
-PLACE: Final = 100
-"""Of a place of a packed row: four int64 that stay, and what finds them."""
+HISTORY: Final = (45, 30)
+"""Of a learned interaction while an epoch is packed, and afterwards."""
+PLACE: Final = (85, 34)
+"""Of a place of a packed row while it is packed, and afterwards: four int64 stay."""
 COPIES: Final = 7
 """Of each parameter: it, its gradient, Adam's two, the running mean, the best, a better one."""
 LAYER: Final = 24
@@ -58,7 +58,12 @@ class Memory(msgspec.Struct, frozen=True):
 
 def memory(work: Workload, base: int) -> Memory:
     """What a training of this size holds where one of next to nothing holds ``base``."""
-    phases = {"first item vectors": _begin(work), "steps": _steps(work), "validation": _judge(work)}
+    phases = {
+        "first item vectors": _begin(work),
+        "packing": _epoch(work, 0),
+        "steps": _epoch(work, 1) + _step(work),
+        "validation": _judge(work),
+    }
     highest = max(phases, key=phases.__getitem__)
     content = work.item_rows * (SINGLE * work.features + 2 * work.shape.text)
     shard = min(work.rows, work.rows // work.shards + 1)
@@ -89,16 +94,19 @@ def _begin(work: Workload) -> float:
     return PAIR * pairs + DOUBLE * width * (4 * work.shape.products + work.ids)
 
 
-def _steps(work: Workload) -> float:
+def _epoch(work: Workload, when: int) -> float:
+    places = work.packed_rows * work.shape.max_length
+    return (HISTORY[when] * work.learned + PLACE[when] * places) / work.shards
+
+
+def _step(work: Workload) -> float:
     shape, step = work.shape, work.step
     layers = shape.layers * (2 if shape.kind == "encoder-decoder" else 1) + 1
     places = step.rows * shape.max_length
     cells = step.rows * shape.max_length * (step.asked + (shape.layers - 1) * shape.max_length)
     known = places + work.negatives + step.pairs
     return (
-        HISTORY * work.learned / work.shards
-        + PLACE * work.packed_rows * shape.max_length / work.shards
-        + SINGLE * LAYER * layers * places * shape.dimensions
+        SINGLE * LAYER * layers * places * shape.dimensions
         + CELL * cells * shape.heads
         + 4 * SINGLE * step.queries * work.negatives
         + 4 * SINGLE * known * (shape.dimensions + shape.text + work.features * shape.dimensions)

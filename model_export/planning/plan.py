@@ -82,7 +82,7 @@ def plan(
 def seconds(work: Workload, machine: Machine, epochs: int) -> dict[str, float]:
     """Processor seconds of each phase in so many epochs."""
     times = {"begin": 1.0, "prepare": epochs, "step": work.steps * epochs, "validate": epochs}
-    found = {"import": machine.imported}
+    found = {"load": machine.loaded}
     for phase, terms in PHASES.items():
         constants = machine.seconds[phase]
         once = sum(constants[name] * amount for name, amount in terms(work).items())

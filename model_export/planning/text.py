@@ -9,7 +9,7 @@ from model_export.planning.learning import Foretold
 from model_export.planning.plan import Plan
 
 PHASES: Final = {
-    "import": "loading Python, torch and the rest",
+    "load": "loading Python, torch and the rest",
     "begin": "reading, and the first item vectors",
     "prepare": "packing the histories of each epoch",
     "step": "steps",
