@@ -119,6 +119,10 @@ bench-accuracy: .venv-dev/.ready build/gen/.ready ## How well the model foretell
 bench-library: .venv-dev/.ready .venv-rectools/.ready build/gen/.ready ## Our training beside rectools' on the same file, which takes hours (QUICK=1: in a minute)
 	$(DEV)/python -m tests.bench.accuracy.beside_library $(if $(QUICK),--quick)
 
+.PHONY: bench-plan
+bench-plan: .venv-dev/.ready build/gen/.ready ## How far a plan is from what training takes (QUICK=1: on cuts of the data)
+	$(DEV)/python -m tests.bench.planning $(if $(QUICK),--quick)
+
 ##@ Model
 
 .PHONY: model

@@ -39,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         "evaluate": _evaluate,
         "export": _export,
         "verify": _verify,
+        "plan": _plan,
         "all": _all,
     }
     try:
@@ -59,9 +60,19 @@ def _prepare(told: argparse.Namespace) -> None:
 
 
 def _train(told: argparse.Namespace) -> None:
+    _train_to(told.data, _settings(told), told.to, told)
+
+
+def _plan(told: argparse.Namespace) -> None:
+    from model_export.planning.command import plan_told
+
+    print(plan_told(told, _settings(told), _say))
+
+
+def _settings(told: argparse.Namespace) -> dict[str, Any]:
+    """What of the training's settings was told."""
     names = [field.name for field in msgspec.structs.fields(TrainSettings)]
-    given = {name: getattr(told, name) for name in names if getattr(told, name) is not None}
-    _train_to(told.data, given, told.to, told)
+    return {name: getattr(told, name) for name in names if getattr(told, name) is not None}
 
 
 def _evaluate(told: argparse.Namespace) -> None:

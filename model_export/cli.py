@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from model_export.planning.options import PLANNING, add_planning
 from model_export.preparation.options import add_preparing, add_source, positive
 from model_export.settings import CODES_ABOVE, DERIVED, TrainSettings
 
@@ -25,6 +26,7 @@ From what shoppers did to a model bundle that the server can load:
   export     the checkpoint                  -> a model bundle      (needs torch)
   evaluate   bundle and prepared folder      -> a table beside three baselines
   verify     a bundle                        -> is it whole, and as good as it says?
+  plan       a prepared folder, or figures   -> time, memory, accuracy  (needs torch)
 
 `all` prepares, trains and exports the Complete Journey data and replaces deploy/local/model."""
 
@@ -95,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
     _evaluate(_step(steps, "evaluate", "compare a bundle with its baselines", EVALUATION))
     _export(_step(steps, "export", "make a bundle of a checkpoint (needs torch)", EXPORTING))
     _verify(_step(steps, "verify", "check a bundle", VERIFYING))
+    _plan(_step(steps, "plan", "say what a training will take and give", PLANNING))
     _step(steps, "all", "make the committed bundle again (needs torch)", "")
     return whole
 
@@ -126,6 +129,28 @@ def _prepare(step: argparse.ArgumentParser) -> None:
 def _train(step: argparse.ArgumentParser) -> None:
     step.add_argument("data", nargs="?", type=Path, default=DATA, help=PREPARED)
     _folder(step, "--to", CHECKPOINT, "the checkpoint folder to write")
+    _settings(step)
+    step.add_argument(
+        "--save-every",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how often the state is written within an epoch: what a kill may cost (default: 60)",
+    )
+    step.add_argument(
+        "--restart",
+        action="store_true",
+        help="begin anew; without it, a training of the same data and settings that was "
+        "interrupted goes on",
+    )
+
+
+def _plan(step: argparse.ArgumentParser) -> None:
+    add_planning(step)
+    _settings(step)
+
+
+def _settings(step: argparse.ArgumentParser) -> None:
     described = msgspec.json.schema(TrainSettings)["$defs"]["TrainSettings"]["properties"]
     for field in msgspec.structs.fields(TrainSettings):
         about = described[field.name]["description"]
@@ -141,19 +166,6 @@ def _train(step: argparse.ArgumentParser) -> None:
         choices=("auto", "cpu", "cuda"),
         default="cpu",
         help="auto takes a GPU where there is one, and computes in bfloat16 there (default: cpu)",
-    )
-    step.add_argument(
-        "--save-every",
-        type=float,
-        default=60.0,
-        metavar="SECONDS",
-        help="how often the state is written within an epoch: what a kill may cost (default: 60)",
-    )
-    step.add_argument(
-        "--restart",
-        action="store_true",
-        help="begin anew; without it, a training of the same data and settings that was "
-        "interrupted goes on",
     )
 
 

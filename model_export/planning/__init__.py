@@ -1,0 +1,1 @@
+"""Before a training: how long it takes, how much memory, and what accuracy to expect of it."""
