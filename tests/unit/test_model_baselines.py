@@ -103,7 +103,7 @@ def test_item_knn_fills_a_short_list_with_popular_products() -> None:
     """Ten products come back where there are ten, each once."""
     data = leave_one_out({**HISTORIES, "fay": "0123456789" * 2})
     popularity = Popularity(data, before=HELD_OUT, days=None)
-    for every, new in named(data, ItemKNN(data, popularity, before=HELD_OUT, neighbours=1)):
+    for every, new in named(data, ItemKNN(data, popularity, before=HELD_OUT, most=1)):
         assert len(every) == 10
         assert len(set(every)) == 10
         assert len(set(new)) == len(new)
