@@ -19,14 +19,13 @@ it wins, and where no repeat was seen it is the only one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_export.dataset import HELD_OUT, VALIDATION, Prepared
-from model_export.evaluation.cases import Case, cases_of
+from model_export.dataset import VALIDATION, Prepared
+from model_export.evaluation.cases import cases_of
 from model_export.evaluation.metrics import DISCOUNT, TOP
 from model_export.training.candidates import Parts, Scores, Signals, learn_signals, parts_of
 from services.shared.bundle_settings import Blend
@@ -38,6 +37,8 @@ MULTIPLES: Final = (0.0, *(2.0**power for power in range(-4, 5)))
 SCALES: Final = tuple(2.0 ** (power / 2) for power in range(-4, 7))
 AHEAD: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 """Quantiles that are tried as offsets."""
+BEYOND: Final = 1.0
+"""By so much more all that was bought comes before all that was not, where both may be equal."""
 MOST_CASES: Final = 5_000
 """Evenly out of all; the search then takes half a minute, and more would say no more."""
 
@@ -57,28 +58,22 @@ class Weights(NamedTuple):
     """On new ones; 0 where there are none."""
 
 
-class Extras(NamedTuple):
-    """What a bundle has beside the model."""
-
-    blend: Blend
-    neighbours: Neighbours | None
-    repeat: RepeatTable
-    weights: Weights
-
-
-def learn_blend(
+def learn_weights(
     data: Prepared, index: NDArray[np.integer], scores: Scores, *, days: int | None
-) -> Extras:
-    """Choose weights on the validation part, then learn the signals from all before the cut.
+) -> Weights | None:
+    """The weights that do best on the validation part; None where it has nothing to foretell.
 
     ``index`` [items] has the row of each item of the data, 0 for one the model does not know;
     ``days`` is the window of popularity, see :func:`learn_signals`. ``scores`` must come from
     a model that has not learned from the validation part.
     """
-    early = learn_signals([data], index, before=VALIDATION, days=days)
-    cases = _some(cases_of(data, VALIDATION))
-    weights = choose(parts_of(data, cases, scores, index, early), repeats=early.repeat.repeats)
-    return extras(learn_signals([data], index, before=HELD_OUT, days=days), weights)
+    cases = cases_of(data, VALIDATION)
+    cases = cases[:: max(1, -(-len(cases) // MOST_CASES))]
+    if not cases:
+        return None
+    signals = learn_signals([data], index, before=VALIDATION, days=days)
+    parts = parts_of(data, cases, scores, index, signals)
+    return choose(parts, repeats=signals.repeat.repeats)
 
 
 def choose(parts: Parts, *, repeats: int) -> Weights:
@@ -91,23 +86,22 @@ def choose(parts: Parts, *, repeats: int) -> Weights:
     return _choose_again(parts, outside, bought, repeats)
 
 
-def extras(signals: Signals, weights: Weights) -> Extras:
-    """The signals, scaled by the weights."""
+def extras(signals: Signals, weights: Weights) -> tuple[Blend, Neighbours | None, RepeatTable]:
+    """What a bundle has beside the model: the signals, scaled by the weights."""
     table = signals.repeat
     masked = weights.offset == MASKED
-    score = np.full_like(table.score, MASKED)
-    if not masked:
-        score = weights.scale * table.score + weights.offset
+    scaled = weights.scale * table.score + weights.offset
+    score = np.where(masked, MASKED, np.round(scaled, 4))
     again = weights.scale * table.again
     repeat = RepeatTable(
         counts=table.counts,
         recency_days=table.recency_days,
-        score=tuple(map(tuple, np.round(score, 4).tolist())),
+        score=tuple(map(tuple, score.tolist())),
         again=numbers(again) if weights.scale and not masked else b"",
         first=numbers(weights.first * signals.first) if weights.first else b"",
     )
     near = signals.neighbours if weights.neighbours else None
-    return Extras(Blend(neighbours=weights.neighbours, repeat=1.0), near, repeat, weights)
+    return Blend(neighbours=weights.neighbours, repeat=1.0), near, repeat
 
 
 def _choose_outside(parts: Parts, plain: Weights, outside: NDArray[np.bool_]) -> Weights:
@@ -137,12 +131,12 @@ def _choose_again(
     unit = _ratio(_spread(parts.model, bought), _spread(again, bought))
     scales = [scale * unit for scale in SCALES] if repeats and unit else []
     masked = outside._replace(offset=MASKED)
-    tried = [masked, *([outside] if repeats else [])]
+    tried = [masked, outside] if repeats else [masked]
+    asked = bought.any(axis=1)
     for scale in [0.0, *scales] if repeats else []:
         mine = np.where(bought, parts.model + scale * again, -np.inf).max(axis=1)
-        ahead = others.max(axis=1)[np.isfinite(mine)] - mine[np.isfinite(mine)]
-        ahead = np.quantile(ahead[np.isfinite(ahead)], AHEAD) if np.isfinite(ahead).any() else []
-        tried += [outside._replace(scale=scale, offset=float(offset)) for offset in ahead]
+        offsets = _offsets((others.max(axis=1) - mine)[asked])
+        tried += [outside._replace(scale=scale, offset=offset) for offset in offsets]
     found = masked._replace(ndcg=-1.0)
     for weights in tried:
         mine = parts.model + weights.scale * again + weights.offset
@@ -150,6 +144,15 @@ def _choose_again(
         if ndcg > found.ndcg:
             found = weights._replace(ndcg=ndcg)
     return found
+
+
+def _offsets(ahead: Floats) -> list[float]:
+    """Offsets that bring more and more shoppers' best products of their own to the top.
+
+    ``ahead`` is by how much the best of all others is ahead of it; -inf where there are none.
+    """
+    ahead = ahead[np.isfinite(ahead)]
+    return [*np.quantile(ahead, AHEAD).tolist(), float(ahead.max()) + BEYOND] if len(ahead) else []
 
 
 def _outside(parts: Parts, weights: Weights) -> Floats:
@@ -191,14 +194,11 @@ def _spread(part: Floats, among: NDArray[np.bool_]) -> float:
 
 
 def _ratio(spread: float, other: float) -> float:
-    return spread / other if other > 0 else 0.0
+    """How large an ``other`` signal's unit is; beside a model that says nothing, any will do."""
+    return (spread or 1.0) / other if other > 0 else 0.0
 
 
 def _complexity(weights: Weights) -> tuple[int, float, float]:
     """Fewer signals are simpler, then smaller weights."""
     used = (weights.neighbours > 0) + (weights.first > 0)
     return used, weights.neighbours, weights.first
-
-
-def _some(cases: Sequence[Case]) -> Sequence[Case]:
-    return cases[:: max(1, -(-len(cases) // MOST_CASES))]
