@@ -92,7 +92,9 @@ def _evaluate(told: argparse.Namespace) -> None:
 
 
 def _export(told: argparse.Namespace) -> None:
-    print(table(_export_to(dataset.load(told.data), told.checkpoint, told.to, told.codes_above)))
+    blend_of = None if told.no_blend else told.blend_of or told.checkpoint
+    data = dataset.load(told.data)
+    print(table(_export_to(data, told.checkpoint, told.to, told.codes_above, blend_of)))
 
 
 def _verify(told: argparse.Namespace) -> None:
@@ -110,7 +112,7 @@ def _all(told: argparse.Namespace) -> None:
     data = prepare_complete_journey()
     dataset.save(data, DATA)
     _train_to(DATA, COMMITTED, CHECKPOINT, parser().parse_args(["train", "--restart"]))
-    print(table(_export_to(data, CHECKPOINT, BUNDLE, CODES_ABOVE)))
+    print(table(_export_to(data, CHECKPOINT, BUNDLE, CODES_ABOVE, CHECKPOINT)))
 
 
 def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse.Namespace) -> None:
@@ -147,14 +149,20 @@ def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse
 
 
 def _export_to(
-    data: Prepared, checkpoint_folder: Path, target: Path, codes_above: int
+    data: Prepared, checkpoint_folder: Path, target: Path, codes_above: int, blend_of: Path | None
 ) -> Evaluation:
+    from model_export.exporting.blending import blend_weights, blended
     from model_export.exporting.export import export
     from model_export.exporting.parts import parts_of
     from model_export.training import checkpoint
 
     model, made = checkpoint.load(checkpoint_folder, data.about)
     parts = parts_of(model, data)
+    if blend_of is not None:
+        judged, about = checkpoint.load(blend_of, data.about)
+        weights = blend_weights(parts_of(judged, data), data, about, progress=_say)
+        if weights is not None:
+            parts = blended(parts, data, made, weights, progress=_say)
     found = export(data, parts, made, target, codes_above=codes_above, progress=_say)
     size = sum(path.stat().st_size for path in target.iterdir())
     print(f"{target}: {load_bundle(target).manifest.version}, {size / 1e6:.1f} MB")

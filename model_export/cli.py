@@ -212,6 +212,15 @@ def _export(step: argparse.ArgumentParser) -> None:
         help="of more products the vectors are stored as codes, a byte for 8 numbers "
         "(default: %(default)s)",
     )
+    which = step.add_mutually_exclusive_group()
+    which.add_argument(
+        "--blend-of",
+        type=Path,
+        metavar="FOLDER",
+        help="the checkpoint that says how the model is blended with neighbours, first purchases "
+        "and repeats, trained like this one but without --refit (default: this one)",
+    )
+    which.add_argument("--no-blend", action="store_true", help="the model alone")
 
 
 def _verify(step: argparse.ArgumentParser) -> None:

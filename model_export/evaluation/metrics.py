@@ -34,8 +34,12 @@ def ndcg(ranked: NDArray[np.integer], relevant: NDArray[np.integer]) -> float:
     ``relevant`` names each product once; at least one.
     """
     hits = np.isin(ranked[:TOP], relevant)
-    most = DISCOUNT[: min(TOP, len(relevant))].sum()
-    return float((hits * DISCOUNT[: len(hits)]).sum() / most)
+    return float((hits * DISCOUNT[: len(hits)]).sum() / most_gain(len(relevant)))
+
+
+def most_gain(relevant: int) -> float:
+    """The discounted hits of the best ranking where so many products are relevant."""
+    return float(DISCOUNT[: min(TOP, relevant)].sum())
 
 
 def interval(values: NDArray[np.float64], users: NDArray[np.integer], *, seed: int) -> Interval:

@@ -153,7 +153,7 @@ def load_bundle(folder: Path) -> Bundle:
         neighbours=(
             read_neighbours(folder / "neighbours.npz", rows) if "neighbours.npz" in there else None
         ),
-        repeat=read_repeat(folder / "repeat.json") if "repeat.json" in there else None,
+        repeat=read_repeat(folder / "repeat.json", rows) if "repeat.json" in there else None,
     )
     _check_parts(bundle)
     return bundle

@@ -2,12 +2,17 @@
 
 ::
 
-    score of i = query · vᵢ  +  w · Σⱼ decayᵃ · S[j, i]  +  u · repeatᵢ
+    query · vᵢ  +  u · again                        of i that was bought before
+    query · vᵢ  +  u · first  +  w · Σⱼ decayᵃ · S[j, i]          of any other
 
 v are the item vectors; j are the products of the history, the newest of age a = 0, S is how like
-two products are (:mod:`services.shared.neighbours`), repeat what buying again is worth
-(:mod:`services.shared.repeat`); w, decay and u are the bundle's blend. A bundle without
-neighbours or a repeat table has the weight 0 and no such term.
+two products are (:mod:`services.shared.neighbours`); what buying again and buying for the first
+time are worth says a table (:mod:`services.shared.repeat`); w, decay and u are the bundle's
+blend. A bundle without neighbours or a table has the weight 0 and no such term; without a table
+all products count as those of the second line.
+
+What was bought is judged by its own history and not, too, by its likeness to the rest of it: on
+the Complete Journey's validation week adding both brought NDCG@10 from .244 down to .221.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ from numpy.typing import NDArray
 from services.shared.bundle import Bundle
 from services.shared.item_vectors import Floats
 from services.shared.model_input import IMPRESSION, Known
-from services.shared.repeat import repeat_scores
+from services.shared.repeat import first_scores, repeat_scores
 
 
 class Scorer:
@@ -30,6 +35,7 @@ class Scorer:
         self._vectors = bundle.item_vectors
         self._neighbours = bundle.neighbours
         self._repeat = bundle.repeat
+        self._first = first_scores(bundle.repeat) if bundle.repeat is not None else None
         self._blend = bundle.settings.blend
         self._history = bundle.settings.history
 
@@ -57,13 +63,19 @@ class Scorer:
         counts = (known.items < self._vectors.size) & (known.actions != IMPRESSION)
         whole = Known(known.items[counts], known.actions[counts], known.at[counts])
         items, actions, at = whole.newest(self._history)
+        again = None
+        if self._repeat is not None:
+            bought, gains = repeat_scores(self._repeat, items, actions, at, now)
+            again = bought, scores[bought] + np.float32(self._blend.repeat) * gains
+        if self._first is not None:
+            scores += np.float32(self._blend.repeat) * self._first
         if self._neighbours is not None:
             age = np.arange(len(items))[::-1]
             weights = (self._blend.neighbours * self._blend.decay**age).astype(np.float32)
             np.add.at(scores, *self._neighbours.scores(items, weights))
-        if self._repeat is not None:
-            bought, gains = repeat_scores(self._repeat, items, actions, at, now)
-            scores[bought] += np.float32(self._blend.repeat) * gains
+        if again is not None:
+            bought, settled = again
+            scores[bought] = settled
 
 
 def best(scores: NDArray[np.floating], count: int) -> NDArray[np.int64]:

@@ -103,7 +103,7 @@ def test_item_knn_fills_a_short_list_with_popular_products() -> None:
     """Ten products come back where there are ten, each once."""
     data = leave_one_out({**HISTORIES, "fay": "0123456789" * 2})
     popularity = Popularity(data, before=HELD_OUT, days=None)
-    for every, new in named(data, ItemKNN(data, popularity, before=HELD_OUT, neighbours=1)):
+    for every, new in named(data, ItemKNN(data, popularity, before=HELD_OUT, most=1)):
         assert len(every) == 10
         assert len(set(every)) == 10
         assert len(set(new)) == len(new)
@@ -135,27 +135,3 @@ def test_evaluation_has_a_row_for_each_method_and_question() -> None:
         ("household's own", "all"),
     ]
     assert (found.cases, found.cases_new, found.users) == (120, 0, 60)
-
-
-@pytest.mark.parametrize("itself", [1.0, 0.0])
-def test_knn_for_a_bundle_is_the_same_knn(itself: float) -> None:
-    """Among the products that a vocabulary has, in its order; itself as much as is said."""
-    data = leave_one_out(HISTORIES)
-    knn = ItemKNN(data, Popularity(data, before=HELD_OUT, days=None), before=HELD_OUT, shrink=0.5)
-    letters = data.ids.items
-    known = np.array([code for code, item in enumerate(letters) if item not in "cg"])[::-1]
-    names = [letters[code] for code in known]
-    matrix = knn.matrix(known, itself=itself)
-    owners = {
-        item: {user for user, items in HISTORIES.items() if item in items[:-1]} for item in letters
-    }
-    for row, one in enumerate(names, start=1):
-        items, likes = matrix.scores(np.array([row]), np.ones(1, np.float32))
-        found = {names[item - 1]: like for item, like in zip(items, likes, strict=True)}
-        expected = {one: itself} if itself else {}
-        for other in names:
-            shared = len(owners[one] & owners[other])
-            if other != one and shared:
-                size = math.sqrt(len(owners[one]) * len(owners[other])) + 0.5
-                expected[other] = shared / size
-        assert found == pytest.approx(expected, abs=1e-6)

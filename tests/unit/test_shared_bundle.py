@@ -233,6 +233,9 @@ def test_what_is_wrong_with_neighbours(
         load_bundle(folder)
 
 
+REPEATS: dict[str, object] = {"counts": [], "recency_days": [], "score": [[1]]}
+
+
 @pytest.mark.parametrize(
     ("table", "says"),
     [
@@ -241,12 +244,15 @@ def test_what_is_wrong_with_neighbours(
         ({"counts": [2], "recency_days": [7], "score": [[1, 2]]}, "2 rows of 2 numbers"),
         ({"counts": [2], "recency_days": [7], "score": [[1, 2], [1]]}, "2 rows of 2 numbers"),
         ({"counts": [2], "recency_days": [7]}, "missing required field `score`"),
+        ({"counts": [], "recency_days": [], "score": [[2e6]]}, r"not within .1e\+06"),
+        ({**REPEATS, "again": "AAAA"}, "again has 3 bytes, expected 8: two for each of 4 products"),
+        ({**REPEATS, "first": "AH4AAAAAAAA="}, "first has a number that is not finite"),
     ],
 )
 def test_what_is_wrong_with_a_repeat_table(
     tmp_path: Path, table: dict[str, object], says: str
 ) -> None:
-    """Bounds that rise, and one number for each pair of buckets."""
+    """Bounds that rise, a number for each pair of buckets, and one for each product."""
     folder = make_bundle(tmp_path / "bundle", VECTORS, blend={"repeat": 1.0})
     write_json(folder / "repeat.json", table)
     seal(folder)

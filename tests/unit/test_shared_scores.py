@@ -9,7 +9,7 @@ import pytest
 
 from services.shared.bundle import load_bundle
 from services.shared.model_input import CLICK, IMPRESSION, PURCHASE, SEARCH, VIEW, Known, known
-from services.shared.repeat import DAY, RepeatTable, repeat_scores
+from services.shared.repeat import DAY, MASKED, RepeatTable, numbers, repeat_scores
 from services.shared.scores import Scorer, best
 from tests.tiny_bundle import add_neighbours, make_bundle, seal, write_json
 
@@ -67,6 +67,27 @@ def test_buying_again_adds_by_how_often_and_how_lately(tmp_path: Path) -> None:
     )
     found = scorer(tmp_path, repeat=2.0).scores(QUERY, whole, NOW)
     assert found.tolist() == (ALONE + 2 * np.array([0, 1.5, 1, 1, 0])).tolist()
+
+
+def test_buying_again_and_for_the_first_time_have_a_part_of_the_product(tmp_path: Path) -> None:
+    """Each product has one of the two; likeness is of no account for what was bought."""
+    scorer(tmp_path, neighbours=1.0, repeat=2.0)
+    again, first = (numbers(np.array([0, *each])) for each in ([4, 5, 6, 7], [1, 2, 3, 4]))
+    write_json(tmp_path / "repeat.json", {**TABLE, "again": again, "first": first})
+    seal(tmp_path)
+    blended = Scorer(load_bundle(tmp_path))
+    found = blended.scores(QUERY, did((1, PURCHASE, 9), (2, VIEW, 1)), NOW)
+    gains = np.array([2 * (4 + 0.5), 2 * 2 + 0.5, 2 * 3, 2 * 4 + 0.25])
+    assert found[1:].tolist() == (ALONE[1:] + gains).tolist()
+
+
+def test_what_is_masked_is_never_among_the_best() -> None:
+    """Where nobody buys a thing twice; it counts as masked by whatever a model says."""
+    table = RepeatTable((), (), ((MASKED,),))
+    bought, gains = repeat_scores(table, *did((4, PURCHASE, 1)), NOW)
+    scores = (ALONE * 1000).astype(np.float32)
+    scores[bought] += gains
+    assert best(scores[1:], 3).tolist() == [2, 1, 0]
 
 
 def test_what_was_searched_or_only_shown_has_no_part_in_a_blend(tmp_path: Path) -> None:
