@@ -44,15 +44,15 @@ class Size(NamedTuple):
 
 SIZES: Final = (
     Size(400, 300, 3_000, 1.0, {"max_length": 20, "batch_rows": 16}),
-    Size(1_500, 2_000, 40_000, 1.0, {"max_length": 50, "batch_rows": 64}),
-    Size(2_000, 40_000, 44_000, 1.0, {"max_length": 50, "batch_rows": 16}),
-    Size(150, 15_000, 45_000, 10.0, {"max_length": 100, "batch_rows": 32, "recall": True}),
+    Size(1_500, 2_000, 30_000, 1.0, {"max_length": 50, "batch_rows": 64, "dimensions": 128}),
+    Size(1_500, 40_000, 42_000, 1.0, {"max_length": 50, "batch_rows": 16, "dimensions": 128}),
+    Size(150, 15_000, 45_000, 10.0, {"max_length": 100, "recall": True, "dimensions": 128}),
     Size(500, 8_000, 12_000, 1.0, {"max_length": 50, "batch_rows": 16, "negatives": 4096}),
-    Size(500, 3_000, 12_000, 1.0, {"max_length": 50, "batch_rows": 16, "dimensions": 128}),
+    Size(500, 3_000, 12_000, 1.0, {"max_length": 50, "batch_rows": 16, "layers": 2}),
     Size(3_000, 12_000, 20_000, 1.0, {"max_length": 20, "batch_rows": 32}),
 )
-"""Small and large tables, short and long rows, single events and baskets, more negatives, wider."""
-CHECKED: Final = Size(1_500, 10_000, 24_000, 1.0, {"max_length": 50, "batch_rows": 32})
+"""Small and large tables, short and long rows, baskets, more negatives, layers, width."""
+CHECKED: Final = Size(1_500, 10_000, 24_000, 1.0, {"max_length": 50, "dimensions": 128})
 """Not fitted: how far its estimate is off is what a plan says of itself."""
 
 

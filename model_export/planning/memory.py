@@ -9,7 +9,9 @@ from typing import Final
 
 import msgspec
 
+from model_export.exporting.quantize import parts_for
 from model_export.planning.workload import Workload
+from model_export.settings import CODES_ABOVE
 from model_export.training.initial import MOST_PAIRS, OVERSAMPLED
 from model_export.training.validation import CHUNK
 
@@ -22,6 +24,8 @@ ROW: Final = 22
 """Of an interaction in a shard: three int32 of 4, an int64 of 8, two int8."""
 ID: Final = 110
 """Of an id as text, with its places in lists."""
+ID_ON_DISK: Final = 12
+"""Of one in the vocabulary."""
 PAIR: Final = 64
 """Of a pair of user and item while the sparse matrix is made: codes, their order, the result."""
 HISTORY: Final = (45, 30)
@@ -78,9 +82,14 @@ def memory(work: Workload, base: int) -> Memory:
 
 
 def bundle_bytes(work: Workload) -> int:
-    """About so large is the bundle: vectors of 2 bytes a number, ids, popularity, the graph."""
-    products, shape = work.shape.products, work.shape
-    return products * (2 * shape.dimensions + SINGLE + 12) + SINGLE * (work.parameters - work.table)
+    """About so large is the bundle: vectors or codes, ids, popularity, the graph.
+
+    A blended table of neighbours, where one is wished for, is not in it.
+    """
+    shape = work.shape
+    wide = parts_for(shape.dimensions) if shape.products > CODES_ABOVE else 2 * shape.dimensions
+    graph = SINGLE * (work.parameters - work.table)
+    return shape.products * (wide + SINGLE + ID_ON_DISK) + graph
 
 
 def state_bytes(work: Workload) -> int:

@@ -80,13 +80,18 @@ def plan(
 
 
 def seconds(work: Workload, machine: Machine, epochs: int) -> dict[str, float]:
-    """Processor seconds of each phase in so many epochs."""
+    """Processor seconds of each phase in so many epochs.
+
+    Training again with the validation part is counted as if that part were nothing.
+    """
     times = {"begin": 1.0, "prepare": epochs, "step": work.steps * epochs, "validate": epochs}
     found = {"load": machine.loaded}
     for phase, terms in PHASES.items():
         constants = machine.seconds[phase]
         once = sum(constants[name] * amount for name, amount in terms(work).items())
         found[phase] = times[phase] * once
+    if work.refit:
+        found["refit"] = found["begin"] + found["prepare"] + found["step"]
     return found
 
 

@@ -14,6 +14,7 @@ PHASES: Final = {
     "prepare": "packing the histories of each epoch",
     "step": "steps",
     "validate": "validating after each epoch",
+    "refit": "training again, with the validation part",
 }
 
 

@@ -42,7 +42,9 @@ class Workload(msgspec.Struct, frozen=True):
     steps: float
     """Of one epoch."""
     epochs: int
-    """At most."""
+    """At most,"""
+    refit: bool
+    """and whether as many follow that learn from the validation part too."""
     packed_rows: float
     """Of one epoch; each has ``shape.max_length`` places."""
     fill: float
@@ -80,6 +82,7 @@ def workload(facts: Facts, settings: TrainSettings) -> Workload:
         step=Step(*np.mean(batches, axis=0).tolist()),
         steps=rows / settings.batch_rows + facts.shards / 2,
         epochs=settings.epochs,
+        refit=settings.refit,
         packed_rows=rows,
         fill=places[1],
         negatives=min(settings.negatives, products),

@@ -149,6 +149,8 @@ def test_time_is_the_sum_of_its_phases() -> None:
     one, two = (seconds(found.work, machine(), epochs) for epochs in (1, 2))
     assert two["step"] == pytest.approx(2 * one["step"])
     assert two["begin"] == one["begin"]
+    again = seconds(msgspec.structs.replace(found.work, refit=True), machine(), 1)
+    assert again["refit"] == one["begin"] + one["prepare"] + one["step"]
 
 
 def test_memory_is_counted_in_arrays() -> None:
@@ -159,7 +161,9 @@ def test_memory_is_counted_in_arrays() -> None:
     assert memory(work_of(60_000, 500, 1_800_000), 10**8).phase in {"packing", "steps"}
     assert memory(work_of(3_000, 900_000, 1_000_000), 10**8).phase == "first item vectors"
     work = work_of(300, 900, 3_000)
-    assert bundle_bytes(work) == pytest.approx(900 * 144 + 4 * (work.parameters - work.table))
+    assert bundle_bytes(work) == 900 * (2 * 64 + 16) + 4 * (work.parameters - work.table)
+    work = work_of(50_000, 120_000, 200_000)
+    assert bundle_bytes(work) == 120_000 * (128 // 8 + 16) + 4 * (work.parameters - work.table)
 
 
 def test_what_was_measured_is_kept_by_threads_and_device(tmp_path: Path) -> None:
