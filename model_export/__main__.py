@@ -12,17 +12,23 @@ from typing import Any, Final
 import msgspec
 
 from model_export import dataset
-from model_export.cli import BUNDLE, CHECKPOINT, DATA, parser
+from model_export.cli import BUNDLE, CHECKPOINT, parser
 from model_export.dataset import Prepared
 from model_export.errors import DataRefused
+from model_export.evaluation import learning_curve
 from model_export.evaluation.evaluate import Evaluation, evaluate
-from model_export.evaluation.table import table
+from model_export.evaluation.table import learning_table, table
 from model_export.exporting.verify import verify, verify_report
+from model_export.gate.plugins import plugged_in
+from model_export.gate.promote import BUILT_IN, promote
+from model_export.gate.settings import GateSettings
+from model_export.gate.words import text_of
+from model_export.options import DATA
 from model_export.preparation.command import is_source_told, options_told, prepare_told
 from model_export.preparation.prepare import prepare_complete_journey
 from model_export.preparation.report import markdown
 from model_export.preparation.steps import Steps
-from model_export.settings import CODES_ABOVE, TrainSettings, train_settings
+from model_export.settings import CODES_ABOVE, TrainSettings, checked, train_settings
 from services.shared.bundle import load_bundle
 from services.shared.errors import AttuneError
 
@@ -31,26 +37,27 @@ COMMITTED: Final[Mapping[str, Any]] = {"dimensions": 48, "least_interactions": 5
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; 0, or 2 after a code and a sentence on standard error."""
+    """Run one command; 0, 1 where a candidate is refused, 2 after a code and a sentence."""
     told = parser().parse_args(arguments)
-    commands: Mapping[str, Callable[[argparse.Namespace], None]] = {
+    commands: Mapping[str, Callable[[argparse.Namespace], int | None]] = {
         "prepare": _prepare,
         "train": _train,
         "evaluate": _evaluate,
         "export": _export,
         "verify": _verify,
         "plan": _plan,
+        "promote": _promote,
+        "learning-curve": _learning_curve,
         "all": _all,
     }
     try:
-        commands[told.command](told)
+        return commands[told.command](told) or 0
     except AttuneError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"FILE_UNUSABLE: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _prepare(told: argparse.Namespace) -> None:
@@ -60,19 +67,15 @@ def _prepare(told: argparse.Namespace) -> None:
 
 
 def _train(told: argparse.Namespace) -> None:
-    _train_to(told.data, _settings(told), told.to, told)
+    given = _given(told, TrainSettings)
+    train_settings(given)  # whatever is wrong with them is said before anything is read
+    _train_to(told.data, given, told.to, told)
 
 
 def _plan(told: argparse.Namespace) -> None:
     from model_export.planning.command import plan_told
 
-    print(plan_told(told, _settings(told), _say))
-
-
-def _settings(told: argparse.Namespace) -> dict[str, Any]:
-    """What of the training's settings was told."""
-    names = [field.name for field in msgspec.structs.fields(TrainSettings)]
-    return {name: getattr(told, name) for name in names if getattr(told, name) is not None}
+    print(plan_told(told, _given(told, TrainSettings), _say))
 
 
 def _evaluate(told: argparse.Namespace) -> None:
@@ -107,6 +110,49 @@ def _verify(told: argparse.Namespace) -> None:
     print("these are the figures of its report")
 
 
+def _promote(told: argparse.Namespace) -> int:
+    settings = checked(_given(told, GateSettings), GateSettings)
+    more = plugged_in(told.check, taken=[check.name for check in BUILT_IN])
+    decision = promote(
+        told.candidate,
+        told.current,
+        dataset.load(told.data),
+        settings=settings,
+        checks=[*BUILT_IN, *more],
+        current_is_older=told.current_is_older,
+        dry_run=told.dry_run,
+        progress=_say,
+    )
+    print(msgspec.json.encode(decision).decode() if told.json else text_of(decision))
+    return 0 if decision.accepted else 1
+
+
+def _learning_curve(told: argparse.Namespace) -> None:
+    from model_export.card import charts
+    from model_export.progress import Bar
+    from model_export.training import checkpoint
+    from model_export.training.learning_curve import measure
+    from model_export.training.processes import processes
+
+    data, folder = dataset.load(told.data), told.checkpoint
+    with processes(told.device) as alone, Bar() as bar:
+        curve = measure(
+            data,
+            dataset.Shards(told.data),
+            checkpoint.load(folder, data.about),
+            shares=told.shares,
+            seed=told.seed,
+            known=learning_curve.load(folder),
+            progress=bar,
+            processes=alone,
+            done=lambda found: learning_curve.save(found, folder),
+        )
+    drawn = folder / "learning-curve.svg"
+    drawn.write_text(charts.learning_svg(curve))
+    print(learning_table(curve))
+    print(f"{folder / learning_curve.NAME} and {drawn}: export puts them into the model card")
+
+
 def _all(told: argparse.Namespace) -> None:
     del told
     data = prepare_complete_journey()
@@ -116,13 +162,13 @@ def _all(told: argparse.Namespace) -> None:
 
 
 def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse.Namespace) -> None:
+    from model_export.card import charts
     from model_export.progress import Bar
     from model_export.training import checkpoint, state
     from model_export.training.processes import processes
     from model_export.training.rules import settings_for
     from model_export.training.train import train
 
-    train_settings(given)  # before what may take long
     about, shards = dataset.load_about(data), dataset.Shards(data)
     settings = settings_for(about, shards, given)
     with processes(told.device) as mine, Bar(shown=mine.first) as bar:
@@ -142,10 +188,13 @@ def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse
         return
     checkpoint.save(model, made, folder)
     state.forget(folder)
+    drawn = folder / "training.svg"
+    drawn.write_text(charts.training_svg(made.curve, made.epoch))
     print(
         f"{folder}: {len(made.product_ids):,} products, best after epoch {made.epoch}, "
         f"NDCG@10 {made.validation_ndcg:.4f} on the validation part"
     )
+    print(f"{drawn}: loss and validation by epoch")
 
 
 def _export_to(
@@ -163,9 +212,18 @@ def _export_to(
         weights = blend_weights(parts_of(judged, data), data, about, progress=_say)
         if weights is not None:
             parts = blended(parts, data, made, weights, progress=_say)
-    found = export(data, parts, made, target, codes_above=codes_above, progress=_say)
+    found = export(
+        data,
+        parts,
+        made,
+        target,
+        codes_above=codes_above,
+        curve=learning_curve.load(checkpoint_folder),
+        progress=_say,
+    )
     size = sum(path.stat().st_size for path in target.iterdir())
     print(f"{target}: {load_bundle(target).manifest.version}, {size / 1e6:.1f} MB")
+    print(f"{target / 'card.html'}: the model card")
     return found
 
 
@@ -175,6 +233,12 @@ def _prepared(told: argparse.Namespace) -> Prepared:
         made = Path(folder) / "data"
         prepare_told(told, told.data, made, steps)
         return dataset.load(made)
+
+
+def _given(told: argparse.Namespace, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """Of the settings of a kind those that were told."""
+    names = [field.name for field in msgspec.structs.fields(kind)]
+    return {name: getattr(told, name) for name in names if getattr(told, name) is not None}
 
 
 def _say(step: str) -> None:

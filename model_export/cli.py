@@ -6,17 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
+from model_export.evaluation.learning_curve import SHARES
+from model_export.gate.options import PROMOTING, promote_options
+from model_export.options import DATA, PREPARED, folder_option, settings_options
 from model_export.planning.options import PLANNING, add_planning
 from model_export.preparation.options import add_preparing, add_source, positive
 from model_export.settings import CODES_ABOVE, DERIVED, TrainSettings
 
-DATA: Final = Path("build/model/data")
 CHECKPOINT: Final = Path("build/model/checkpoint")
 BUNDLE: Final = Path("deploy/local/model")
-
-PREPARED: Final = f"a prepared folder (default: {DATA})"
 
 OVERVIEW: Final = """\
 From what shoppers did to a model bundle that the server can load:
@@ -27,6 +25,8 @@ From what shoppers did to a model bundle that the server can load:
   evaluate   bundle and prepared folder      -> a table beside three baselines
   verify     a bundle                        -> is it whole, and as good as it says?
   plan       a prepared folder, or figures   -> time, memory, accuracy  (needs torch)
+  promote    a candidate and prepared folder -> the current bundle, or why it stays
+  learning-curve                             -> how good less data makes it (needs torch)
 
 `all` prepares, trains and exports the Complete Journey data and replaces deploy/local/model."""
 
@@ -84,6 +84,16 @@ examples:
   python -m model_export verify build/shop-bundle --against-data build/shop"""
 
 
+LEARNING: Final = """\
+Trains the checkpoint's settings on growing shares of the users, and evaluates each model on the
+same held-out baskets. Writes learning-curve.json and learning-curve.svg to the checkpoint's folder;
+export puts them into the model card. A share that is in the file already is not measured again.
+
+examples:
+  python -m model_export learning-curve build/shop --checkpoint build/shop-model
+  python -m model_export learning-curve build/shop --checkpoint build/shop-model --shares 20,100"""
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     whole = argparse.ArgumentParser(
@@ -98,6 +108,10 @@ def parser() -> argparse.ArgumentParser:
     _export(_step(steps, "export", "make a bundle of a checkpoint (needs torch)", EXPORTING))
     _verify(_step(steps, "verify", "check a bundle", VERIFYING))
     _plan(_step(steps, "plan", "say what a training will take and give", PLANNING))
+    promote_options(
+        _step(steps, "promote", "replace the current bundle by a better one", PROMOTING)
+    )
+    _learning_curve(_step(steps, "learning-curve", "measure how much data is enough", LEARNING))
     _step(steps, "all", "make the committed bundle again (needs torch)", "")
     return whole
 
@@ -123,13 +137,14 @@ def _prepare(step: argparse.ArgumentParser) -> None:
     )
     add_source(step)
     add_preparing(step)
-    _folder(step, "--to", DATA, "the prepared folder to write")
+    folder_option(step, "--to", DATA, "the prepared folder to write")
 
 
 def _train(step: argparse.ArgumentParser) -> None:
     step.add_argument("data", nargs="?", type=Path, default=DATA, help=PREPARED)
-    _folder(step, "--to", CHECKPOINT, "the checkpoint folder to write")
-    _settings(step)
+    folder_option(step, "--to", CHECKPOINT, "the checkpoint folder to write")
+    settings_options(step, TrainSettings, derived=DERIVED)
+    _device(step)
     step.add_argument(
         "--save-every",
         type=float,
@@ -147,40 +162,17 @@ def _train(step: argparse.ArgumentParser) -> None:
 
 def _plan(step: argparse.ArgumentParser) -> None:
     add_planning(step)
-    _settings(step)
+    settings_options(step, TrainSettings, derived=DERIVED)
+    _device(step)
 
 
-def _settings(step: argparse.ArgumentParser) -> None:
-    described = msgspec.json.schema(TrainSettings)["$defs"]["TrainSettings"]["properties"]
-    for field in msgspec.structs.fields(TrainSettings):
-        about = described[field.name]["description"]
-        default = "derived from the data" if field.name in DERIVED else field.default
-        step.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=_yes_or_no if isinstance(field.default, bool) else type(field.default),
-            metavar="YES/NO" if isinstance(field.default, bool) else _kind(field.default),
-            help=f"{about} (default: {_shown(default)})",
-        )
+def _device(step: argparse.ArgumentParser) -> None:
     step.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="cpu",
         help="auto takes a GPU where there is one, and computes in bfloat16 there (default: cpu)",
     )
-
-
-def _kind(value: object) -> str:
-    return type(value).__name__.upper()
-
-
-def _shown(value: object) -> object:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
-
-
-def _yes_or_no(text: str) -> bool:
-    if text not in {"yes", "no"}:
-        raise argparse.ArgumentTypeError(f"{text} is neither yes nor no")
-    return text == "yes"
 
 
 def _evaluate(step: argparse.ArgumentParser) -> None:
@@ -202,8 +194,8 @@ def _evaluate(step: argparse.ArgumentParser) -> None:
 
 def _export(step: argparse.ArgumentParser) -> None:
     step.add_argument("data", nargs="?", type=Path, default=DATA, help=PREPARED)
-    _folder(step, "--checkpoint", CHECKPOINT, "what train wrote")
-    _folder(step, "--to", BUNDLE, "the bundle to write; one that is there is replaced")
+    folder_option(step, "--checkpoint", CHECKPOINT, "what train wrote")
+    folder_option(step, "--to", BUNDLE, "the bundle to write; one that is there is replaced")
     step.add_argument(
         "--codes-above",
         type=positive,
@@ -235,7 +227,27 @@ def _verify(step: argparse.ArgumentParser) -> None:
     )
 
 
-def _folder(step: argparse.ArgumentParser, name: str, default: Path, what: str) -> None:
+def _learning_curve(step: argparse.ArgumentParser) -> None:
+    step.add_argument("data", nargs="?", type=Path, default=DATA, help=PREPARED)
+    folder_option(step, "--checkpoint", CHECKPOINT, "what train wrote")
     step.add_argument(
-        name, type=Path, default=default, metavar="FOLDER", help=f"{what} (default: {default})"
+        "--shares",
+        type=_shares,
+        default=SHARES,
+        metavar="PERCENT,…",
+        help="of the users, in per cent (default: 10,25,50,100)",
     )
+    step.add_argument(
+        "--seed", type=int, default=1, metavar="INT", help="which users come first (default: 1)"
+    )
+    _device(step)
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    try:
+        found = tuple(float(each) / 100 for each in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(0 < share <= 1 for share in found):
+        raise argparse.ArgumentTypeError(f"{text} is no list of per cents above 0, as 10,50,100")
+    return found

@@ -27,3 +27,9 @@ class BundleNotWritten(AttuneError):
     """The disk is full or may not be written; the bundle that was there is as it was."""
 
     code = "BUNDLE_NOT_WRITTEN"
+
+
+class CheckUnusable(AttuneError):
+    """A check that was plugged in cannot be loaded, or fails; nothing is promoted by it."""
+
+    code = "CHECK_UNUSABLE"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from services.shared.errors import BadSetting
+
+T = TypeVar("T")
 
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -150,8 +152,13 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def train_settings(told: Mapping[str, Any]) -> TrainSettings:
     """Settings by name. Raises BadSetting with the option and what it may be."""
+    return checked(told, TrainSettings)
+
+
+def checked(told: Mapping[str, Any], kind: type[T]) -> T:
+    """The same for settings of any ``kind`` of struct."""
     try:
-        return msgspec.convert(told, TrainSettings)
+        return msgspec.convert(told, kind)
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at `$.")
         option = f"--{path.rstrip('`').replace('_', '-')}: " if path else ""

@@ -1,4 +1,4 @@
-"""Makes a bundle of a trained model: graph, vectors, golden outputs, report, manifest.
+"""Makes a bundle of a trained model: graph, vectors, golden outputs, report, card, manifest.
 
 The same model and data give the same bytes. What is exported is proven on the way:
 ONNX Runtime must compute what the network does, and the report's figures are those of the
@@ -12,10 +12,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from model_export.card.card import card
+from model_export.card.contents import Facts
 from model_export.dataset import HELD_OUT, Prepared
 from model_export.errors import DataRefused, ParityBroken
 from model_export.evaluation.baselines import purchases
 from model_export.evaluation.evaluate import Evaluation, Progress, evaluate
+from model_export.evaluation.learning_curve import LearningCurve
 from model_export.exporting import quantize, writing
 from model_export.exporting.golden import golden_inputs
 from model_export.exporting.parts import ModelParts
@@ -45,11 +48,13 @@ def export(
     target: Path,
     *,
     codes_above: int = CODES_ABOVE,
+    curve: LearningCurve | None = None,
     progress: Progress = lambda _: None,
 ) -> Evaluation:
     """Write the bundle to ``target``, replacing one that is there; answers its report.
 
-    With more than ``codes_above`` products their vectors become codes. Raises DataRefused where
+    With more than ``codes_above`` products their vectors become codes. ``curve`` goes into the
+    card, if it was measured. Raises DataRefused where
     the checkpoint is of other data, its vectors are no numbers or ``target`` holds something
     else, ParityBroken where the graph does not compute what the model does, BundleNotWritten
     where the disk does not take it. Whatever is raised, what was there is untouched.
@@ -65,7 +70,9 @@ def export(
     coded = len(parts.item_vectors) - 1 > codes_above
     vectors = (_coded if coded else _full)(parts, checkpoint, progress)
     with appearing(target) as made:
-        return _make(data, parts, checkpoint, vectors, made, progress)
+        evaluation = _make(data, parts, checkpoint, vectors, made, progress)
+        _close(Facts(data, checkpoint, evaluation, curve), made, progress)
+    return evaluation
 
 
 def check_vectors(vectors: Floats, product_ids: list[str]) -> None:
@@ -138,11 +145,17 @@ def _make(
     seal(folder, data, checkpoint, None)
     bundle = load_bundle(folder)
     check_golden(bundle, Encoder(bundle))
-    evaluation = evaluate(data, bundle, progress=progress)
-    writing.write_bytes(folder / "report.json", report_bytes(evaluation))
-    seal(folder, data, checkpoint, evaluation)
+    return evaluate(data, bundle, progress=progress)
+
+
+def _close(facts: Facts, folder: Path, progress: Progress) -> None:
+    """Write the report and the model card, and seal the bundle."""
+    progress("model card")
+    writing.write_bytes(folder / "report.json", report_bytes(facts.evaluation))
+    for name, content in card(facts).items():
+        writing.write_bytes(folder / name, content)
+    seal(folder, facts.data, facts.checkpoint, facts.evaluation)
     load_bundle(folder)
-    return evaluation
 
 
 def _settings(parts: ModelParts, vectors: ItemVectors) -> ModelSettings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ import msgspec
 
 from model_export.dataset import Prepared
 from model_export.evaluation.evaluate import Evaluation
+from model_export.exporting.origin import origin
 from model_export.exporting.writing import write_bytes
 from model_export.training.checkpoint import Checkpoint
 from services.shared import (
@@ -78,20 +78,9 @@ def code_revision() -> str:
 
 
 def _origin(data: Prepared, checkpoint: Checkpoint) -> dict[str, str | int | float | bool]:
-    source = data.source
     settings: dict[str, str | int | float | bool] = msgspec.structs.asdict(checkpoint.settings)
-    by_time = source.held_out_from > 0
-    held_out = _time(source.held_out_from) if by_time else "each user's last"
-    validation = _time(source.validation_from) if by_time else "each user's last but one"
     return {
-        "data": source.name,
-        "sha256": source.sha256,
-        "rows": source.rows_kept,
-        "first": _time(source.first_at),
-        "last": _time(source.last_at),
-        "split": source.split,
-        "validation_from": validation,
-        "held_out_from": held_out,
+        **origin(data.source),
         "best_epoch": checkpoint.epoch,
         **{f"train.{name}": value for name, value in settings.items()},
     }
@@ -103,12 +92,9 @@ def _metrics(evaluation: Evaluation) -> dict[str, float]:
     for row in evaluation.rows:
         if row.method == "model":
             found[f"hit_rate_at_10_{row.purchases}"] = row.hit_rate.mean
+            found[f"recall_at_10_{row.purchases}"] = row.recall.mean
             found[f"ndcg_at_10_{row.purchases}"] = row.ndcg.mean
     return found
-
-
-def _time(microseconds: int) -> str:
-    return datetime.fromtimestamp(microseconds / 1_000_000, tz=UTC).isoformat(timespec="seconds")
 
 
 def _pretty(value: Any) -> bytes:

@@ -42,7 +42,7 @@ def verify_report(
             f"{found.cases} ({found.split}): were the same days held out?"
         )
     for one, other in zip(said.rows, found.rows, strict=True):
-        for name in ("hit_rate", "ndcg"):
+        for name in ("hit_rate", "recall", "ndcg"):
             reported, again = getattr(one, name).mean, getattr(other, name).mean
             if one.method != other.method or abs(reported - again) > TOLERANCE:
                 raise ReportWrong(

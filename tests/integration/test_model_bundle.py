@@ -14,12 +14,12 @@ import torch
 from model_export import dataset
 from model_export.dataset import DAY, HELD_OUT, Content, Prepared
 from model_export.errors import BundleNotWritten, DataRefused
-from model_export.evaluation.baselines import ItemKNN, Popularity
 from model_export.exporting import graph
 from model_export.exporting.export import export
 from model_export.exporting.parts import parts_of
 from model_export.exporting.verify import verify
 from model_export.modelling import item_table
+from model_export.training.neighbours import learn_neighbours
 from services.shared.bundle import load_bundle
 from services.shared.bundle_settings import Blend
 from services.shared.content_tower import ContentSettings, ContentTower
@@ -54,19 +54,18 @@ def test_a_blend_is_evaluated_as_it_is_served(made: Path, tmp_path: Path) -> Non
     """Neighbours and a repeat table travel in the bundle, and its report is of the whole."""
     data = dataset.load(made / "data")
     whole, about = parts(made)
-    popularity = Popularity(data, before=HELD_OUT, days=None)
-    knn = ItemKNN(data, popularity, before=HELD_OUT)
     codes = np.searchsorted(data.ids.items, about.product_ids)
+    index = vocabulary_index(data.ids, codes)[: len(data.ids.items)]
     blended = dataclasses.replace(
         whole,
         item_vectors=np.zeros_like(whole.item_vectors),
-        neighbours=knn.matrix(codes, itself=1.0),
+        neighbours=learn_neighbours([data], index, before=HELD_OUT),
         repeat=RepeatTable((), (), ((0.0,),)),
         blend=Blend(neighbours=1.0, repeat=0.5),
     )
     report = export(data, blended, about, tmp_path / "blend")
     rows = {(row.method, row.purchases): row for row in report.rows}
-    assert abs(rows["model", "all"].ndcg.mean - rows["item-kNN", "all"].ndcg.mean) < 1e-3
+    assert rows["model", "all"].ndcg.mean > 0.1  # all that the vectors of zeros leave to it
     assert verify(tmp_path / "blend").repeat == blended.repeat
 
 
