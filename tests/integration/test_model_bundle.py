@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from model_export import dataset
-from model_export.dataset import DAY, HELD_OUT, Content, Prepared
+from model_export.dataset import DAY, HELD_OUT, Content, Prepared, vocabulary_index
 from model_export.errors import BundleNotWritten, DataRefused
 from model_export.exporting import graph
 from model_export.exporting.export import export
