@@ -195,7 +195,7 @@ def save(data: Prepared, folder: Path, *, shard_rows: int = SHARD_ROWS) -> None:
         pl.DataFrame(columns).write_parquet(shards / f"{number:05}.parquet")
     ids, content = data.ids, data.content
     features = content.features if content else np.zeros((len(ids.items), 0), dtype=np.int32)
-    lists = pl.Series([row[row > 0] for row in features], dtype=pl.List(pl.Int32))
+    lists = pl.Series([row[row > 0].tolist() for row in features], dtype=pl.List(pl.Int32))
     about = Tables(
         items=pl.DataFrame({"item_id": pl.Series(ids.items, dtype=pl.String), "features": lists}),
         users=pl.DataFrame(

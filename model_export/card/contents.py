@@ -178,7 +178,7 @@ def _learning(facts: Facts) -> list[Paragraph | Picture | Table]:
     how = "`python -m model_export learning-curve DATA --checkpoint FOLDER`"
     if curve is None:
         return [Paragraph(f"Not measured. {how} measures it, and `export` puts it here.")]
-    if (curve.data, curve.settings) != (checkpoint.data, checkpoint.settings):
+    if (curve.source, curve.settings) != (checkpoint.data, checkpoint.settings):
         return [
             Paragraph(
                 "Not measured for this model: the curve in the checkpoint's folder is of other "

@@ -1,6 +1,7 @@
 """How good a model gets with a part of the data: what was measured, as a file. Needs no torch.
 
-:mod:`model_export.training.learning_curve` measures it.
+:mod:`model_export.training.learning_curve` measures it; the model card shows it, and
+:mod:`model_export.planning.learning` reads the points' sizes and NDCG.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 from model_export.dataset import Source
 from model_export.errors import DataRefused
 from model_export.evaluation.evaluate import Row
+from model_export.evaluation.metrics import Interval
 from model_export.settings import TrainSettings
 
 NAME: Final = "learning-curve.json"
@@ -33,14 +35,18 @@ class Point(msgspec.Struct, frozen=True):
     """The best on the validation part, counted from 1."""
     seconds: float
     """What its training took here; 0 for the checkpoint itself, which was trained before."""
+    ndcg: Interval
+    """NDCG@10 on the held-out baskets; on all purchases, or on new ones where none is old."""
     rows: list[Row]
-    """How it did on the held-out baskets: all and new purchases."""
+    """All figures, on all and on new purchases."""
 
 
 class LearningCurve(msgspec.Struct, frozen=True):
     """Models of growing shares of the same data, all asked for the same held-out baskets."""
 
-    data: Source
+    data: str
+    """Its name."""
+    source: Source
     settings: TrainSettings
     """Of the checkpoint."""
     seed: int

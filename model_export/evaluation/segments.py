@@ -76,12 +76,17 @@ def segments(
     for group in sorted({each for each in groups if each is not None}):
         members = np.array([each == group for each in groups])
         found.append(_question(f"group {group}", cases, _if(_in(members))))
-    is_new = all(len(case.new) == len(case.relevant) for case in cases)
+    is_new = nothing_again(cases)
     there = [each._replace(is_new=is_new) for each in found if each.users]
     return (
         [each for each in there if each.users >= large],
         [each.name for each in there if each.users < large],
     )
+
+
+def nothing_again(cases: Sequence[Case]) -> bool:
+    """Whether no basket holds anything that its user had bought before."""
+    return all(len(case.new) == len(case.relevant) for case in cases)
 
 
 def head(data: Prepared) -> NDArray[np.bool_]:

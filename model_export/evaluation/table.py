@@ -35,7 +35,7 @@ def table(found: Evaluation) -> str:
 def learning_table(curve: LearningCurve) -> str:
     """A line for each share of the users and each question."""
     lines = [
-        f"{curve.data.name}: the same {curve.cases:,} baskets of {curve.users:,} users, foretold "
+        f"{curve.data}: the same {curve.cases:,} baskets of {curve.users:,} users, foretold "
         "by models of a share of the users",
         "",
         f"{'share':<7}{'users':>10}{'interactions':>14}  {'purchases':<11}{'recall@10':<25}NDCG@10",

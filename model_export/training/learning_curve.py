@@ -21,7 +21,7 @@ from model_export.dataset import TRAIN, About, Interactions, Prepared
 from model_export.errors import DataRefused
 from model_export.evaluation.evaluate import held_out, rows_of
 from model_export.evaluation.learning_curve import SHARES, LearningCurve, Point
-from model_export.evaluation.segments import whole
+from model_export.evaluation.segments import nothing_again, whole
 from model_export.modelling.model import Model
 from model_export.settings import DERIVED, TrainSettings, train_settings
 from model_export.training.checkpoint import Checkpoint
@@ -88,7 +88,8 @@ def measure(
     cases = held_out(data)
     order = np.random.default_rng(seed).permutation(len(data.ids.users))
     curve = LearningCurve(
-        data=data.source,
+        data=data.source.name,
+        source=data.source,
         settings=checkpoint.settings,
         seed=seed,
         cases=len(cases),
@@ -143,6 +144,8 @@ def _point(share: float, seconds: float, data: Prepared, part: Subset, found: Tr
     model, checkpoint = found
     cases = held_out(data)
     rankings = list(NetworkRanker(data, model, checkpoint.product_ids).rank(cases))
+    rows = rows_of("model", whole(cases), cases, rankings)
+    asked = "new" if nothing_again(cases) else "all"
     learned, _ = statistics(part, data.ids, data.content)
     return Point(
         share=share,
@@ -151,5 +154,6 @@ def _point(share: float, seconds: float, data: Prepared, part: Subset, found: Tr
         products=len(checkpoint.product_ids),
         epoch=checkpoint.epoch,
         seconds=round(seconds, 1),
-        rows=rows_of("model", whole(cases), cases, rankings),
+        ndcg=next(row.ndcg for row in rows if row.purchases == asked),
+        rows=rows,
     )

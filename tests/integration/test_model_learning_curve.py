@@ -16,6 +16,7 @@ from model_export.evaluation import learning_curve
 from model_export.evaluation.cases import cases_of
 from model_export.evaluation.evaluate import Evaluation
 from model_export.evaluation.model_ranker import ModelRanker
+from model_export.planning.learning import read_curve
 from model_export.training import checkpoint
 from model_export.training.learning_curve import LEFT_OUT, Subset, settings_of_share
 from model_export.training.ranking import NetworkRanker
@@ -72,21 +73,23 @@ def test_the_curve_is_measured_once_and_goes_into_the_card(
     for path in (made / "checkpoint").iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     command = f"learning-curve {made}/data --checkpoint {folder} --shares"
-    assert main([*command.split(), "20,100"]) == 0
+    assert main([*command.split(), "20,50,100"]) == 0
     said = capsys.readouterr().out
     assert "the same 120 baskets of 60 users" in said
     assert "\n20%  " in said
     curve = learning_curve.load(folder)
     assert curve is not None
-    assert [point.share for point in curve.points] == [0.2, 1.0]
-    assert curve.points[0].users < curve.points[1].users
-    assert curve.points[1].seconds == 0  # the checkpoint itself
+    assert [point.share for point in curve.points] == [0.2, 0.5, 1.0]
+    assert curve.points[0].users < curve.points[1].users < curve.points[2].users
+    assert curve.points[2].seconds == 0  # the checkpoint itself
     report = msgspec.json.decode((made / "bundle/report.json").read_bytes(), type=Evaluation)
     whole = next(row for row in report.rows if row.method == "model")
-    assert curve.points[1].rows[0].ndcg.mean == pytest.approx(whole.ndcg.mean, abs=0.01)
+    assert curve.points[2].rows[0].ndcg.mean == pytest.approx(whole.ndcg.mean, abs=0.01)
     before = (folder / learning_curve.NAME).read_bytes()
-    assert main([*command.split(), "20,100"]) == 0
+    assert main([*command.split(), "20,50,100"]) == 0
     assert (folder / learning_curve.NAME).read_bytes() == before
+    planned = read_curve(folder / learning_curve.NAME)
+    assert [each.ndcg[0] for each in planned.points] == [p.ndcg.mean for p in curve.points]
     assert (folder / "learning-curve.svg").read_text().startswith("<svg")
 
 

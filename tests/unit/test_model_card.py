@@ -58,10 +58,10 @@ def checkpoint(data: Prepared) -> Checkpoint:
 def curve(data: Prepared, evaluation: Evaluation) -> LearningCurve:
     rows = [row for row in evaluation.rows if row.method == "model"]
     points = [
-        Point(share, round(120 * share), round(1_560 * share), 24, 2, 1.5, rows)
+        Point(share, round(120 * share), round(1_560 * share), 24, 2, 1.5, rows[0].ndcg, rows)
         for share in (0.1, 0.5, 1.0)
     ]
-    return LearningCurve(data.source, QUICK, 1, 240, 120, points)
+    return LearningCurve("hand.csv", data.source, QUICK, 1, 240, 120, points)
 
 
 @pytest.fixture(scope="module")
