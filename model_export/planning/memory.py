@@ -34,8 +34,8 @@ PLACE: Final = (85, 34)
 """Of a place of a packed row while it is packed, and afterwards: four int64 stay."""
 COPIES: Final = 7
 """Of each parameter: it, its gradient, Adam's two, the running mean, the best, a better one."""
-LAYER: Final = 24
-"""Arrays [B,L,d] that one layer keeps for its gradients, and as many again for the rest."""
+LAYER: Final = (24, 10)
+"""Arrays [B,L,d] of one layer and what is around it: with gradients, and without."""
 CELL: Final = 40
 """Of a pair of places: scores, bias and softmax, and the time between in doubles."""
 
@@ -115,7 +115,7 @@ def _step(work: Workload) -> float:
     cells = step.rows * shape.max_length * (step.asked + (shape.layers - 1) * shape.max_length)
     known = places + work.negatives + step.pairs
     return (
-        SINGLE * LAYER * layers * places * shape.dimensions
+        SINGLE * LAYER[0] * layers * places * shape.dimensions
         + CELL * cells * shape.heads
         + 4 * SINGLE * step.queries * work.negatives
         + 4 * SINGLE * known * (shape.dimensions + shape.text + work.features * shape.dimensions)
@@ -125,5 +125,5 @@ def _step(work: Workload) -> float:
 def _judge(work: Workload) -> float:
     shape = work.shape
     scores = 2 * CHUNK * shape.products
-    layers = LAYER * CHUNK * shape.max_length * shape.dimensions
+    layers = LAYER[1] * CHUNK * shape.max_length * shape.dimensions
     return SINGLE * (scores + shape.products * shape.dimensions + layers)

@@ -17,7 +17,10 @@ from model_export.evaluation.evaluate import Evaluation
 from tests.model_parts import TRAINING, figures, rounds, write_csv
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("prepare", "train", "evaluate", "export", "verify", "promote", "learning-curve")
+COMMANDS = (
+    *("prepare", "train", "evaluate", "export", "verify"),
+    *("promote", "learning-curve", "plan"),
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
