@@ -27,8 +27,8 @@ def evaluate_bundle(bundle: Path, narrator: Narrator) -> Evaluation:
     narrator.say(
         f"  {result.cases:,} baskets of {result.users:,} households, each foretold from what came "
         f"before it, over the whole catalogue: {result.catalogue_size:,} products, of which "
-        f"{sold:,} were ever sold and {len(model.vocabulary):,} sold often enough "
-        "to have a vector"
+        f"{sold:,} were ever sold and {len(model.vocabulary):,} the model "
+        "has a place for"
     )
     for purchases, question in QUESTIONS.items():
         rows = [row for row in result.rows if row.purchases == purchases]
