@@ -59,6 +59,7 @@ def main() -> None:
         prog="python -m tests.bench.accuracy.beside_library", description=__doc__
     )
     parser.add_argument("--data", type=Path, default=DATA, help="users' items, gzipped")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="at most so many")
     parser.add_argument(
         "--quick", action="store_true", help="in a minute, says nothing of accuracy"
     )
