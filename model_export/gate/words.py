@@ -38,7 +38,8 @@ def text_of(decision: Decision) -> str:
     lines = [f"{decision.candidate}{against}, on {decision.data}", ""]
     for verdict in decision.verdicts:
         says = verdict.says if not verdict.findings or verdict.outcome != REFUSED else ""
-        lines.append(f"{verdict.outcome:<11} {verdict.check}{': ' if says else ''}{says}")
+        said = f"{verdict.check}{': ' if says else ''}{says}"
+        lines += _wrapped(said, f"{verdict.outcome:<12}", " " * 12)
         for finding in verdict.findings:
             mark = "x" if finding.outcome == REFUSED else "-"
             lines += _wrapped(finding.says, f"  {mark} ", "    ")
@@ -48,11 +49,13 @@ def text_of(decision: Decision) -> str:
 
 
 def _wrapped(text: str, first: str = "", others: str = "") -> list[str]:
-    return wrap(
-        text,
+    """Lines that part neither a number from its per cent sign nor a path."""
+    lines = wrap(
+        text.replace(" %", "\u00a0%"),
         WIDTH,
         initial_indent=first,
         subsequent_indent=others,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [line.replace("\u00a0", " ") for line in lines]

@@ -8,6 +8,7 @@ summing the queries: one matrix product, whatever a scenario wants.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import torch
@@ -34,7 +35,10 @@ class HistoryEncoder(Protocol):
         ...
 
 
-ENCODERS: Final = {"causal": Transformer, "encoder-decoder": EncoderDecoder}
+ENCODERS: Final[Mapping[str, Callable[[Architecture], HistoryEncoder]]] = {
+    "causal": Transformer,
+    "encoder-decoder": EncoderDecoder,
+}
 
 
 class Head(nn.Module):
