@@ -17,6 +17,7 @@ from model_export.planning.options import FIGURES
 from model_export.planning.plan import plan
 from model_export.planning.text import text
 from model_export.settings import train_settings
+from model_export.training.processes import processes
 from model_export.training.rules import derived
 
 
@@ -28,16 +29,15 @@ def plan_told(
     ``given`` are settings of the training.
     """
     settings = train_settings(given)
+    device = processes(told.device).device.type
     if told.calibrate:
-        measured = calibrate(threads=settings.threads, device=told.device, say=say)
+        measured = calibrate(threads=settings.threads, device=device, say=say)
         machine.keep(measured, told.machine)
         if not _is_asked(told):
             return _calibrated(told, measured)
     found = _facts(told)
     settings = train_settings({**derived(found.told), **given})
-    constants, note = machine.machine_for(
-        told.machine, threads=settings.threads, device=told.device
-    )
+    constants, note = machine.machine_for(told.machine, threads=settings.threads, device=device)
     curve = learning.read_curve(told.learning_curve) if told.learning_curve else None
     accuracy = learning.foretell(curve, found.told.interactions, told.gain) if curve else None
     made = plan(found, settings, constants, note=note, accuracy=accuracy)

@@ -70,7 +70,11 @@ def assumed(
     (:mod:`model_export.planning.synthetic`), ``lines`` share a moment on average,
     ``repeats`` is the share of events whose item the user had before.
     """
-    if events < 3 * users:
+    if lines < 1 or not 0 <= repeats <= 1:
+        raise DataRefused(
+            f"{lines:g} lines, {repeats:g} repeats: 1 line or more, and a share 0 to 1"
+        )
+    if users < 1 or events < 3 * users:
         raise DataRefused(
             f"{events:,} events of {users:,} users: fewer than 3 for each; leave out of --users "
             "who came once or twice, there is nothing to learn from them"

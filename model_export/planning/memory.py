@@ -98,9 +98,11 @@ def state_bytes(work: Workload) -> int:
 
 
 def _begin(work: Workload) -> float:
+    """While the pairs are kept: four bases of the products, or one and three of the users."""
     width = work.shape.dimensions + OVERSAMPLED
-    pairs = min(work.interactions, MOST_PAIRS)
-    return PAIR * pairs + DOUBLE * width * (4 * work.shape.products + work.ids)
+    pairs, products = min(work.interactions, MOST_PAIRS), work.shape.products
+    users = max(work.ids - products, 0) * pairs / max(work.interactions, 1)
+    return PAIR * pairs + DOUBLE * width * max(4 * products, products + 3 * users)
 
 
 def _epoch(work: Workload, when: int) -> float:

@@ -16,7 +16,7 @@ from a prepared folder or told.
 examples:
   python -m model_export plan --calibrate
   python -m model_export plan build/shop --epochs 12
-  python -m model_export plan build/shop --learning-curve build/shop-curve.json
+  python -m model_export plan build/shop --learning-curve build/shop-model/learning-curve.json
   python -m model_export plan --users 1000000 --items 200000 --events 30000000 --threads 4 --json"""
 
 FIGURES: Final = ("users", "items", "events")

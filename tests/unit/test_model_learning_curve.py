@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from model_export.errors import DataRefused
+from model_export.evaluation import learning_curve
+from model_export.evaluation.metrics import Interval
 from model_export.planning import learning
 from model_export.planning.learning import Curve, Point, fit, foretell, read_curve, value
+from model_export.planning.synthetic import made_up
+from model_export.settings import TrainSettings
 from tests.planning_parts import curve
 
 SIZES = np.array([1e5, 2.5e5, 5e5, 1e6])
@@ -93,12 +97,26 @@ def test_what_is_no_curve_is_refused(tmp_path: Path, points: str, says: str) -> 
         read_curve(path)
 
 
-def test_a_curve_may_say_more_than_is_read(tmp_path: Path) -> None:
-    """Other fields, such as the users of a share, are passed over."""
+def test_what_the_command_writes_is_read(tmp_path: Path) -> None:
+    """The file of `learning-curve` says more than a plan reads, and all that it reads."""
     points = [
-        {"share": n / 4, "users": n, "interactions": n * 100, "ndcg": [0.1, 0.09, 0.11]}
-        for n in (1, 2, 4)
+        learning_curve.Point(
+            share=share,
+            users=round(100 * share),
+            interactions=round(8_000 * share),
+            products=50,
+            epoch=3,
+            seconds=1.5,
+            ndcg=Interval(share / 10, share / 11, share / 9),
+            rows=[],
+        )
+        for share in learning_curve.SHARES
     ]
-    path = tmp_path / "curve.json"
-    path.write_text(json.dumps({"data": "a shop", "metric": "NDCG@10", "points": points}))
-    assert len(read_curve(path).points) == 3
+    source = made_up(100, 50, 8_000).source
+    told = {"seed": 1, "cases": 100, "users": 100}
+    whole = learning_curve.LearningCurve(
+        data="a shop", source=source, settings=TrainSettings(), points=points, **told
+    )
+    found = read_curve(learning_curve.save(whole, tmp_path))
+    assert (found.data, len(found.points)) == ("a shop", 4)
+    assert found.points[3].ndcg == pytest.approx((0.1, 1 / 11, 1 / 9))

@@ -89,12 +89,19 @@ def test_assumed_histories_are_as_long_as_those_we_know() -> None:
 
 @pytest.mark.parametrize(
     ("figures", "says"),
-    [((1_000, 10, 2_000), "fewer than 3 for each"), ((10, 1, 100), "1 items"), ((9, 99, 50), "99")],
+    [
+        ((1_000, 10, 2_000), "fewer than 3 for each"),
+        ((0, 9, 90), "of 0 users"),
+        ((10, 1, 100), "1 items"),
+        ((9, 99, 50), "99"),
+    ],
 )
 def test_figures_that_no_data_has_are_refused(figures: tuple[int, int, int], says: str) -> None:
-    """Fewer than 3 events a user; one item; more items than events."""
+    """Fewer than 3 events a user; nobody; one item; more items than events; half a line."""
     with pytest.raises(DataRefused, match=says):
         assumed(*figures)
+    with pytest.raises(DataRefused, match="1 line or more"):
+        assumed(100, 10, 2_000, lines=0.5)
 
 
 def test_constants_are_found_again() -> None:
