@@ -59,7 +59,7 @@ def learn_neighbours(
     ]
     lengths, others, weights = (np.concatenate(part) for part in zip(*found, strict=True))
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    return Neighbours(starts, others, weights.astype(np.float32))
+    return Neighbours(starts, others, weights)
 
 
 def _blocks(terms: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
@@ -74,7 +74,7 @@ def _blocks(terms: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
 
 def _block(
     shared: sparse.csr_array, first: int, norms: NDArray[np.float64], most: int, shrink: float
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
     """The neighbours of the rows from ``first``: how many each has, then all of them."""
     shared.sort_indices()
     counts = np.diff(shared.indptr)
@@ -85,7 +85,8 @@ def _block(
     for each in np.flatnonzero(counts > most):
         part = slice(shared.indptr[each], shared.indptr[each + 1])
         keep[part] &= _greatest(np.where(keep[part], cosine[part], 0.0), most)
-    return np.bincount(row[keep], minlength=len(counts)), others[keep], cosine[keep]
+    lengths = np.bincount(row[keep], minlength=len(counts))
+    return lengths, others[keep], cosine[keep].astype(np.float32)
 
 
 def _greatest(numbers: NDArray[np.float64], most: int) -> NDArray[np.bool_]:

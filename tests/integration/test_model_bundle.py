@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from model_export import dataset
+from model_export.__main__ import main
 from model_export.dataset import DAY, HELD_OUT, Content, Prepared, vocabulary_index
 from model_export.errors import BundleNotWritten, DataRefused
 from model_export.exporting import graph
+from model_export.exporting.blending import blend_weights
 from model_export.exporting.export import export
 from model_export.exporting.parts import parts_of
 from model_export.exporting.verify import verify
@@ -69,6 +71,21 @@ def test_a_blend_is_evaluated_as_it_is_served(made: Path, tmp_path: Path) -> Non
     assert verify(tmp_path / "blend").repeat == blended.repeat
 
 
+def test_export_learns_a_blend_unless_told_not_to(made: Path, tmp_path: Path) -> None:
+    """A round has repeats, so a table; whoever saw the validation part may not choose on it."""
+    assert load_bundle(made / "bundle").repeat is not None
+    source = f"export {made}/data --checkpoint {made}/checkpoint --to {tmp_path}/alone --no-blend"
+    assert main(source.split()) == 0
+    assert load_bundle(tmp_path / "alone").repeat is None
+    data = dataset.load(made / "data")
+    whole, about = parts(made)
+    seen = msgspec.structs.replace(
+        about, settings=msgspec.structs.replace(about.settings, refit=True)
+    )
+    with pytest.raises(DataRefused, match="--blend-of, or say --no-blend"):
+        blend_weights(whole, data, seen)
+
+
 def test_vectors_that_are_no_numbers(made: Path, tmp_path: Path) -> None:
     """A training that went astray is told by its products, and nothing is written."""
     whole, about = parts(made)
@@ -82,9 +99,10 @@ def test_vectors_that_are_no_numbers(made: Path, tmp_path: Path) -> None:
 
 def test_a_full_disk_in_the_middle_of_an_export(made: Path, bundle: Path) -> None:
     """Where a file may not grow, the sentence says so and the former bundle stays as it was."""
-    before = sums(bundle)
     whole, about = parts(made)
     data = dataset.load(made / "data")
+    export(data, whole, about, bundle)
+    before = sums(bundle)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
     try:
