@@ -208,8 +208,8 @@ def _learning(facts: Facts) -> list[Paragraph | Picture | Table]:
             ],
         ),
         Paragraph(
-            "Shares hold the smaller ones; settings are derived from each anew. These are "
-            "figures of the network alone, trained without the validation part."
+            "Shares hold the smaller ones; settings are derived from each anew. Each model was "
+            "blended and exported as this one; none learned from the validation part."
         ),
     ]
 

@@ -6,6 +6,7 @@ import re
 from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
@@ -19,8 +20,10 @@ from model_export.card.limits import limits
 from model_export.card.markdown import markdown
 from model_export.card.page import page
 from model_export.dataset import Prepared
+from model_export.evaluation import learning_curve
 from model_export.evaluation.evaluate import Evaluation, evaluate
 from model_export.evaluation.learning_curve import LearningCurve, Point
+from model_export.planning.learning import read_curve
 from model_export.training.checkpoint import Checkpoint, Epoch
 from services.shared.bundle import load_bundle
 from tests.gate_parts import shelf_bundle, shop
@@ -175,6 +178,15 @@ def test_a_curve_that_was_not_measured(facts: Facts) -> None:
     assert facts.curve is not None
     other = msgspec.structs.replace(facts.curve, settings=msgspec.structs.replace(QUICK, seed=9))
     assert "of other data or settings" in shown(markdown(document(replace(facts, curve=other))))
+
+
+def test_plan_reads_the_curve_that_the_card_shows(facts: Facts, tmp_path: Path) -> None:
+    """The same file, and of each point the same NDCG."""
+    assert facts.curve is not None
+    planned = read_curve(learning_curve.save(facts.curve, tmp_path))
+    assert planned.data == "hand.csv"
+    assert [each.ndcg for each in planned.points] == [each.ndcg for each in facts.curve.points]
+    assert learning_curve.load(tmp_path) == facts.curve
 
 
 def test_limits_of_data_that_tells_little(facts: Facts) -> None:
