@@ -71,7 +71,7 @@ def export(
             data, parts, checkpoint, made, codes_above=codes_above, progress=progress
         )
         evaluation = evaluate(data, bundle, progress=progress)
-        _close(Facts(data, checkpoint, evaluation, curve), made, progress)
+        _close(Facts(data, checkpoint, bundle.settings.blend, evaluation, curve), made, progress)
     return evaluation
 
 

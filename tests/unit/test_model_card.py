@@ -26,6 +26,7 @@ from model_export.evaluation.learning_curve import LearningCurve, Point
 from model_export.planning.learning import read_curve
 from model_export.training.checkpoint import Checkpoint, Epoch
 from services.shared.bundle import load_bundle
+from services.shared.bundle_settings import Blend
 from tests.gate_parts import shelf_bundle, shop
 from tests.model_parts import QUICK
 
@@ -40,7 +41,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
     data = replace(data, source=losses)
     bundle = load_bundle(shelf_bundle(tmp_path_factory.mktemp("card") / "bundle", data))
     evaluation = evaluate(data, bundle, large=40)
-    return Facts(data, checkpoint(data), evaluation, curve(data, evaluation))
+    return Facts(data, checkpoint(data), Blend(neighbours=0.5), evaluation, curve(data, evaluation))
 
 
 def checkpoint(data: Prepared) -> Checkpoint:
@@ -106,6 +107,7 @@ def test_what_the_card_says(facts: Facts, files: dict[str, str], name: str) -> N
         "3 epochs were seen; epoch 2 is the best on the validation part, with an NDCG@10 of 0.43",
         "A Transformer (causal) over 24 products with 2 features between them",
         "--max-length",
+        "plus likeness to the products of the history, weighed 0.5.",
         "torch 9.9, numpy 8.8",
         "6 of 30 products (20 %) have no vector here",
         "3 of its 24 products (12.5 %) are known by their content alone",
