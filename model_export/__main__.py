@@ -129,9 +129,9 @@ def _promote(told: argparse.Namespace) -> int:
 
 def _learning_curve(told: argparse.Namespace) -> None:
     from model_export.card import charts
+    from model_export.exporting.learning_curve import measure
     from model_export.progress import Bar
     from model_export.training import checkpoint
-    from model_export.training.learning_curve import measure
     from model_export.training.processes import processes
 
     data, folder = dataset.load(told.data), told.checkpoint

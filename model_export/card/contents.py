@@ -25,6 +25,7 @@ from model_export.evaluation.evaluate import Evaluation, Row
 from model_export.evaluation.learning_curve import LearningCurve
 from model_export.evaluation.metrics import Interval
 from model_export.training.checkpoint import Checkpoint
+from services.shared.bundle_settings import Blend
 
 METRICS: Final = ("hit rate@10", "recall@10", "NDCG@10")
 MODEL: Final = "model"
@@ -36,6 +37,7 @@ class Facts:
 
     data: Prepared
     checkpoint: Checkpoint
+    blend: Blend
     evaluation: Evaluation
     curve: LearningCurve | None
     """None where it was not measured."""
@@ -56,7 +58,7 @@ def document(facts: Facts) -> Document:
             Section("For whom, and for what", _segments(facts.evaluation)),
             Section("Training", _training(facts.checkpoint)),
             Section("How much data is enough", _learning(facts)),
-            Section("Architecture and settings", _settings(facts.checkpoint)),
+            Section("Architecture and settings", _settings(facts.checkpoint, facts.blend)),
             Section(
                 "Known limits",
                 [Bullets(limits(facts.data, facts.checkpoint, facts.evaluation))],
@@ -208,13 +210,13 @@ def _learning(facts: Facts) -> list[Paragraph | Picture | Table]:
             ],
         ),
         Paragraph(
-            "Shares hold the smaller ones; settings are derived from each anew. These are "
-            "figures of the network alone, trained without the validation part."
+            "Shares hold the smaller ones; settings are derived from each anew. Each model was "
+            "blended and exported as this one; none learned from the validation part."
         ),
     ]
 
 
-def _settings(checkpoint: Checkpoint) -> list[Paragraph | Table]:
+def _settings(checkpoint: Checkpoint, blend: Blend) -> list[Paragraph | Table]:
     told, shape = msgspec.structs.asdict(checkpoint.settings), checkpoint.architecture
     text = f"text vectors of {shape.text:,} numbers" if shape.text else "no text vectors"
     return [
@@ -227,6 +229,7 @@ def _settings(checkpoint: Checkpoint) -> list[Paragraph | Table]:
             ("setting", ""),
             [(f"`--{name.replace('_', '-')}`", _value(value)) for name, value in told.items()],
         ),
+        Paragraph(_blended(blend)),
         Paragraph(
             "Made with "
             + ", ".join(f"{name} {number}" for name, number in checkpoint.versions.items())
@@ -234,6 +237,22 @@ def _settings(checkpoint: Checkpoint) -> list[Paragraph | Table]:
             "model."
         ),
     ]
+
+
+def _blended(blend: Blend) -> str:
+    """What a score is made of."""
+    more = []
+    if blend.neighbours:
+        told = f"likeness to the products of the history, weighed {blend.neighbours:.4g}"
+        later = f", each interaction counting {blend.decay:.4g} times as much as the one after it"
+        more.append(told + (later if blend.decay < 1 else ""))
+    if blend.repeat:
+        more.append(f"what buying again is worth, weighed {blend.repeat:.4g}")
+    if not more:
+        return "A product's score is the encoder's query times the product's vector."
+    return (
+        f"A product's score is the encoder's query times its vector, plus {', plus '.join(more)}."
+    )
 
 
 def _value(value: object) -> str:

@@ -1,6 +1,6 @@
 """How good a model gets with a part of the data: what was measured, as a file. Needs no torch.
 
-:mod:`model_export.training.learning_curve` measures it; the model card shows it, and
+:mod:`model_export.exporting.learning_curve` measures it; the model card shows it, and
 :mod:`model_export.planning.learning` reads the points' sizes and NDCG.
 """
 

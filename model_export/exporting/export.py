@@ -26,7 +26,7 @@ from model_export.exporting.placing import appearing
 from model_export.exporting.seal import report_bytes, seal
 from model_export.settings import CODES_ABOVE
 from model_export.training.checkpoint import Checkpoint
-from services.shared.bundle import MANIFEST, load_bundle
+from services.shared.bundle import MANIFEST, Bundle, load_bundle
 from services.shared.bundle_settings import ModelSettings
 from services.shared.content_tower import ContentTower
 from services.shared.encoder import Encoder, check_golden, load_graph
@@ -66,13 +66,36 @@ def export(
         )
     if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
         raise DataRefused(f"{target} is there and is no bundle; name an empty or new folder")
+    with appearing(target) as made:
+        bundle = write_bundle(
+            data, parts, checkpoint, made, codes_above=codes_above, progress=progress
+        )
+        evaluation = evaluate(data, bundle, progress=progress)
+        _close(Facts(data, checkpoint, bundle.settings.blend, evaluation, curve), made, progress)
+    return evaluation
+
+
+def write_bundle(
+    data: Prepared,
+    parts: ModelParts,
+    checkpoint: Checkpoint,
+    folder: Path,
+    *,
+    codes_above: int = CODES_ABOVE,
+    progress: Progress = lambda _: None,
+) -> Bundle:
+    """Fill an empty ``folder`` with a bundle that is whole and proven, and has no report yet.
+
+    Raises DataRefused where vectors are no numbers, ParityBroken.
+    """
     check_vectors(parts.item_vectors, checkpoint.product_ids)
     coded = len(parts.item_vectors) - 1 > codes_above
     vectors = (_coded if coded else _full)(parts, checkpoint, progress)
-    with appearing(target) as made:
-        evaluation = _make(data, parts, checkpoint, vectors, made, progress)
-        _close(Facts(data, checkpoint, evaluation, curve), made, progress)
-    return evaluation
+    _write(data, parts, checkpoint, vectors, folder, progress)
+    seal(folder, data, checkpoint, None)
+    bundle = load_bundle(folder)
+    check_golden(bundle, Encoder(bundle))
+    return bundle
 
 
 def check_vectors(vectors: Floats, product_ids: list[str]) -> None:
@@ -117,15 +140,15 @@ def _coded(parts: ModelParts, checkpoint: Checkpoint, progress: Progress) -> Cod
     return CodedVectors(encode(table, books), books)
 
 
-def _make(
+def _write(
     data: Prepared,
     parts: ModelParts,
     checkpoint: Checkpoint,
     vectors: ItemVectors,
     folder: Path,
     progress: Progress,
-) -> Evaluation:
-    """Fill ``folder`` and prove what is in it."""
+) -> None:
+    """All files but manifest and card; the report is empty."""
     progress("graph")
     writing.write_bytes(folder / "encoder.onnx", parts.graph())
     progress("parity and golden outputs")
@@ -142,10 +165,6 @@ def _make(
     golden = _golden(data, parts, checkpoint, vectors, settings, folder)
     writing.write_arrays(folder / "golden.npz", golden)
     writing.write_bytes(folder / "report.json", b"{}\n")
-    seal(folder, data, checkpoint, None)
-    bundle = load_bundle(folder)
-    check_golden(bundle, Encoder(bundle))
-    return evaluate(data, bundle, progress=progress)
 
 
 def _close(facts: Facts, folder: Path, progress: Progress) -> None:

@@ -6,6 +6,7 @@ import re
 from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
@@ -19,10 +20,13 @@ from model_export.card.limits import limits
 from model_export.card.markdown import markdown
 from model_export.card.page import page
 from model_export.dataset import Prepared
+from model_export.evaluation import learning_curve
 from model_export.evaluation.evaluate import Evaluation, evaluate
 from model_export.evaluation.learning_curve import LearningCurve, Point
+from model_export.planning.learning import read_curve
 from model_export.training.checkpoint import Checkpoint, Epoch
 from services.shared.bundle import load_bundle
+from services.shared.bundle_settings import Blend
 from tests.gate_parts import shelf_bundle, shop
 from tests.model_parts import QUICK
 
@@ -37,7 +41,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
     data = replace(data, source=losses)
     bundle = load_bundle(shelf_bundle(tmp_path_factory.mktemp("card") / "bundle", data))
     evaluation = evaluate(data, bundle, large=40)
-    return Facts(data, checkpoint(data), evaluation, curve(data, evaluation))
+    return Facts(data, checkpoint(data), Blend(neighbours=0.5), evaluation, curve(data, evaluation))
 
 
 def checkpoint(data: Prepared) -> Checkpoint:
@@ -103,6 +107,7 @@ def test_what_the_card_says(facts: Facts, files: dict[str, str], name: str) -> N
         "3 epochs were seen; epoch 2 is the best on the validation part, with an NDCG@10 of 0.43",
         "A Transformer (causal) over 24 products with 2 features between them",
         "--max-length",
+        "plus likeness to the products of the history, weighed 0.5.",
         "torch 9.9, numpy 8.8",
         "6 of 30 products (20 %) have no vector here",
         "3 of its 24 products (12.5 %) are known by their content alone",
@@ -175,6 +180,15 @@ def test_a_curve_that_was_not_measured(facts: Facts) -> None:
     assert facts.curve is not None
     other = msgspec.structs.replace(facts.curve, settings=msgspec.structs.replace(QUICK, seed=9))
     assert "of other data or settings" in shown(markdown(document(replace(facts, curve=other))))
+
+
+def test_plan_reads_the_curve_that_the_card_shows(facts: Facts, tmp_path: Path) -> None:
+    """The same file, and of each point the same NDCG."""
+    assert facts.curve is not None
+    planned = read_curve(learning_curve.save(facts.curve, tmp_path))
+    assert planned.data == "hand.csv"
+    assert [each.ndcg for each in planned.points] == [each.ndcg for each in facts.curve.points]
+    assert learning_curve.load(tmp_path) == facts.curve
 
 
 def test_limits_of_data_that_tells_little(facts: Facts) -> None:

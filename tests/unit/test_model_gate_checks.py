@@ -205,10 +205,10 @@ def test_checks_are_found_by_entry_point_and_by_name(
     about = tmp_path / "our_gates-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: our-gates\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[attune.gates]\nyes = {HERE}:Yes\n")
+    (about / "entry_points.txt").write_text(f"[attune.gates]\nyes = {HERE}:{Yes.__name__}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     merchants = "model_export.gate.small_merchants:SmallMerchants"
-    found = plugged_in([merchants, f"{HERE}:Yes"], taken=["quality"])
+    found = plugged_in([merchants, f"{HERE}:{Yes.__name__}"], taken=["quality"])
     assert [each.name for each in found] == ["yes", "small merchants"]
     assert all(isinstance(each, Check) for each in found)
     with pytest.raises(CheckUnusable, match="two checks are called yes"):

@@ -3,14 +3,17 @@
 Users are put into a random order, once; a share is the first of them, so each share holds
 the smaller ones. Of the others the training part is not learned from. What is validated and
 held out stays the same: all users' baskets, each foretold from all that its user did before.
-So the curve says what more shoppers to learn from would bring. It is of the network alone,
-trained without the validation part, also where a bundle blends it with more.
+So the curve says what more shoppers to learn from would bring. Each model is blended and
+exported as any other, and judged as it would be served; none learns from the validation part.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final, overload
 
 import msgspec
@@ -19,14 +22,18 @@ from numpy.typing import NDArray
 
 from model_export.dataset import TRAIN, About, Interactions, Prepared
 from model_export.errors import DataRefused
+from model_export.evaluation.cases import Case, Ranking
 from model_export.evaluation.evaluate import held_out, rows_of
 from model_export.evaluation.learning_curve import SHARES, LearningCurve, Point
+from model_export.evaluation.model_ranker import ModelRanker
 from model_export.evaluation.segments import nothing_again, whole
+from model_export.exporting.blending import blend_weights, blended
+from model_export.exporting.export import write_bundle
+from model_export.exporting.parts import parts_of
 from model_export.modelling.model import Model
 from model_export.settings import DERIVED, TrainSettings, train_settings
 from model_export.training.checkpoint import Checkpoint
 from model_export.training.processes import Processes
-from model_export.training.ranking import NetworkRanker
 from model_export.training.rules import derived
 from model_export.training.statistics import statistics
 from model_export.training.train import train
@@ -58,11 +65,20 @@ class Subset(Sequence[Interactions]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         shard = self._shards[index]
-        without = (shard.parts == TRAIN) & ~self._chosen[shard.users]
-        parts = np.where(without, LEFT_OUT, shard.parts).astype(np.int8)
         return Interactions(
-            shard.users, shard.items, shard.at, shard.actions, parts, shard.sessions
+            shard.users,
+            shard.items,
+            shard.at,
+            shard.actions,
+            without(shard, self._chosen),
+            shard.sessions,
         )
+
+
+def without(data: Interactions, chosen: NDArray[np.bool_]) -> NDArray[np.int8]:
+    """[N] the parts, with those of users that are not ``chosen`` left out of the training part."""
+    left_out = (data.parts == TRAIN) & ~chosen[data.users]
+    return np.where(left_out, LEFT_OUT, data.parts).astype(np.int8)
 
 
 def measure(
@@ -82,7 +98,7 @@ def measure(
     What was derived from the data for ``trained`` is derived from each share anew. Raises
     DataRefused where a share is too small to train on.
     """
-    model, checkpoint = trained
+    checkpoint = trained[1]
     if checkpoint.data != data.source:
         raise DataRefused(f"the checkpoint was trained on other data than {data.source.name}")
     cases = held_out(data)
@@ -101,14 +117,14 @@ def measure(
         if share not in before:
             chosen = order < np.ceil(share * len(order))
             part = Subset(shards, chosen)
-            if share == 1 and not checkpoint.settings.refit:
-                found, seconds = (model, checkpoint), 0.0
-            else:
+            found, seconds = trained, 0.0
+            if share < 1 or checkpoint.settings.refit:
                 settings = settings_of_share(data.about, shards, part, checkpoint.settings)
                 start = time.monotonic()
                 found = train(data.about, part, settings, progress=progress, processes=processes)
                 seconds = time.monotonic() - start
-            before[share] = _point(share, seconds, data, part, found)
+            seen = replace(data, parts=without(data, chosen))
+            before[share] = _point(share, seconds, seen, part, found)
         curve = msgspec.structs.replace(curve, points=[*curve.points, before[share]])
         done(curve)
     return curve
@@ -141,19 +157,30 @@ def _of(known: LearningCurve | None, curve: LearningCurve) -> list[Point]:
 
 
 def _point(share: float, seconds: float, data: Prepared, part: Subset, found: Trained) -> Point:
-    model, checkpoint = found
+    """``data`` is as this share sees it."""
     cases = held_out(data)
-    rankings = list(NetworkRanker(data, model, checkpoint.product_ids).rank(cases))
-    rows = rows_of("model", whole(cases), cases, rankings)
+    rows = rows_of("model", whole(cases), cases, _rankings(data, cases, found))
     asked = "new" if nothing_again(cases) else "all"
     learned, _ = statistics(part, data.ids, data.content)
     return Point(
         share=share,
         users=learned.users,
         interactions=learned.interactions,
-        products=len(checkpoint.product_ids),
-        epoch=checkpoint.epoch,
+        products=len(found[1].product_ids),
+        epoch=found[1].epoch,
         seconds=round(seconds, 1),
         ndcg=next(row.ndcg for row in rows if row.purchases == asked),
         rows=rows,
     )
+
+
+def _rankings(data: Prepared, cases: Sequence[Case], found: Trained) -> list[Ranking]:
+    """What a server would show with a bundle of the model, blended as ``export`` does."""
+    model, checkpoint = found
+    parts = parts_of(model, data)
+    weights = blend_weights(parts, data, checkpoint)
+    if weights is not None:
+        parts = blended(parts, data, checkpoint, weights)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = write_bundle(data, parts, checkpoint, Path(folder))
+        return list(ModelRanker(data, bundle).rank(cases))
