@@ -17,7 +17,7 @@ from services.shared.bundle_files import sha256_of
 from services.shared.golden import LEAST, TOP
 from services.shared.item_vectors import FullVectors, ItemVectors
 from services.shared.model_input import ACTIONS, GAP_BUCKETS, TARGET_NAMES
-from services.shared.product_quantization import CENTROIDS, CodedVectors
+from services.shared.product_codes import CENTROIDS, CodedVectors
 from services.shared.scores import best
 
 MAX_LENGTH = 8
@@ -46,7 +46,7 @@ def make_bundle(
 
     Its encoder adds up the vectors of the history, so a score is the sum of the products'
     likenesses to what the shopper did; padding is zeros and adds nothing. ``coded`` keeps at
-    most 255 vectors as product codes, exactly; ``tower`` adds the tower of :func:`_add_tower`.
+    most 255 vectors as product codes, at length 1; ``tower`` adds the tower of :func:`_add_tower`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     table = np.array([[0.0] * len(next(iter(vectors.values()))), *vectors.values()], np.float16)

@@ -32,8 +32,8 @@ from services.shared.content_tower import ContentTower
 from services.shared.encoder import Encoder, check_golden, load_graph
 from services.shared.golden import TOP
 from services.shared.item_vectors import Floats, FullVectors, ItemVectors
-from services.shared.model_input import ACTIONS, GAP_BUCKETS, TARGET_NAMES
-from services.shared.product_quantization import CodedVectors, encode
+from services.shared.model_input import ACTIONS, GAP_BUCKETS, TARGET_NAMES, TARGETS
+from services.shared.product_codes import CodedVectors, encode
 from services.shared.scores import best
 
 PARITY: Final = 1e-4
@@ -53,11 +53,11 @@ def export(
 ) -> Evaluation:
     """Write the bundle to ``target``, replacing one that is there; answers its report.
 
-    With more than ``codes_above`` products their vectors become codes. ``curve`` goes into the
-    card, if it was measured. Raises DataRefused where
-    the checkpoint is of other data, its vectors are no numbers or ``target`` holds something
-    else, ParityBroken where the graph does not compute what the model does, BundleNotWritten
-    where the disk does not take it. Whatever is raised, what was there is untouched.
+    With more than ``codes_above`` products their vectors become codes, of length 1. ``curve``
+    goes into the card, if it was measured. Raises DataRefused where the checkpoint is of other
+    data, its vectors are no numbers or ``target`` holds something else, ParityBroken where the
+    graph does not compute what the model does, BundleNotWritten where the disk does not take it.
+    Whatever is raised, what was there is untouched.
     """
     if checkpoint.data != data.source:
         raise DataRefused(
@@ -90,7 +90,11 @@ def write_bundle(
     """
     check_vectors(parts.item_vectors, checkpoint.product_ids)
     coded = len(parts.item_vectors) - 1 > codes_above
-    vectors = (_coded if coded else _full)(parts, checkpoint, progress)
+    vectors: ItemVectors = (
+        _coded(data, parts, checkpoint, progress)
+        if coded
+        else FullVectors(parts.item_vectors.astype(np.float16))
+    )
     _write(data, parts, checkpoint, vectors, folder, progress)
     seal(folder, data, checkpoint, None)
     bundle = load_bundle(folder)
@@ -121,22 +125,21 @@ def check_parity(found: Floats, expected: Floats, what: str = "golden input") ->
         )
 
 
-def _full(parts: ModelParts, checkpoint: Checkpoint, progress: Progress) -> FullVectors:
-    """The vectors as the bundle stores them."""
-    del checkpoint, progress
-    return FullVectors(parts.item_vectors.astype(np.float16))
-
-
-def _coded(parts: ModelParts, checkpoint: Checkpoint, progress: Progress) -> CodedVectors:
-    """The vectors as codes."""
+def _coded(
+    data: Prepared, parts: ModelParts, checkpoint: Checkpoint, progress: Progress
+) -> CodedVectors:
+    """The vectors as codes; exacter for what shoppers turned to more often."""
     table = parts.item_vectors
+    turned_to = (data.parts < HELD_OUT) & np.isin(data.actions, TARGETS)
+    counts = np.bincount(data.items[turned_to], minlength=len(data.ids.items))
     books = quantize.codebooks(
         table[1:],
-        quantize.parts_for(table.shape[1]),
+        counts[np.searchsorted(data.ids.items, checkpoint.product_ids)],
+        quantize.bytes_for(table.shape[1]),
         seed=checkpoint.settings.seed,
         progress=progress,
     )
-    progress("product codes: nearest centroids")
+    progress("product codes: nearest sums")
     return CodedVectors(encode(table, books), books)
 
 

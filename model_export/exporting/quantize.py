@@ -1,9 +1,10 @@
 """Learns product codes: for a large catalogue a few bytes a product instead of a whole vector.
 
-Each part of the vectors is clustered by itself (k-means: Lloyd, "Least squares quantization in
-PCM", 1982), which gives the codebooks that :mod:`services.shared.product_quantization`
-describes. Plain clustering of a finished model's vectors; what a model learns after that, with its
-codes held, is training's.
+Residual quantization, see :mod:`services.shared.product_codes`: k-means (Lloyd, "Least squares
+quantization in PCM", 1982) of the vectors, then of what its centroids leave out, and so on. A
+product weighs as often as shoppers turned to it: what is asked for every minute must be told
+apart exactly, of what nobody asks for the direction is enough. Plain clustering of a finished
+model's vectors; what a model learns after that, with its codes held, is training's.
 """
 
 from __future__ import annotations
@@ -15,63 +16,80 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.shared.item_vectors import Floats
-from services.shared.product_quantization import CENTROIDS, nearest
+from services.shared.product_codes import CENTROIDS, nearest
 
-WIDTH: Final = 8
-"""Numbers that one byte stands for: 32 times smaller than float32."""
+NUMBERS_A_BYTE: Final = 8
+"""A code of one byte for so many numbers of a vector: 32 times smaller than float32."""
 
 SAMPLE: Final = 65_536
 """Products that the centroids are learned from; 256 for each."""
 
-ROUNDS: Final = 25
+ROUNDS: Final = 15
+
+SELDOM: Final = 0.5
+"""What a product weighs that nobody turned to, where one interaction weighs 1 more."""
 
 Progress = Callable[[str], None]
 
 
-def parts_for(dimensions: int) -> int:
-    """m: how many parts vectors of ``dimensions`` are cut into.
-
-    The parts are of equal width: the smallest divisor of ``dimensions`` from :data:`WIDTH` on.
-    """
-    width = next(w for w in range(min(WIDTH, dimensions), dimensions + 1) if dimensions % w == 0)
-    return dimensions // width
+def bytes_for(dimensions: int) -> int:
+    """m: the length of a code for vectors of ``dimensions``; even, as codes are read in pairs."""
+    return max(2, 2 * round(dimensions / NUMBERS_A_BYTE / 2))
 
 
-def codebooks(vectors: Floats, parts: int, *, seed: int, progress: Progress) -> Floats:
-    """The centroids [m, 256, d/m] of vectors [n, d]; the same seed gives the same.
+def codebooks(
+    vectors: Floats,
+    interactions: NDArray[np.integer],
+    length: int,
+    *,
+    seed: int,
+    progress: Progress,
+) -> Floats:
+    """The centroids [m, 256, d] for vectors [n, d] of products with ``interactions`` [n].
 
-    Of fewer than 256 different parts some centroids stand twice.
+    ``length`` is m. The same seed gives the same.
     """
     random = np.random.default_rng(seed)
-    count, dimensions = vectors.shape
-    width = dimensions // parts
-    chosen = np.sort(random.choice(count, size=min(count, SAMPLE), replace=False))
-    found = np.empty((parts, CENTROIDS, width), dtype=np.float32)
-    for part in range(parts):
-        progress(f"product codes: part {part + 1} of {parts}")
-        points = np.ascontiguousarray(vectors[chosen, part * width : (part + 1) * width])
-        found[part] = _centroids(points, random)
+    chosen, weights = _sample(interactions.astype(np.float64) + SELDOM, random)
+    left = vectors[chosen]
+    found = np.empty((length, CENTROIDS, vectors.shape[1]), dtype=np.float32)
+    for number in range(length):
+        progress(f"product codes: codebook {number + 1} of {length}")
+        found[number] = _centroids(left, weights, random)
+        left = left - found[number][nearest(left, found[number])]
     return found
 
 
-def _centroids(points: Floats, random: np.random.Generator) -> Floats:
-    """256 centroids [256, w] of points [n, w]."""
-    different = np.unique(points, axis=0)
-    if len(different) <= CENTROIDS:
-        return different[np.minimum(np.arange(CENTROIDS), len(different) - 1)]
-    centroids = different[random.choice(len(different), size=CENTROIDS, replace=False)]
-    owner: NDArray[np.intp] | None = None
+def _sample(
+    weights: NDArray[np.float64], random: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Products to learn from, and how much each weighs: all, or draws by weight."""
+    if len(weights) <= SAMPLE:
+        return np.arange(len(weights)), weights
+    drawn = random.choice(len(weights), size=SAMPLE, p=weights / weights.sum())
+    chosen, times = np.unique(drawn, return_counts=True)
+    return chosen, times.astype(np.float64)
+
+
+def _centroids(points: Floats, weights: NDArray[np.float64], random: np.random.Generator) -> Floats:
+    """256 centroids [256, d] of points [n, d]; of 256 points or fewer, the points themselves."""
+    if len(points) <= CENTROIDS:
+        return points[np.minimum(np.arange(CENTROIDS), len(points) - 1)]
+    first = random.choice(len(points), size=CENTROIDS, replace=False, p=weights / weights.sum())
+    centroids, owner = points[first], np.full(len(points), -1)
     for _ in range(ROUNDS):
         before, owner = owner, nearest(points, centroids)
-        if before is not None and np.array_equal(before, owner):
+        if np.array_equal(before, owner):
             break
-        centroids = _means(points, owner, centroids)
+        centroids = _means(points, weights, owner, centroids)
     return centroids
 
 
-def _means(points: Floats, owner: NDArray[np.intp], centroids: Floats) -> Floats:
+def _means(
+    points: Floats, weights: NDArray[np.float64], owner: NDArray[np.intp], centroids: Floats
+) -> Floats:
     """The mean of the points that each centroid owns; one that owns none stays where it is."""
-    counts = np.bincount(owner, minlength=CENTROIDS)[:, None]
-    sums = [np.bincount(owner, column, minlength=CENTROIDS) for column in points.T]
-    means = np.stack(sums, axis=1) / np.maximum(counts, 1)
-    return np.where(counts > 0, means, centroids).astype(np.float32)
+    whole = np.bincount(owner, weights, minlength=CENTROIDS)[:, None]
+    sums = [np.bincount(owner, weights * column, minlength=CENTROIDS) for column in points.T]
+    means = np.stack(sums, axis=1) / np.where(whole > 0, whole, 1)
+    return np.where(whole > 0, means, centroids).astype(np.float32)

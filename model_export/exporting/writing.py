@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from model_export.exporting.parts import ModelParts
 from services.shared.item_vectors import ItemVectors
-from services.shared.product_quantization import CodedVectors
+from services.shared.product_codes import CodedVectors
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -9,11 +9,12 @@ from typing import Final
 
 import msgspec
 
-from model_export.exporting.quantize import parts_for
+from model_export.exporting.quantize import bytes_for
 from model_export.planning.workload import Workload
 from model_export.settings import CODES_ABOVE
 from model_export.training.initial import MOST_PAIRS, OVERSAMPLED
 from model_export.training.validation import CHUNK
+from services.shared.product_codes import CENTROIDS
 
 SINGLE: Final = 4
 """Bytes of a float32,"""
@@ -87,9 +88,12 @@ def bundle_bytes(work: Workload) -> int:
     A blended table of neighbours, where one is wished for, is not in it.
     """
     shape = work.shape
-    wide = parts_for(shape.dimensions) if shape.products > CODES_ABOVE else 2 * shape.dimensions
+    wide, books = 2 * shape.dimensions, 0
+    if shape.products > CODES_ABOVE:
+        wide = bytes_for(shape.dimensions)
+        books = wide * CENTROIDS * SINGLE * shape.dimensions
     graph = SINGLE * (work.parameters - work.table)
-    return shape.products * (wide + SINGLE + ID_ON_DISK) + graph
+    return shape.products * (wide + SINGLE + ID_ON_DISK) + books + graph
 
 
 def state_bytes(work: Workload) -> int:

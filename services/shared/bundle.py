@@ -14,8 +14,8 @@
 and of item vectors one of
 
     items.npy         [n,d] float16; row i is product i of the vocabulary, row 0 is padding: zeros
-    codes.npy         [n,m] uint8, with codebooks.npy [m,256,d/m] float32, for a large catalogue;
-                      services.shared.product_quantization
+    codes.npy         [n,m] uint8, with codebooks.npy [m,256,d] float32, for a large catalogue;
+                      services.shared.product_codes
 
 and, if there,
 
@@ -58,7 +58,7 @@ from services.shared.golden import Golden, read_golden
 from services.shared.item_vectors import FullVectors, ItemVectors
 from services.shared.model_input import Vocabulary
 from services.shared.neighbours import Neighbours, read_neighbours
-from services.shared.product_quantization import CENTROIDS, CodedVectors
+from services.shared.product_codes import CENTROIDS, CodedVectors
 from services.shared.repeat import RepeatTable, read_repeat
 
 SCHEMA: Final = 2
@@ -80,6 +80,8 @@ FILES: Final = (*ALWAYS, *FULL, *CODED, *TOWER, *IF_THERE)
 
 GREATEST: Final = float(np.finfo(np.float16).max)
 """Of a number in an item's vector, also where it comes from a codebook."""
+LONGEST_CODE: Final = 256
+"""Bytes of a product's code."""
 LONGEST_ID: Final = 128
 """Characters of a product id, as in the contracts."""
 
@@ -202,13 +204,13 @@ def _item_vectors(folder: Path, there: Set[str], rows: int, dimensions: int) -> 
         return FullVectors(table)
     path = folder / CODED[1]
     books = read_numbers(path)
-    parts = len(books) if books.ndim else 1
-    if not parts or dimensions % parts:
-        raise BundleRefused(f"{path} has {parts} parts, which cannot share {dimensions} dimensions")
-    check_array(path, books, np.float32, (parts, CENTROIDS, dimensions // parts))
+    length = len(books) if books.ndim else 0
+    check_array(path, books, np.float32, (length, CENTROIDS, dimensions))
+    if not 1 <= length <= LONGEST_CODE:
+        raise BundleRefused(f"{path} has {length} codebooks, expected 1 to {LONGEST_CODE}")
     if np.abs(books).max() > GREATEST:
         raise BundleRefused(f"{path} has numbers beyond {GREATEST:g}, which would overflow")
-    return CodedVectors(read_array(folder / CODED[0], np.uint8, (rows, parts)), books)
+    return CodedVectors(read_array(folder / CODED[0], np.uint8, (rows, length)), books)
 
 
 def _check_parts(bundle: Bundle) -> None:

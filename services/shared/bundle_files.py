@@ -36,7 +36,7 @@ LIMITS: Final = {
     "encoder.onnx": 512 * MIB,
     "items.npy": 1024 * MIB,
     "codes.npy": 1024 * MIB,
-    "codebooks.npy": 64 * MIB,
+    "codebooks.npy": 256 * MIB,
     "tower.onnx": 1024 * MIB,
     "content.json": 64 * MIB,
     "neighbours.npz": 1024 * MIB,

@@ -1,7 +1,7 @@
 """What a model has learned of products: a vector for each, behind one small interface.
 
 Two things hold vectors: the whole table (:class:`FullVectors`), and product codes for a large
-catalogue (:class:`services.shared.product_quantization.CodedVectors`). Both say what the vector
+catalogue (:class:`services.shared.product_codes.CodedVectors`). Both say what the vector
 of a product *is*; scores and likeness are exact for those vectors, whichever holds them.
 """
 

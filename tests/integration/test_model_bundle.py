@@ -28,7 +28,7 @@ from services.shared.content_tower import ContentSettings, ContentTower
 from services.shared.encoder import Encoder
 from services.shared.item_vectors import FullVectors
 from services.shared.model_input import SEARCH, TARGET_NAMES, Interaction, encode
-from services.shared.product_quantization import CodedVectors
+from services.shared.product_codes import CodedVectors
 from services.shared.repeat import RepeatTable
 from services.shared.scores import best
 from tests.export_parts import parts, sums, trained

@@ -50,11 +50,11 @@ def test_scores_are_the_encoders_and_the_blends(tmp_path: Path, coded: bool) -> 
     ]
     reading = model.read(did, NOW)
     assert reading is not None
-    by_encoder = [0.0, 2.0, 2.0625, 0.25, 1.125]
-    assert (
-        reading.scores.tolist()
-        == (np.array(by_encoder) + [0, 0, 0, 0, 0.5] + 2 * np.array([0, 0.25, 1, 0, 0])).tolist()
-    )
+    vectors = model.learned.vectors.rows(np.arange(5))
+    by_encoder = vectors @ (vectors[1] + vectors[2])
+    neighbours = np.array([0, 0, 0, 0, 0.5])
+    repeat = 2 * np.array([0, 0.25, 1, 0, 0])
+    assert np.allclose(reading.scores, by_encoder + neighbours + repeat, atol=1e-6)
     assert [each.product_id for each in reading.history.interactions] == ["mug", "cup"]
     assert np.allclose(np.linalg.norm(reading.history.directions, axis=1), 1)
 

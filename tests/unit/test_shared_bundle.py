@@ -40,8 +40,8 @@ def test_a_whole_bundle_is_what_was_put_in(folder: Path) -> None:
     for each in (folder, folder.with_name("coded")):
         bundle = load_bundle(each)
         assert list(bundle.vocabulary) == list(VECTORS)
-        found = bundle.item_vectors.rows(np.array([0, bundle.vocabulary.index("cup")]))
-        assert found.tolist() == [[0, 0], [1.0, 0.25]]
+        found = bundle.item_vectors.directions(np.array([0, bundle.vocabulary.index("cup")]))
+        assert np.allclose(found, [[0, 0], np.array([1.0, 0.25]) / 1.0625**0.5])
         proven(each)
 
 
@@ -186,8 +186,14 @@ def test_a_manifest_of_another_kind(folder: Path, fields: dict[str, object], say
         (lambda f: np.save(f / "items.npy", TABLE), "wrong about items.npy"),
         (edit_array("codes.npy", np.zeros((4, 2), np.uint8)), r"codes\.npy is uint8 \(4, 2\)"),
         (edit_array("codes.npy", np.zeros((4, 1), np.int8)), r"codes\.npy is int8"),
-        (edit_array("codebooks.npy", np.zeros((3, 256, 1), np.float32)), "3 parts, which cannot"),
-        (edit_array("codebooks.npy", np.zeros((0, 256, 1), np.float32)), "0 parts, which cannot"),
+        (
+            edit_array("codebooks.npy", np.zeros((3, 256, 1), np.float32)),
+            r"float32 \(3, 256, 2\)",
+        ),
+        (
+            edit_array("codebooks.npy", np.zeros((0, 256, 2), np.float32)),
+            "0 codebooks, expected",
+        ),
         (
             edit_array("codebooks.npy", np.zeros((1, 9, 2), np.float32)),
             r"expected float32 \(1, 256",
