@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from model_export.planning.workload import Workload
-from model_export.training.initial import ITERATIONS, OVERSAMPLED
+from model_export.training.initial import ITERATIONS, MOST_PAIRS, OVERSAMPLED
 
 CACHE: Final = 16_000_000
 """Bytes; an orthogonal basis that is larger is made from memory, at half the speed."""
@@ -74,7 +74,7 @@ def begin(work: Workload) -> Terms:
     far = max(0.0, work.shape.products - CACHE / (8 * width))
     return {
         "row or id": work.rows + work.ids,
-        "pair": products * work.interactions * width,
+        "pair": products * min(work.interactions, MOST_PAIRS) * width,
         "component": (ITERATIONS * work.shape.products + work.ids) * width**2,
         "component beyond the cache": ITERATIONS * far * width**2,
         "case": work.cases,

@@ -19,8 +19,8 @@ PAGE = (ROOT / "docs/another-domain.md").read_text()
 SCRIPTS = dict(re.findall(r"Save this as `build/(\w+\.py)`.*?```python\n(.*?)```", PAGE, re.DOTALL))
 COMMANDS = re.findall(r"^\$ (.+)$", PAGE, re.MULTILINE)
 
-AEROPLANES = 80
-DAYS = 50
+AEROPLANES = 50
+DAYS = 45
 QUICKER = {
     "train": ("--epochs", "1", "--dimensions", "16", "--negatives", "64"),
     "learning-curve": ("--shares", "40,70,100"),
