@@ -29,11 +29,16 @@ class Validation:
         shards: Sequence[Interactions],
         index: NDArray[np.int64],
         settings: TrainSettings,
+        *,
+        part: int = VALIDATION,
     ) -> None:
-        """``index`` has the model's row for each code, 0 for what it does not know."""
+        """``index`` has the model's row for each code, 0 for what it does not know.
+
+        A bench asks for the held-out ``part`` once the model is chosen.
+        """
         inputs, self._relevant, self._had = [], [], []
         for shard in shards:
-            cases = cases_of(shard, VALIDATION)
+            cases = cases_of(shard, part)
             step = max(1, -(-len(cases) * len(shards) // MOST_CASES))
             for case in cases[::step]:
                 newest = slice(max(case.before.start, case.before.stop - HISTORY), case.before.stop)

@@ -24,7 +24,7 @@ IMPORTED = multiprocessing.get_context("forkserver")
 """Processes that have torch already and have computed nothing: its threads survive no fork."""
 IMPORTED.set_forkserver_preload(["model_export.training.train", "tests.model_parts"])
 TOLD = (
-    "--dimensions 16 --max-length 12 --epochs 6 --patience 6 --warm-up 5 --batch-rows 4 "
+    "--dimensions 16 --max-length 12 --epochs 4 --patience 4 --warm-up 5 --batch-rows 4 "
     "--negatives 4 --ema 0.9 --refit yes"
 )
 """Sixty steps and more, with dropout and draws: every source of chance is alive."""
@@ -34,7 +34,7 @@ TOLD = (
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared folder of three shards."""
     folder = tmp_path_factory.mktemp("training") / "data"
-    dataset.save(by_time(rounds(users=60, days=24)), folder, shard_rows=500)
+    dataset.save(by_time(rounds(users=40, days=16)), folder, shard_rows=220)
     assert len(dataset.Shards(folder)) == 3
     return folder
 

@@ -14,6 +14,7 @@ import torch
 from model_export import dataset
 from model_export.dataset import TRAIN, vocabulary_index
 from model_export.errors import DataRefused
+from model_export.exporting.quantize import bytes_for
 from model_export.modelling.model import Model
 from model_export.planning import facts
 from model_export.planning.calibrate import Run, Size, calibrate, error, fitted
@@ -27,6 +28,7 @@ from model_export.planning.text import amount, duration, text
 from model_export.planning.workload import workload
 from model_export.settings import TrainSettings, train_settings
 from model_export.training.sequences import batch_of, histories, packed, shuffled, windows
+from services.shared.product_codes import CENTROIDS
 from tests.planning_parts import machine, settings_of, work_of
 
 
@@ -170,7 +172,9 @@ def test_memory_is_counted_in_arrays() -> None:
     work = work_of(300, 900, 3_000)
     assert bundle_bytes(work) == 900 * (2 * 64 + 16) + 4 * (work.parameters - work.table)
     work = work_of(50_000, 120_000, 200_000)
-    assert bundle_bytes(work) == 120_000 * (128 // 8 + 16) + 4 * (work.parameters - work.table)
+    a_code, books = bytes_for(128), bytes_for(128) * CENTROIDS * 4 * 128
+    graph = 4 * (work.parameters - work.table)
+    assert bundle_bytes(work) == 120_000 * (a_code + 16) + books + graph
 
 
 def test_what_was_measured_is_kept_by_threads_and_device(tmp_path: Path) -> None:
