@@ -119,6 +119,18 @@ bench-accuracy: .venv-dev/.ready build/gen/.ready ## How well the model foretell
 bench-library: .venv-dev/.ready .venv-rectools/.ready build/gen/.ready ## Our training beside rectools' on the same file, which takes hours (EPOCHS=6: fewer; QUICK=1: in a minute)
 	$(DEV)/python -m tests.bench.accuracy.beside_library $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(QUICK),--quick)
 
+.PHONY: bench-actions
+bench-actions: .venv-dev/.ready build/gen/.ready ## What knowing views, carts and purchases apart is worth (QUICK=1: one seed)
+	$(DEV)/python -m tests.bench.accuracy.actions $(if $(QUICK),--quick)
+
+.PHONY: bench-cold
+bench-cold: .venv-dev/.ready build/gen/.ready ## How well products that nobody has bought yet are found (QUICK=1: one seed)
+	$(DEV)/python -m tests.bench.accuracy.cold_products $(if $(QUICK),--quick)
+
+.PHONY: bench-architectures
+bench-architectures: .venv-dev/.ready build/gen/.ready ## Which architecture wins where, in an hour (QUICK=1: one epoch each)
+	$(DEV)/python -m tests.bench.accuracy.architectures $(if $(QUICK),--quick)
+
 .PHONY: bench-plan
 bench-plan: .venv-dev/.ready build/gen/.ready ## How far a plan is from what training takes (QUICK=1: on cuts of the data)
 	$(DEV)/python -m tests.bench.planning $(if $(QUICK),--quick)

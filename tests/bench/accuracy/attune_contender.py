@@ -2,7 +2,8 @@
 
 Settings are those that :mod:`model_export.training.rules` derives from the file. With the option
 ``content`` (Beauty only) brand and categories are known of each item; with ``refit`` a second
-model learns from the validation items, too, and is put to the last ones beside the first.
+model learns from the validation items, too, and is put to the last ones beside the first; with
+``blend`` each is also blended as ``export`` would, by weights found on the validation items.
 """
 
 from __future__ import annotations
@@ -10,30 +11,26 @@ from __future__ import annotations
 import gzip
 import sys
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from model_export.dataset import About, Content, Ids
+from model_export.dataset import HELD_OUT, VALIDATION, About, Content, Ids
 from model_export.modelling.model import Model
 from model_export.preparation.prepare import prepare_leave_one_out
-from model_export.preparation.sources import STEP, read_s3rec
+from model_export.preparation.sources import read_s3rec
 from model_export.settings import TrainSettings
+from model_export.training.blend import Weights
 from model_export.training.catalogue import Catalogue
 from model_export.training.processes import processes
 from model_export.training.rules import settings_for
 from model_export.training.train import refit, train
-from services.shared.model_input import PURCHASE, TARGETS, ModelInput, encode_known
-from tests.bench.accuracy import ruler
 from tests.bench.accuracy.contract import Epoch, Figures, Outcome, Task, task_of, tell
 from tests.bench.accuracy.held_out import HeldOut, read
+from tests.bench.accuracy.scoring import Blend, Scorer
 
 CONTENT = "Beauty_items_named.json.gz"
-WANTED = torch.tensor([[float(each == PURCHASE) for each in TARGETS]])
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -59,57 +56,6 @@ def known_of(path: Path, ids: Ids) -> Content:
     for row, known in zip(features, rows, strict=True):
         row[: len(known)] = known
     return Content(list(numbers), features)
-
-
-class Scorer:
-    """Scores all items for users, with a model in the state in which it is."""
-
-    def __init__(self, held: HeldOut, known: NDArray[np.int64], length: int) -> None:
-        """``known`` [n] are the file's items that the model knows, in its order."""
-        self._items, self._known, self._length = held.items, known, length
-        self._rows = np.zeros(held.items + 1, dtype=np.int64)
-        self._rows[known] = np.arange(1, len(known) + 1)
-
-    @torch.no_grad()
-    def blocks(
-        self, model: Model, histories: Sequence[NDArray[np.int64]]
-    ) -> Iterator[NDArray[np.float32]]:
-        """Scores [users, items + 1] for a few users at a time; -inf for what it does not know."""
-        table = model.items.vectors()
-        for start in range(0, len(histories), ruler.BLOCK):
-            inputs = [self._input(each) for each in histories[start : start + ruler.BLOCK]]
-            rows, actions, gaps = (np.stack(part) for part in zip(*inputs, strict=True))
-            items = torch.from_numpy(rows).long()
-            told = torch.from_numpy(actions), torch.from_numpy(gaps), WANTED.expand(len(items), -1)
-            query = model(model.items(items), *told)
-            scores = np.full((len(items), self._items + 1), -np.inf, np.float32)
-            scores[:, self._known] = (query @ table[1:].T).numpy()
-            yield scores
-
-    def figures(
-        self,
-        model: Model,
-        histories: Sequence[NDArray[np.int64]],
-        targets: NDArray[np.int64],
-        *,
-        masked: bool,
-    ) -> Figures:
-        """How well ``targets`` are foretold from ``histories``."""
-        places, start = [], 0
-        for scores in self.blocks(model, histories):
-            rows = slice(start, start + len(scores))
-            if masked:
-                ruler.mask(scores, histories[rows])
-            places.append(ruler.ranks(scores, targets[rows]))
-            start = rows.stop
-        return ruler.figures(places)
-
-    def _input(self, history: NDArray[np.int64]) -> ModelInput:
-        rows = self._rows[history]
-        at = np.arange(len(history)) * STEP
-        kept = np.flatnonzero(rows)[-self._length :]
-        actions = np.full(len(kept), PURCHASE)
-        return encode_known(rows[kept], actions, at[kept], max_length=self._length)
 
 
 class Watch:
@@ -139,38 +85,72 @@ class Silent:
         """See :class:`model_export.training.watching.Progress`."""
 
 
+class Trial:
+    """A task's data, and models of it put to the last items."""
+
+    def __init__(self, task: Task) -> None:
+        path = Path(task.data)
+        self._held, self._data = read(path), prepare_leave_one_out(read_s3rec(path))
+        self._last = self._held.before_test(), self._held.test
+        options = dict(task.options)
+        known = options.pop("content", 0)
+        self.refit, self.blend = bool(options.pop("refit", 0)), bool(options.pop("blend", 0))
+        content = known_of(path.parent / CONTENT, self._data.ids) if known else None
+        self._about = About(self._data.ids, self._data.source, content)
+        told = {"seed": task.seed, "threads": task.threads, "patience": task.patience}
+        told |= {"epochs": task.epochs} if task.epochs else {}
+        kinds = {each.name: type(each.default) for each in msgspec.structs.fields(TrainSettings)}
+        told |= {name: kinds[name](value) for name, value in options.items()}
+        self._settings = settings_for(self._about, [self._data], told)
+        self._alone = processes("cpu")
+        self._weights: Weights | None = None
+
+    def chosen(self) -> Outcome:
+        """By a model that stops by the validation items and never learns from them."""
+        held: list[Scorer] = []
+
+        def watch(known: Catalogue) -> Watch:
+            held.append(self._scorer(known))
+            return Watch(held[0], self._held)
+
+        told = self._about, [self._data], self._settings
+        model, made = train(*told, progress=Silent(), processes=self._alone, judge_of=watch)
+        (scorer,) = held
+        masked = scorer.figures(model.eval(), *self._last, masked=True)
+        unmasked = scorer.figures(model, *self._last, masked=False)
+        if self.blend:
+            self._weights = scorer.weights(model, self._data)
+        return Outcome(
+            made.epoch, masked, unmasked, blended=self._blended(scorer, model, VALIDATION)
+        )
+
+    def again(self, outcome: Outcome) -> Outcome:
+        """With the figures of a model that learned so long from the validation items, too."""
+        told = self._about, [self._data], self._settings
+        model, known = refit(*told, outcome.epoch, Silent(), self._alone)
+        scorer = self._scorer(known)
+        return msgspec.structs.replace(
+            outcome,
+            refit=scorer.figures(model, *self._last, masked=True),
+            refit_blended=self._blended(scorer, model, HELD_OUT),
+        )
+
+    def _scorer(self, known: Catalogue) -> Scorer:
+        items = np.array([int(self._data.ids.items[code]) for code in known.known.tolist()])
+        return Scorer(self._held.items, items, self._settings.max_length)
+
+    def _blended(self, scorer: Scorer, model: Model, before: int) -> Figures | None:
+        if self._weights is None:
+            return None
+        blend = Blend(self._weights, scorer.signals(self._data, before=before))
+        return scorer.figures(model, *self._last, masked=True, blend=blend)
+
+
 def compete(task: Task) -> None:
     """Train, tell how it went, and put the best model to the last items."""
-    path = Path(task.data)
-    held, data = read(path), prepare_leave_one_out(read_s3rec(path))
-    options = dict(task.options)
-    content = known_of(path.parent / CONTENT, data.ids) if options.pop("content", 0) else None
-    again = bool(options.pop("refit", 0))
-    about = About(data.ids, data.source, content)
-    told = {"seed": task.seed, "threads": task.threads, "patience": task.patience}
-    told |= {"epochs": task.epochs} if task.epochs else {}
-    kinds = {each.name: type(each.default) for each in msgspec.structs.fields(TrainSettings)}
-    told |= {name: kinds[name](value) for name, value in options.items()}
-    settings = settings_for(about, [data], told)
-
-    def scorer_of(known: Catalogue) -> Scorer:
-        items = np.array([int(data.ids.items[code]) for code in known.known.tolist()])
-        return Scorer(held, items, settings.max_length)
-
-    def watch(known: Catalogue) -> Watch:
-        return Watch(scorer_of(known), held)
-
-    alone = processes("cpu")
-    model, made = train(about, [data], settings, progress=Silent(), processes=alone, judge_of=watch)
-    scorer = Scorer(held, np.array([int(i) for i in made.product_ids]), settings.max_length)
-    before = held.before_test()
-    masked = scorer.figures(model.eval(), before, held.test, masked=True)
-    unmasked = scorer.figures(model, before, held.test, masked=False)
-    figures = None
-    if again:
-        model, known = refit(about, [data], settings, made.epoch, Silent(), alone)
-        figures = scorer_of(known).figures(model, before, held.test, masked=True)
-    tell(Outcome(made.epoch, masked, unmasked, figures))
+    trial = Trial(task)
+    outcome = trial.chosen()
+    tell(trial.again(outcome) if trial.refit else outcome)
 
 
 if __name__ == "__main__":

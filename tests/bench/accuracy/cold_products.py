@@ -29,8 +29,7 @@ from model_export.training.rules import settings_for
 from model_export.training.train import train
 from services.shared.text_encoder import UniversalSentenceEncoder
 from tests.bench.accuracy import ruler
-from tests.bench.accuracy.attune_contender import Scorer, Silent
-from tests.bench.accuracy.held_out import HeldOut
+from tests.bench.accuracy.attune_contender import Silent
 from tests.bench.accuracy.office import (
     Case,
     content_of,
@@ -39,6 +38,7 @@ from tests.bench.accuracy.office import (
     validating,
     withheld,
 )
+from tests.bench.accuracy.scoring import Scorer
 from tests.bench.report import ROOT, Row, publish
 
 DATA: Final = ROOT.parent / "shared/data/amazon-office"
@@ -46,7 +46,6 @@ SEEDS: Final = (1, 2, 3)
 SHARE: Final = 0.1
 CLUSTERS: Final = 60
 """About as many products to each as to a shelf; found on the titles, before any case."""
-NO_CASES: Final = HeldOut([], np.array([], np.int64), np.array([], np.int64), 0)
 
 
 class Kinds(NamedTuple):
@@ -76,7 +75,7 @@ class Cases:
 
 def scorer(known: Catalogue, products: int, length: int) -> Scorer:
     """Scores all products that the model knows, the withheld ones too."""
-    return Scorer(NO_CASES._replace(items=products), known.known.astype(np.int64) + 1, length)
+    return Scorer(products, known.known.astype(np.int64) + 1, length)
 
 
 class Watch:

@@ -63,6 +63,10 @@ class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
     """What a user has already is ranked, too."""
     refit: Figures | None = None
     """History masked, by a model that has learned so long again, with the validation items."""
+    blended: Figures | None = None
+    """History masked, by the model and item-kNN, both without the validation items."""
+    refit_blended: Figures | None = None
+    """History masked, by the model and item-kNN, both with the validation items."""
 
 
 Record = Epoch | Outcome
