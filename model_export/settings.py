@@ -15,7 +15,9 @@ T = TypeVar("T")
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 
-DERIVED: Final = frozenset({"dimensions", "max_length", "recall", "batch_rows", "epochs"})
+DERIVED: Final = frozenset(
+    {"dimensions", "max_length", "id_dropout", "recall", "batch_rows", "epochs"}
+)
 """What :mod:`model_export.training.rules` derives from the data where nobody says it."""
 
 

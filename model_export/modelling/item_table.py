@@ -21,6 +21,10 @@ from model_export.settings import Architecture
 SMALLEST: Final = 1e-6
 """Added to a squared length, so that nothing at all has the vector 0 and a finite gradient."""
 
+TEXT_LENGTH: Final = 2.0
+"""Of a projected text vector at first, beside 1 of each feature: texts are alike among
+themselves, and what tells them apart is less than half of each."""
+
 
 def unit(x: Tensor) -> Tensor:
     """The last dimension scaled to length 1."""
@@ -36,6 +40,8 @@ class ContentTower(nn.Module):
         self.features = nn.Embedding(shape.features + 1, shape.dimensions, padding_idx=0)
         self.text = nn.Linear(shape.text, shape.dimensions, bias=False) if shape.text else None
         nn.init.normal_(self.features.weight, std=shape.dimensions**-0.5)
+        if self.text is not None:
+            nn.init.normal_(self.text.weight, std=TEXT_LENGTH * shape.dimensions**-0.5)
         with torch.no_grad():
             self.features.weight[0] = 0
 

@@ -15,10 +15,13 @@ from model_export.training.statistics import Statistics, statistics
 
 REPEATED: Final = 0.02
 """From this share of repeats on, pointing back is worth a head of its own."""
-STEPS: Final = 1400
+STEPS: Final = 2200
 """A model of any size wants about so many steps; small data is seen more often for them."""
 WIDE_FROM: Final = 50_000
 """Interactions from which on twice the dimensions are filled rather than memorized."""
+
+FEW: Final = 8
+"""Interactions a product; with fewer its own vector is learned by heart rather than known."""
 
 
 def derived(data: Statistics) -> Mapping[str, Any]:
@@ -30,6 +33,7 @@ def derived(data: Statistics) -> Mapping[str, Any]:
     return {
         "dimensions": 128 if data.interactions >= WIDE_FROM else 64,
         "max_length": length,
+        "id_dropout": 0.75 if data.interactions < FEW * data.items else 0.1,
         "recall": data.repeats >= REPEATED,
         "batch_rows": batch,
         "epochs": min(40, max(8, epochs)),

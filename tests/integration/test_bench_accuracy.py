@@ -53,7 +53,7 @@ def test_attune(tmp_path: Path) -> None:
     run = race(ATTUNE, task(data, **told), tmp_path / "log", lambda _: None)
     outcome = run.outcome
     assert run.best_ndcg > 0.5
-    protocols = outcome.masked, outcome.blended, outcome.refit, outcome.refit_blended
+    protocols = outcome.masked, outcome.blended, outcome.coded, outcome.refit, outcome.refit_blended
     assert all(each is not None and each.recall > 0.3 for each in protocols)
     assert outcome.unmasked.ndcg < outcome.masked.ndcg
 

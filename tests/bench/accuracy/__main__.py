@@ -75,6 +75,7 @@ def rows_of(question: Question, runs: Sequence[Run]) -> list[Row]:
         "": [each.masked for each in outcomes],
         ", history not masked": [each.unmasked for each in outcomes],
         ", blended": [each.blended for each in outcomes],
+        ", read from product codes": [each.coded for each in outcomes],
         ", trained with the validation items": [each.refit for each in outcomes],
         ", trained with them and blended": [each.refit_blended for each in outcomes],
     }
@@ -86,6 +87,10 @@ def rows_of(question: Question, runs: Sequence[Run]) -> list[Row]:
             held = {} if protocol else {"gate": gate, "aim": aim}
             values = [getattr(each, name) for each in found]
             rows.append(_row(f"{question.name}{protocol}, mean", values, unit, **held))
+    kept = [each.coded.ndcg / each.masked.ndcg for each in outcomes if each.coded]
+    rows.append(
+        _row(f"{question.name}: product codes to whole vectors", kept, "NDCG@10", gate=0.99)
+    )
     minutes = [sum(epoch.seconds for epoch in each.epochs) / 60 for each in runs]
     gate = {"gate": question.minutes, "aim": 2.0} if question.minutes else {}
     rows.append(_row(f"{question.name}: training", minutes, "min", **gate))

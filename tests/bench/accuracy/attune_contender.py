@@ -120,8 +120,13 @@ class Trial:
         unmasked = scorer.figures(model, *self._last, masked=False)
         if self.blend:
             self._weights = scorer.weights(model, self._data)
+        table = scorer.coded(model, self._data, self._settings.seed)
         return Outcome(
-            made.epoch, masked, unmasked, blended=self._blended(scorer, model, VALIDATION)
+            made.epoch,
+            masked,
+            unmasked,
+            blended=self._blended(scorer, model, VALIDATION),
+            coded=scorer.figures(model, *self._last, masked=True, table=table),
         )
 
     def again(self, outcome: Outcome) -> Outcome:

@@ -65,6 +65,8 @@ class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
     """History masked, by a model that has learned so long again, with the validation items."""
     blended: Figures | None = None
     """History masked, by the model and item-kNN, both without the validation items."""
+    coded: Figures | None = None
+    """History masked, the vectors read from product codes."""
     refit_blended: Figures | None = None
     """History masked, by the model and item-kNN, both with the validation items."""
 
