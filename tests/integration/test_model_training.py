@@ -11,11 +11,21 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from model_export import dataset
 from model_export.__main__ import main
+from model_export.dataset import TRAIN
+from model_export.settings import TrainSettings
 from model_export.training import checkpoint
+from model_export.training.catalogue import catalogue
+from model_export.training.processes import processes
+from model_export.training.sampled_softmax import Sampler
+from model_export.training.sequences import batch_of, histories, packed, windows
+from model_export.training.statistics import statistics
+from model_export.training.train import Training, batch_loss
 from services.shared.bundle_files import sha256_of
 from tests.model_parts import by_time, rounds
 
@@ -110,6 +120,49 @@ def test_two_processes_train_the_same_model(data: Path, tmp_path: Path) -> None:
     assert of_one.validation_ndcg == pytest.approx(of_two.validation_ndcg, abs=0.02)
     drift = (one.items.vectors() - two.items.vectors()).abs().max().item()
     assert drift < 0.01
+
+
+def test_half_precision_changes_little(data: Path) -> None:
+    """What a GPU computes in bfloat16, computed so here: the loss, and which way it falls."""
+    prepared = dataset.load(data)
+    settings = TrainSettings(dimensions=16, max_length=12, dropout=0.0)
+    _, counts = statistics([prepared], prepared.ids, None)
+    known = catalogue(prepared.ids, None, counts, least=1, name="rounds")
+    training = Training(settings, known, counts, processes("cpu"), part=TRAIN)
+    past = histories(prepared, known.index, part=TRAIN)
+    random = np.random.default_rng(1)
+    found = windows(past, max_length=12, random=random)
+    rows = packed(past, found, max_length=12, random=random)
+    batch = batch_of(past, rows, 0, 8, most_targets=32)
+    negatives = Sampler(np.concatenate([[0], counts])).negatives(64, random)
+    losses, falls = [], []
+    for half in (False, True):
+        training.model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = batch_loss(training.model, batch, negatives)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        losses.append(loss.item())
+        falls.append(
+            torch.cat(
+                [
+                    each.grad.flatten()
+                    for each in training.model.parameters()
+                    if each.grad is not None
+                ]
+            )
+        )
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
+    assert losses[1] != losses[0]
+    assert torch.cosine_similarity(falls[0], falls[1], dim=0) > 0.99
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_a_gpu_trains_as_well(data: Path, uninterrupted: Path, tmp_path: Path) -> None:
+    """In half precision, to the same accuracy."""
+    assert main(f"train {data} --to {tmp_path} {TOLD} --device cuda".split()) == 0
+    about = dataset.load_about(data)
+    (_, here), (_, there) = (checkpoint.load(each, about) for each in (uninterrupted, tmp_path))
+    assert there.validation_ndcg == pytest.approx(here.validation_ndcg, abs=0.05)
 
 
 def test_a_state_that_is_damaged(
