@@ -27,7 +27,8 @@ from services.shared.neighbours import Neighbours
 
 SHRINK: Final = 20.0
 """Chosen on the validation week of the Complete Journey data."""
-MOST: Final = 100
+MOST: Final = 50
+"""On that week 20, 50 and 100 foretell new purchases alike (NDCG@10 .0170, .0173, .0171)."""
 MOST_PAIRS: Final = 50_000_000
 """Of a shopper and a product, 8 bytes each. Where there are more, every k-th shopper counts."""
 BLOCK: Final = 4_000_000
