@@ -14,7 +14,7 @@ RUN      := .venv/bin
 DEV      := .venv-dev/bin
 LOCKS    := deploy/locks
 ONLY     ?=
-JOBS     ?= 2
+JOBS     ?= 3
 
 ##@ Run
 
@@ -34,7 +34,7 @@ down: ## Stop what demo or up left running
 ##@ Check
 
 .PHONY: test
-test: .venv-dev/.ready build/gen/.ready ## Run every test and show the coverage (ONLY=tests/unit: some; JOBS=3: so many at once)
+test: .venv-dev/.ready build/gen/.ready ## Run every test and show the coverage (ONLY=tests/unit: some; JOBS=2: so many at once)
 	@mkdir -p build/tmp
 	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest -n $(JOBS) --cov --cov-report=term $(ONLY)
 

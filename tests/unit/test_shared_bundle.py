@@ -19,7 +19,7 @@ from services.shared.errors import BundleRefused
 from tests.tiny_bundle import DEFAULTS, add_neighbours, make_bundle, seal, write_json
 
 VECTORS = {"mug": (1.0, 0.0), "cup": (1.0, 0.25), "lamp": (0.0, 1.0)}
-LARGEST = 24_000_000
+LARGEST = 19_000_000
 
 
 @pytest.fixture
