@@ -28,7 +28,7 @@ from model_export.preparation.command import is_source_told, options_told, prepa
 from model_export.preparation.prepare import prepare_complete_journey
 from model_export.preparation.report import markdown
 from model_export.preparation.steps import Steps
-from model_export.settings import CODES_ABOVE, TrainSettings, checked, train_settings
+from model_export.settings import TrainSettings, checked, train_settings
 from services.shared.bundle import load_bundle
 from services.shared.errors import AttuneError
 
@@ -97,7 +97,7 @@ def _evaluate(told: argparse.Namespace) -> None:
 def _export(told: argparse.Namespace) -> None:
     blend_of = None if told.no_blend else told.blend_of or told.checkpoint
     data = dataset.load(told.data)
-    print(table(_export_to(data, told.checkpoint, told.to, told.codes_above, blend_of)))
+    print(table(_export_to(data, told.checkpoint, told.to, blend_of)))
 
 
 def _verify(told: argparse.Namespace) -> None:
@@ -158,7 +158,7 @@ def _all(told: argparse.Namespace) -> None:
     data = prepare_complete_journey()
     dataset.save(data, DATA)
     _train_to(DATA, COMMITTED, CHECKPOINT, parser().parse_args(["train", "--restart"]))
-    print(table(_export_to(data, CHECKPOINT, BUNDLE, CODES_ABOVE, CHECKPOINT)))
+    print(table(_export_to(data, CHECKPOINT, BUNDLE, CHECKPOINT)))
 
 
 def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse.Namespace) -> None:
@@ -198,7 +198,7 @@ def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse
 
 
 def _export_to(
-    data: Prepared, checkpoint_folder: Path, target: Path, codes_above: int, blend_of: Path | None
+    data: Prepared, checkpoint_folder: Path, target: Path, blend_of: Path | None
 ) -> Evaluation:
     from model_export.exporting.blending import blend_weights, blended
     from model_export.exporting.export import export
@@ -217,7 +217,6 @@ def _export_to(
         parts,
         made,
         target,
-        codes_above=codes_above,
         curve=learning_curve.load(checkpoint_folder),
         progress=_say,
     )

@@ -10,8 +10,8 @@ from model_export.evaluation.learning_curve import SHARES
 from model_export.gate.options import PROMOTING, promote_options
 from model_export.options import DATA, PREPARED, folder_option, settings_options
 from model_export.planning.options import PLANNING, add_planning
-from model_export.preparation.options import add_preparing, add_source, positive
-from model_export.settings import CODES_ABOVE, DERIVED, TrainSettings
+from model_export.preparation.options import add_preparing, add_source
+from model_export.settings import DERIVED, TrainSettings
 
 CHECKPOINT: Final = Path("build/model/checkpoint")
 BUNDLE: Final = Path("deploy/local/model")
@@ -196,14 +196,6 @@ def _export(step: argparse.ArgumentParser) -> None:
     step.add_argument("data", nargs="?", type=Path, default=DATA, help=PREPARED)
     folder_option(step, "--checkpoint", CHECKPOINT, "what train wrote")
     folder_option(step, "--to", BUNDLE, "the bundle to write; one that is there is replaced")
-    step.add_argument(
-        "--codes-above",
-        type=positive,
-        default=CODES_ABOVE,
-        metavar="PRODUCTS",
-        help="of more products the vectors are stored as codes, a byte for 8 numbers "
-        "(default: %(default)s)",
-    )
     which = step.add_mutually_exclusive_group()
     which.add_argument(
         "--blend-of",

@@ -22,8 +22,8 @@ DERIVED: Final = frozenset(
 
 
 CODES_ABOVE: Final = 100_000
-"""Of more products an export stores the vectors as codes, unless it is told otherwise: from
-there on the whole table no longer fits a server's caches."""
+"""Of more products the vectors become codes, unless training is told otherwise: from there on
+the whole table no longer fits a server's caches."""
 
 
 class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +45,8 @@ class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id_dropout: float
     temperature: float
     recall: bool
+    codes: int = 0
+    """Bytes of a product's code; 0 where each product has a vector of its own."""
 
 
 class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,6 +126,15 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "part included"
         ),
     ] = False
+    codes_above: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000_000,
+            description="of more products the vectors become codes, a byte for 8 numbers, and "
+            "learn on as such",
+        ),
+    ] = CODES_ABOVE
     seed: Annotated[int, Meta(ge=0, lt=2**32, description="where all random numbers come from")] = 1
     threads: Annotated[
         int, Meta(ge=1, le=1024, description="processor threads; another number rounds differently")

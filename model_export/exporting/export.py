@@ -19,12 +19,11 @@ from model_export.errors import DataRefused, ParityBroken
 from model_export.evaluation.baselines import purchases
 from model_export.evaluation.evaluate import Evaluation, Progress, evaluate
 from model_export.evaluation.learning_curve import LearningCurve
-from model_export.exporting import quantize, writing
+from model_export.exporting import writing
 from model_export.exporting.golden import golden_inputs
 from model_export.exporting.parts import ModelParts
 from model_export.exporting.placing import appearing
 from model_export.exporting.seal import report_bytes, seal
-from model_export.settings import CODES_ABOVE
 from model_export.training.checkpoint import Checkpoint
 from services.shared.bundle import MANIFEST, Bundle, load_bundle
 from services.shared.bundle_settings import ModelSettings
@@ -32,8 +31,7 @@ from services.shared.content_tower import ContentTower
 from services.shared.encoder import Encoder, check_golden, load_graph
 from services.shared.golden import TOP
 from services.shared.item_vectors import Floats, FullVectors, ItemVectors
-from services.shared.model_input import ACTIONS, GAP_BUCKETS, TARGET_NAMES, TARGETS
-from services.shared.product_codes import CodedVectors, encode
+from services.shared.model_input import ACTIONS, GAP_BUCKETS, TARGET_NAMES
 from services.shared.scores import best
 
 PARITY: Final = 1e-4
@@ -47,17 +45,15 @@ def export(
     checkpoint: Checkpoint,
     target: Path,
     *,
-    codes_above: int = CODES_ABOVE,
     curve: LearningCurve | None = None,
     progress: Progress = lambda _: None,
 ) -> Evaluation:
     """Write the bundle to ``target``, replacing one that is there; answers its report.
 
-    With more than ``codes_above`` products their vectors become codes, of length 1. ``curve``
-    goes into the card, if it was measured. Raises DataRefused where the checkpoint is of other
-    data, its vectors are no numbers or ``target`` holds something else, ParityBroken where the
-    graph does not compute what the model does, BundleNotWritten where the disk does not take it.
-    Whatever is raised, what was there is untouched.
+    ``curve`` goes into the card, if it was measured. Raises DataRefused where the checkpoint is of
+    other data, its vectors are no numbers or ``target`` holds something else, ParityBroken where
+    the graph does not compute what the model does, BundleNotWritten where the disk does not take
+    it. Whatever is raised, what was there is untouched.
     """
     if checkpoint.data != data.source:
         raise DataRefused(
@@ -67,9 +63,7 @@ def export(
     if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
         raise DataRefused(f"{target} is there and is no bundle; name an empty or new folder")
     with appearing(target) as made:
-        bundle = write_bundle(
-            data, parts, checkpoint, made, codes_above=codes_above, progress=progress
-        )
+        bundle = write_bundle(data, parts, checkpoint, made, progress=progress)
         evaluation = evaluate(data, bundle, progress=progress)
         _close(Facts(data, checkpoint, bundle.settings.blend, evaluation, curve), made, progress)
     return evaluation
@@ -81,7 +75,6 @@ def write_bundle(
     checkpoint: Checkpoint,
     folder: Path,
     *,
-    codes_above: int = CODES_ABOVE,
     progress: Progress = lambda _: None,
 ) -> Bundle:
     """Fill an empty ``folder`` with a bundle that is whole and proven, and has no report yet.
@@ -89,12 +82,7 @@ def write_bundle(
     Raises DataRefused where vectors are no numbers, ParityBroken.
     """
     check_vectors(parts.item_vectors, checkpoint.product_ids)
-    coded = len(parts.item_vectors) - 1 > codes_above
-    vectors: ItemVectors = (
-        _coded(data, parts, checkpoint, progress)
-        if coded
-        else FullVectors(parts.item_vectors.astype(np.float16))
-    )
+    vectors: ItemVectors = parts.codes or FullVectors(parts.item_vectors.astype(np.float16))
     _write(data, parts, checkpoint, vectors, folder, progress)
     seal(folder, data, checkpoint, None)
     bundle = load_bundle(folder)
@@ -123,24 +111,6 @@ def check_parity(found: Floats, expected: Floats, what: str = "golden input") ->
             f"{what} {worst}: ONNX Runtime differs from torch by {drift[worst]:.2g}, "
             f"allowed is {PARITY}"
         )
-
-
-def _coded(
-    data: Prepared, parts: ModelParts, checkpoint: Checkpoint, progress: Progress
-) -> CodedVectors:
-    """The vectors as codes; exacter for what shoppers turned to more often."""
-    table = parts.item_vectors
-    turned_to = (data.parts < HELD_OUT) & np.isin(data.actions, TARGETS)
-    counts = np.bincount(data.items[turned_to], minlength=len(data.ids.items))
-    books = quantize.codebooks(
-        table[1:],
-        counts[np.searchsorted(data.ids.items, checkpoint.product_ids)],
-        quantize.bytes_for(table.shape[1]),
-        seed=checkpoint.settings.seed,
-        progress=progress,
-    )
-    progress("product codes: nearest sums")
-    return CodedVectors(encode(table, books), books)
 
 
 def _write(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from model_export.dataset import TRAIN, Prepared
 from model_export.exporting import graph
+from model_export.modelling.item_table import CodedItems
 from model_export.modelling.model import Model
 from services.shared.bundle_settings import Blend
 from services.shared.content_tower import ContentSettings
@@ -20,6 +21,7 @@ from services.shared.golden import Placed
 from services.shared.item_vectors import Floats
 from services.shared.model_input import IMPRESSION, SEARCH, TARGET_NAMES
 from services.shared.neighbours import Neighbours
+from services.shared.product_codes import CodedVectors
 from services.shared.repeat import RepeatTable
 
 Queries = Callable[[Floats, NDArray[np.int64], NDArray[np.int64], Floats], Floats]
@@ -46,6 +48,8 @@ class ModelParts:
 
     item_vectors: Floats
     """[n, d], row 0 zeros, in the order of the checkpoint's products."""
+    codes: CodedVectors | None = None
+    """The same vectors, where the model has learned them as codes."""
     graph: Callable[[], bytes]
     """Makes the encoder as ONNX, which takes seconds."""
     queries: Queries
@@ -66,12 +70,20 @@ def parts_of(model: Model, data: Prepared) -> ModelParts:
     tower = _tower(model, data)
     return ModelParts(
         item_vectors=model.items.vectors().numpy(),
+        codes=_codes(model),
         graph=partial(graph.encoder_bytes, model),
         queries=partial(_queries, model),
         max_length=model.shape.max_length,
         reads=_reads(data, searches=tower is not None and bool(tower.content.text_encoder)),
         tower=tower,
     )
+
+
+def _codes(model: Model) -> CodedVectors | None:
+    items = model.items
+    if not isinstance(items, CodedItems):
+        return None
+    return CodedVectors(items.codes.numpy(), items.books.numpy())
 
 
 def _queries(

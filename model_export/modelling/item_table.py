@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from model_export.settings import Architecture
+from services.shared.product_codes import CENTROIDS
 
 SMALLEST: Final = 1e-6
 """Added to a squared length, so that nothing at all has the vector 0 and a finite gradient."""
@@ -51,37 +52,30 @@ class ContentTower(nn.Module):
         return known if self.text is None else known + self.text(text)
 
 
-class ItemTable(nn.Module):
-    """The vectors of n products (from 1; 0 is padding) and of the queries behind them."""
+class Items(nn.Module):
+    """The vectors of n products (from 1; 0 is padding) and of the queries behind them.
+
+    How a product that is known gets its vector is left to those that build on it.
+    """
 
     has_id: Tensor
     features: Tensor
     text: Tensor
+    tower: ContentTower | None
+    products: int
+    id_dropout: float
 
-    def __init__(self, shape: Architecture, has_id: Tensor, features: Tensor, text: Tensor) -> None:
+    def _know(self, shape: Architecture, has_id: Tensor, features: Tensor, text: Tensor) -> None:
         """Take what is known of each row: has_id [1 + n + queries], features [.., F], text [.., k].
 
         They are not part of the model's state: a checkpoint's data set has them.
         """
-        super().__init__()
         self.products = shape.products
         self.id_dropout = shape.id_dropout
-        self.ids = nn.Embedding(shape.products + 1, shape.dimensions, padding_idx=0)
-        nn.init.normal_(self.ids.weight, std=shape.dimensions**-0.5)
-        with torch.no_grad():
-            self.ids.weight[0] = 0
         self.tower = ContentTower(shape) if shape.features or shape.text else None
         self.register_buffer("has_id", has_id, persistent=False)
         self.register_buffer("features", features, persistent=False)
         self.register_buffer("text", text, persistent=False)
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Unit vectors [..., d] of rows [...]; padding has zeros."""
-        kept = self.has_id[rows]
-        if self.tower is not None and self.training and self.id_dropout:
-            kept = kept & (torch.rand(rows.shape, device=rows.device) >= self.id_dropout)
-        learned: Tensor = self.ids(torch.where(kept, rows, 0))
-        return unit(learned if self.tower is None else learned + self.content(rows))
 
     def content(self, rows: Tensor) -> Tensor:
         """What is known of rows [...] as vectors [..., d], not scaled."""
@@ -93,5 +87,65 @@ class ItemTable(nn.Module):
     @torch.no_grad()
     def vectors(self, chunk: int = 65_536) -> Tensor:
         """All products' unit vectors [n + 1, d]."""
-        rows = torch.arange(self.products + 1, device=self.ids.weight.device)
+        rows = torch.arange(self.products + 1, device=self.has_id.device)
         return torch.cat([self(part) for part in torch.split(rows, chunk)])
+
+    def _dropped(self, rows: Tensor) -> Tensor:
+        """Which of rows [...] are to be known by their content only, this time."""
+        if self.tower is None or not self.training or not self.id_dropout:
+            return torch.zeros_like(rows, dtype=torch.bool)
+        return torch.rand(rows.shape, device=rows.device) < self.id_dropout
+
+
+class ItemTable(Items):
+    """A vector of each product's own, and its content."""
+
+    def __init__(self, shape: Architecture, has_id: Tensor, features: Tensor, text: Tensor) -> None:
+        """See :meth:`Items._know`."""
+        super().__init__()
+        self.ids = nn.Embedding(shape.products + 1, shape.dimensions, padding_idx=0)
+        nn.init.normal_(self.ids.weight, std=shape.dimensions**-0.5)
+        with torch.no_grad():
+            self.ids.weight[0] = 0
+        self._know(shape, has_id, features, text)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Unit vectors [..., d] of rows [...]; padding has zeros."""
+        kept = self.has_id[rows] & ~self._dropped(rows)
+        learned: Tensor = self.ids(torch.where(kept, rows, 0))
+        return unit(learned if self.tower is None else learned + self.content(rows))
+
+
+class CodedItems(Items):
+    """Each product's vector is the direction of a sum of centroids that many products share.
+
+    Which centroids is given (``codes``), where they lie is learned (RecJPQ; Petrov and
+    Macdonald, WSDM 2024); see :mod:`services.shared.product_codes`. The content tower goes on
+    learning beside them, as new products are placed by it and then encoded.
+    """
+
+    codes: Tensor
+
+    def __init__(self, shape: Architecture, has_id: Tensor, features: Tensor, text: Tensor) -> None:
+        """See :meth:`Items._know`; codes and books wait to be loaded."""
+        super().__init__()
+        self.books = nn.Parameter(torch.zeros(shape.codes, CENTROIDS, shape.dimensions))
+        codes = torch.zeros(shape.products + 1, shape.codes, dtype=torch.uint8)
+        self.register_buffer("codes", codes)
+        self._know(shape, has_id, features, text)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Unit vectors [..., d] of rows [...]; padding has zeros."""
+        coded = (rows > 0) & (rows <= self.products) & ~self._dropped(rows)
+        summed = self._sums(torch.where(coded, rows, 0)) * coded.unsqueeze(-1)
+        if self.tower is None:
+            return unit(summed)
+        return unit(torch.where(coded.unsqueeze(-1), summed, self.content(rows)))
+
+    def _sums(self, rows: Tensor) -> Tensor:
+        """The sums [..., d] of the centroids of rows [...]."""
+        books, centroids, wide = self.books.shape
+        first = torch.arange(books, device=rows.device) * centroids
+        places = (self.codes[rows].long() + first).view(-1, books)
+        sums = nn.functional.embedding_bag(places, self.books.view(-1, wide), mode="sum")
+        return sums.view(*rows.shape, wide)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from model_export.modelling.encoder_decoder import EncoderDecoder
-from model_export.modelling.item_table import ItemTable, unit
+from model_export.modelling.item_table import CodedItems, Items, ItemTable, unit
 from model_export.modelling.transformer import Transformer
 from model_export.settings import Architecture
 from services.shared.model_input import TARGETS
@@ -64,10 +64,11 @@ class Model(nn.Module):
     """What is trained, kept in a checkpoint and exported."""
 
     def __init__(self, shape: Architecture, has_id: Tensor, features: Tensor, text: Tensor) -> None:
-        """See :class:`ItemTable` for all but the shape."""
+        """See :class:`model_export.modelling.item_table.Items` for all but the shape."""
         super().__init__()
         self.shape = shape
-        self.items = ItemTable(shape, has_id, features, text)
+        kind = CodedItems if shape.codes else ItemTable
+        self.items: Items = kind(shape, has_id, features, text)
         self.encoder = ENCODERS[shape.kind](shape)
         self.head = Head(shape)
 

@@ -9,10 +9,9 @@ from typing import Final
 
 import msgspec
 
-from model_export.exporting.quantize import bytes_for
 from model_export.planning.workload import Workload
-from model_export.settings import CODES_ABOVE
 from model_export.training.initial import MOST_PAIRS, OVERSAMPLED
+from model_export.training.quantize import bytes_for
 from model_export.training.validation import CHUNK
 from services.shared.product_codes import CENTROIDS
 
@@ -89,7 +88,7 @@ def bundle_bytes(work: Workload) -> int:
     """
     shape = work.shape
     wide, books = 2 * shape.dimensions, 0
-    if shape.products > CODES_ABOVE:
+    if work.more:
         wide = bytes_for(shape.dimensions)
         books = wide * CENTROIDS * SINGLE * shape.dimensions
     graph = SINGLE * (work.parameters - work.table)

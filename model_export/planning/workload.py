@@ -15,6 +15,7 @@ import torch
 from model_export.modelling.model import Model
 from model_export.planning.facts import Facts
 from model_export.settings import Architecture, TrainSettings
+from model_export.training.coding import EPOCHS as CODED_EPOCHS
 from model_export.training.sequences import Batch, batch_of, packed, windows
 
 BATCHES: Final = 20
@@ -43,6 +44,8 @@ class Workload(msgspec.Struct, frozen=True):
     """Of one epoch."""
     epochs: int
     """At most,"""
+    more: int
+    """so many more as codes, where the catalogue is large,"""
     refit: bool
     """and whether as many follow that learn from the validation part too."""
     packed_rows: float
@@ -82,6 +85,7 @@ def workload(facts: Facts, settings: TrainSettings) -> Workload:
         step=Step(*np.mean(batches, axis=0).tolist()),
         steps=rows / settings.batch_rows + facts.shards / 2,
         epochs=settings.epochs,
+        more=CODED_EPOCHS if products > settings.codes_above else 0,
         refit=settings.refit,
         packed_rows=rows,
         fill=places[1],

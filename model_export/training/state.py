@@ -31,7 +31,7 @@ from model_export.training.checkpoint import Epoch
 from model_export.training.processes import Processes
 
 if TYPE_CHECKING:
-    from model_export.training.train import Training
+    from model_export.training.steps import Training
 
 SUFFIX: Final = ".state.npz"
 EVERY: Final = 60.0

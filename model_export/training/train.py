@@ -14,11 +14,9 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from model_export.dataset import TRAIN, VALIDATION, About, Interactions
 from model_export.errors import DataRefused
@@ -26,127 +24,14 @@ from model_export.modelling.model import Model
 from model_export.settings import TrainSettings
 from model_export.training.catalogue import Catalogue, catalogue
 from model_export.training.checkpoint import Checkpoint, Epoch
+from model_export.training.coding import learning_on
 from model_export.training.initial import co_occurrence_vectors
 from model_export.training.processes import Processes
-from model_export.training.sampled_softmax import Negatives, Sampler, sampled_softmax
-from model_export.training.sequences import Batch, batch_of, histories, packed, shuffled, windows
 from model_export.training.state import EVERY, Place, Saver
 from model_export.training.statistics import statistics
+from model_export.training.steps import Training
 from model_export.training.validation import Validation
 from model_export.training.watching import Judge, Progress, Rest
-
-LARGEST_STEP: Final = 5.0
-"""Gradients longer than this are shortened to it."""
-NOISE: Final = 0.3
-"""Length of the random part of a first item vector beside the 1 of its known part."""
-
-
-class Training:
-    """A model on its way: parameters, their running mean, and where in the data it is."""
-
-    def __init__(
-        self,
-        settings: TrainSettings,
-        known: Catalogue,
-        counts: np.ndarray,
-        processes: Processes,
-        *,
-        part: int,
-    ) -> None:
-        """Learn from the parts up to ``part``; ``counts`` [items] are of the training part."""
-        torch.manual_seed(settings.seed)
-        self.settings = settings
-        self.processes = processes
-        shape = settings.shape(
-            products=len(known.known), features=known.feature_names, text=known.text.shape[1]
-        )
-        model = Model(shape, known.has_id, known.features, known.text)
-        self.model = model.to(processes.device).train()
-        self.mean = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.place = Place()
-        self._part = part
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), fused=True
-        )
-        self._index = known.index
-        self._sampler = Sampler(np.concatenate([[0], counts[known.known]]))
-
-    def start_from(self, vectors: np.ndarray) -> None:
-        """Begin with item vectors [n + 1, d] that are known already."""
-        first = torch.from_numpy(vectors).to(self.processes.device)
-        for model in (self.model, self.mean):
-            with torch.no_grad():
-                model.items.ids.weight.mul_(NOISE).add_(first)
-
-    def shard(
-        self, shard: Interactions, number: int, of: int, progress: Progress, rest: Rest
-    ) -> None:
-        """Learn from what is left of one shard, the ``number``-th ``of`` this epoch."""
-        settings, place = self.settings, self.place
-        random = np.random.default_rng([settings.seed, 1, place.epoch, number])
-        past = shuffled(histories(shard, self._index, part=self._part), random)
-        found = windows(past, max_length=settings.max_length, random=random)
-        rows = packed(past, found, max_length=settings.max_length, random=random)
-        size = settings.batch_rows
-        batches = -(-len(rows.items) // size)
-        for number_in_shard in range(place.batch, batches):
-            first = number_in_shard * size
-            stop = min(first + size, len(rows.items))
-            low, high = self.processes.share(stop - first)
-            batch = batch_of(
-                past, rows, first + low, first + high, most_targets=settings.most_targets
-            )
-            done = (place.epoch + (number + number_in_shard / batches) / of) / settings.epochs
-            progress.step(done, self._step(batch, done))
-            place.batch = number_in_shard + 1
-            rest()
-
-    def _step(self, batch: Batch, done: float) -> float:
-        settings, place, device = self.settings, self.place, self.processes.device
-        weight = self.processes.sum(batch.weights.sum().to(device))
-        if not weight:
-            return 0.0
-        place.step += 1
-        rate = settings.learning_rate * min(1.0, place.step / settings.warm_up) * (1 - done)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        random = np.random.default_rng([settings.seed, 2, place.step])
-        negatives = self._sampler.negatives(settings.negatives, random).to(device)
-        torch.manual_seed(int(random.integers(2**62)) + self.processes.rank)
-        self.optimizer.zero_grad()
-        loss = torch.zeros((), device=device)
-        if len(batch.targets):  # a process may have no share of a small batch
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                loss = batch_loss(self.model, batch.to(device), negatives) / weight
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self.processes.sum_gradients(self.model.parameters())
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_STEP, foreach=True)
-        self.optimizer.step()
-        kept = min(settings.ema, place.step / (place.step + 10))
-        current = [each.detach() for each in self.model.parameters()]
-        torch._foreach_lerp_(list(self.mean.parameters()), current, 1 - kept)
-        whole = float(self.processes.sum(loss.detach()))
-        place.losses += whole
-        place.losses_of += 1
-        return whole
-
-
-def batch_loss(model: Model, batch: Batch, negatives: Negatives) -> Tensor:
-    """The summed loss of a batch, each asked place weighing 1; 0 where nothing is asked."""
-    vectors = model.items(batch.items)
-    states = model.states(vectors, batch.actions, batch.gaps, batch.segments, batch.places)
-    asked = states.flatten(0, 1)[batch.states]
-    queries = model.head(asked).float()
-    chosen = queries.gather(1, batch.wanted.view(-1, 1, 1).expand(-1, 1, queries.shape[-1]))[:, 0]
-    losses = sampled_softmax(
-        chosen,
-        model.items(negatives.items).float(),
-        model.items(batch.targets).float(),
-        batch.asked,
-        batch.targets,
-        negatives,
-    )
-    return (losses * batch.weights).sum()
 
 
 def train(
@@ -171,21 +56,27 @@ def train(
     source = about.source
     known, training = _begin(about, shards, settings, processes, part=TRAIN)
     validation = judge_of(known) if judge_of else Validation(shards, known.index, settings)
-    saver = Saver(folder, settings, source, processes, every=save_every)
-    best, place = _search(training, shards, validation, progress, saver)
+    saver = partial(Saver, folder, settings, source, processes, every=save_every)
+    best, place = search(training, shards, validation, progress, saver())
     if not place.step:
         raise DataRefused(f"{source.name}: no user has two moments with known items to train on")
+    epochs, curve, ndcg = [place.best_epoch], list(place.curve), place.best_ndcg
+    if len(known.known) > settings.codes_above:
+        coded = learning_on(training, best)
+        best, place = search(coded, shards, validation, progress, saver(name="codes"))
+        curve += place.curve
+        epochs, ndcg = [*epochs, place.best_epoch], place.best_ndcg
     if settings.refit:
         best, known = refit(
-            about, shards, settings, place.best_epoch, progress, processes, folder, save_every
+            about, shards, settings, epochs, progress, processes, folder, save_every
         )
     return best, Checkpoint(
         architecture=best.shape,
         settings=settings,
         data=source,
-        epoch=place.best_epoch,
-        validation_ndcg=round(place.best_ndcg, 6),
-        curve=list(place.curve),
+        epoch=epochs[0],
+        validation_ndcg=round(ndcg, 6),
+        curve=curve,
         versions=versions(),
         product_ids=[about.ids.items[code] for code in known.known.tolist()],
         without_id=(torch.nonzero(~known.has_id[1 : len(known.known) + 1])[:, 0] + 1).tolist(),
@@ -212,12 +103,17 @@ def _begin(
         dimensions=settings.dimensions,
         seed=settings.seed,
     )
-    training = Training(settings, known, counts, processes, part=part)
+    torch.manual_seed(settings.seed)
+    shape = settings.shape(
+        products=len(known.known), features=known.feature_names, text=known.text.shape[1]
+    )
+    model = Model(shape, known.has_id, known.features, known.text)
+    training = Training(settings, model, known, counts, processes, part=part)
     training.start_from(start)
     return known, training
 
 
-def _search(
+def search(
     training: Training,
     shards: Sequence[Interactions],
     validation: Judge,
@@ -237,21 +133,38 @@ def refit(
     about: About,
     shards: Sequence[Interactions],
     settings: TrainSettings,
-    epochs: int,
+    epochs: Sequence[int],
     progress: Progress,
     processes: Processes,
     folder: Path | None = None,
     save_every: float = EVERY,
 ) -> tuple[Model, Catalogue]:
-    """A model that learned so many epochs, as they went before, from the validation part too."""
+    """A model that learned so many epochs, as they went before, from the validation part too.
+
+    Where ``epochs`` has a second number, it learned on so long as codes.
+    """
     known, training = _begin(about, shards, settings, processes, part=VALIDATION)
-    saver = Saver(folder, settings, about.source, processes, every=save_every, name="refit")
+    saver = partial(Saver, folder, settings, about.source, processes, every=save_every)
+    _repeat(training, epochs[0], shards, progress, saver(name="refit"))
+    for more in epochs[1:]:
+        training = learning_on(training, training.mean)
+        _repeat(training, more, shards, progress, saver(name="refit-codes"))
+    return training.mean, known
+
+
+def _repeat(
+    training: Training,
+    epochs: int,
+    shards: Sequence[Interactions],
+    progress: Progress,
+    saver: Saver,
+) -> None:
+    """Train for so many epochs, judged by nobody."""
     saver.restore(training)
     while training.place.epoch < epochs:
         mean = training.mean
         _epoch(training, shards, progress, partial(saver.save_if_due, training, mean))
         saver.save(training, mean)
-    return training.mean, known
 
 
 def versions() -> dict[str, str]:
@@ -283,9 +196,10 @@ def _judge(training: Training, validation: Judge, best: Model, progress: Progres
     ndcg = validation.ndcg(training.mean) if training.processes.first else 0.0
     ndcg = training.processes.from_first(ndcg)
     loss = place.losses / max(1, place.losses_of)
-    place.curve.append(Epoch(place.epoch, round(loss, 6), round(ndcg, 6)))
+    number = training.before + place.epoch
+    place.curve.append(Epoch(number, round(loss, 6), round(ndcg, 6)))
     place.losses, place.losses_of = 0.0, 0
-    progress.epoch(place.epoch, loss, ndcg)
+    progress.epoch(number, loss, ndcg)
     if ndcg <= place.best_ndcg:
         return best
     place.best_ndcg, place.best_epoch = ndcg, place.epoch

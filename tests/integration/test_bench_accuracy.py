@@ -49,6 +49,7 @@ def test_rectools(tmp_path: Path) -> None:
 def test_attune(tmp_path: Path) -> None:
     """It learns; each protocol has its figures."""
     told = {"dimensions": 16, "negatives": 16, "max_length": 10, "refit": 1, "blend": 1}
+    told["codes"] = 1
     data = small_file(tmp_path, users=150, items=60)
     run = race(ATTUNE, task(data, **told), tmp_path / "log", lambda _: None)
     outcome = run.outcome

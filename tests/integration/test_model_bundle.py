@@ -21,12 +21,13 @@ from model_export.exporting.export import export
 from model_export.exporting.parts import parts_of
 from model_export.exporting.verify import verify
 from model_export.modelling import item_table
+from model_export.modelling.model import Model
+from model_export.training import checkpoint
 from model_export.training.neighbours import learn_neighbours
 from services.shared.bundle import load_bundle
 from services.shared.bundle_settings import Blend
 from services.shared.content_tower import ContentSettings, ContentTower
 from services.shared.encoder import Encoder
-from services.shared.item_vectors import FullVectors
 from services.shared.model_input import SEARCH, TARGET_NAMES, Interaction, encode
 from services.shared.product_codes import CodedVectors
 from services.shared.repeat import RepeatTable
@@ -36,20 +37,31 @@ from tests.model_parts import QUICK, by_time, rounds
 
 
 def test_a_large_catalogue_becomes_codes(made: Path, tmp_path: Path) -> None:
-    """Above the number of products that is told: proven, evaluated, and the same twice."""
+    """Above the number of products that is told: learned, proven, evaluated, the same twice."""
     data = dataset.load(made / "data")
-    for name in ("one", "two"):
-        export(data, *parts(made), tmp_path / name, codes_above=7)
-    coded = verify(tmp_path / "one")
-    assert isinstance(coded.item_vectors, CodedVectors)
-    assert "items.npy" not in coded.manifest.files
-    assert sums(tmp_path / "one") == sums(tmp_path / "two")
-    exact = np.load(made / "bundle/items.npy").astype(np.float32)
-    found = coded.item_vectors.rows(np.arange(9))
-    assert np.abs(found - exact).max() < 2e-3  # eight products have centroids of their own
-    assert coded.manifest.metrics["ndcg_at_10_all"] > 0.9
-    export(data, *parts(made), tmp_path / "full", codes_above=8)
-    assert isinstance(load_bundle(tmp_path / "full").item_vectors, FullVectors)
+    about = parts(made)[1]
+    told = msgspec.structs.replace(about.settings, codes_above=7)
+    (model, coded), (again, _) = (trained(data, told) for _ in range(2))
+    assert same_parameters(model, again)
+    assert [each.number for each in coded.curve] == list(range(1, len(coded.curve) + 1))
+    checkpoint.save(model, coded, tmp_path / "checkpoint")
+    loaded, told_of = checkpoint.load(tmp_path / "checkpoint", data.about)
+    assert same_parameters(model, loaded)
+    export(data, parts_of(loaded, data), told_of, tmp_path / "bundle")
+    bundle = verify(tmp_path / "bundle")
+    assert isinstance(bundle.item_vectors, CodedVectors)
+    assert "items.npy" not in bundle.manifest.files
+    found = bundle.item_vectors.rows(np.arange(9))
+    np.testing.assert_allclose(found, model.items.vectors().numpy(), atol=1e-5)
+    assert bundle.manifest.metrics["ndcg_at_10_all"] > 0.9
+    whole = trained(data, msgspec.structs.replace(told, codes_above=8))[1]
+    assert whole.architecture.codes == 0
+
+
+def same_parameters(one: Model, other: Model) -> bool:
+    """To the last bit."""
+    pairs = zip(one.state_dict().items(), other.state_dict().items(), strict=True)
+    return all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
 
 
 def test_a_blend_is_evaluated_as_it_is_served(made: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import torch
 from model_export import dataset
 from model_export.__main__ import main
 from model_export.dataset import TRAIN
+from model_export.modelling.model import Model
 from model_export.settings import TrainSettings
 from model_export.training import checkpoint
 from model_export.training.catalogue import catalogue
@@ -25,7 +26,7 @@ from model_export.training.processes import processes
 from model_export.training.sampled_softmax import Sampler
 from model_export.training.sequences import batch_of, histories, packed, windows
 from model_export.training.statistics import statistics
-from model_export.training.train import Training, batch_loss
+from model_export.training.steps import Training, batch_loss
 from services.shared.bundle_files import sha256_of
 from tests.model_parts import by_time, rounds
 
@@ -34,10 +35,10 @@ IMPORTED = multiprocessing.get_context("forkserver")
 """Processes that have torch already and have computed nothing: its threads survive no fork."""
 IMPORTED.set_forkserver_preload(["model_export.training.train", "tests.model_parts"])
 TOLD = (
-    "--dimensions 16 --max-length 12 --epochs 4 --patience 4 --warm-up 5 --batch-rows 4 "
-    "--negatives 4 --ema 0.9 --refit yes"
+    "--dimensions 16 --max-length 12 --epochs 2 --patience 2 --warm-up 5 --batch-rows 4 "
+    "--negatives 4 --ema 0.9 --codes-above 7 --refit yes"
 )
-"""Sixty steps and more, with dropout and draws: every source of chance is alive."""
+"""Dropout, draws, codes, all of it twice: every source of chance is alive."""
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,13 @@ def test_half_precision_changes_little(data: Path) -> None:
     settings = TrainSettings(dimensions=16, max_length=12, dropout=0.0)
     _, counts = statistics([prepared], prepared.ids, None)
     known = catalogue(prepared.ids, None, counts, least=1, name="rounds")
-    training = Training(settings, known, counts, processes("cpu"), part=TRAIN)
+    model = Model(
+        settings.shape(products=len(known.known), features=0, text=0),
+        known.has_id,
+        known.features,
+        known.text,
+    )
+    training = Training(settings, model, known, counts, processes("cpu"), part=TRAIN)
     past = histories(prepared, known.index, part=TRAIN)
     random = np.random.default_rng(1)
     found = windows(past, max_length=12, random=random)

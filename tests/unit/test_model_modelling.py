@@ -13,6 +13,7 @@ from torch import Tensor
 from model_export.modelling.model import ENCODERS, Model
 from model_export.modelling.transformer import attention, blocked, time_buckets
 from model_export.settings import TrainSettings
+from model_export.training.coding import coded
 from services.shared.model_input import GAP_BUCKETS, TARGETS
 
 PRODUCTS, LENGTH, FEATURES, TEXT = 20, 6, 4, 3
@@ -41,7 +42,7 @@ def a_model(kind: str = "causal", *, content: bool = False, id_dropout: float = 
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-        model.items.ids.weight[0] = 0
+        model.get_parameter("items.ids.weight")[0] = 0
         if model.items.tower is not None:
             model.items.tower.features.weight[0] = 0
     return model.eval()
@@ -212,7 +213,7 @@ def test_a_product_without_id_stands_where_its_content_says() -> None:
     model = a_model(content=True)
     before = model.items.vectors()[PRODUCTS]
     with torch.no_grad():
-        model.items.ids.weight[PRODUCTS] += 5
+        model.get_parameter("items.ids.weight")[PRODUCTS] += 5
     assert torch.equal(model.items.vectors()[PRODUCTS], before)
     known = model.items.content(torch.tensor(PRODUCTS))
     torch.testing.assert_close(before, known / known.norm(), atol=1e-5, rtol=1e-5)
@@ -240,3 +241,27 @@ def test_a_search_has_a_place_among_the_products() -> None:
     expected = model.items.tower.text(words) + model.items.tower.features.weight[1]
     found = model.items(torch.tensor(PRODUCTS + 1))
     torch.testing.assert_close(found, expected / expected.norm(), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("content", [False, True])
+def test_codes_stand_for_directions_of_sums(content: bool) -> None:
+    """A product is what its centroids sum to; padding is nothing; a search is its words."""
+    whole = a_model(content=content)
+    model = coded(whole, np.arange(PRODUCTS), seed=1)
+    items = model.items
+    codes, books = items.get_buffer("codes"), items.get_parameter("books")
+    sums = torch.stack([books[part][codes[:, part].long()] for part in range(len(books))]).sum(0)
+    expected = torch.nn.functional.normalize(sums)
+    found = model.eval().items.vectors()
+    torch.testing.assert_close(found[1:], expected[1:], atol=1e-5, rtol=1e-5)
+    assert not found[0].any()
+    torch.testing.assert_close(found, whole.eval().items.vectors(), atol=1e-3, rtol=0)
+    if content:
+        search = torch.tensor([PRODUCTS + 1])
+        torch.testing.assert_close(items(search), whole.items(search))
+        model.items.id_dropout = 0.5
+        model.train()
+        alone = items.content(torch.tensor(7))
+        rows = items(torch.full((200,), 7))
+        is_new = (rows - alone / alone.norm()).abs().amax(1) < 1e-5
+        assert 60 < is_new.sum() < 140

@@ -14,7 +14,6 @@ import torch
 from model_export import dataset
 from model_export.dataset import TRAIN, vocabulary_index
 from model_export.errors import DataRefused
-from model_export.exporting.quantize import bytes_for
 from model_export.modelling.model import Model
 from model_export.planning import facts
 from model_export.planning.calibrate import Run, Size, calibrate, error, fitted
@@ -27,6 +26,7 @@ from model_export.planning.synthetic import made_up
 from model_export.planning.text import amount, duration, text
 from model_export.planning.workload import workload
 from model_export.settings import TrainSettings, train_settings
+from model_export.training.quantize import bytes_for
 from model_export.training.sequences import batch_of, histories, packed, shuffled, windows
 from services.shared.product_codes import CENTROIDS
 from tests.planning_parts import machine, settings_of, work_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model_export.exporting import quantize
+from model_export.training import quantize
 from services.shared.item_vectors import Floats
 from services.shared.product_codes import encode
 

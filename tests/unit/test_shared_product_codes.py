@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_export.exporting.quantize import bytes_for
+from model_export.training.quantize import bytes_for
 from services.shared.item_vectors import FullVectors
 from services.shared.product_codes import BEAM, CHUNK, CodedVectors, encode, nearest
 from services.shared.scores import best

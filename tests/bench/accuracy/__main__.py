@@ -119,7 +119,7 @@ def curves(named: Sequence[tuple[str, Run]]) -> Table:
 
 def task_of(question: Question, data: Path, seed: int, epochs: int) -> Task:
     """What one training is told; by its own rules where ``epochs`` is 0."""
-    options = {"content": float(question.content), "refit": 1.0, "blend": 1.0}
+    options = {"content": float(question.content), "refit": 1.0, "blend": 1.0, "codes": 1.0}
     path = str((data / question.file).resolve())
     return Task(path, seed, 1, epochs, PATIENCE, options=options)
 

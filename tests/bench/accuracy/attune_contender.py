@@ -11,21 +11,26 @@ from __future__ import annotations
 import gzip
 import sys
 import time
+from copy import deepcopy
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from model_export.dataset import HELD_OUT, VALIDATION, About, Content, Ids
+from model_export.dataset import HELD_OUT, TRAIN, VALIDATION, About, Content, Ids
 from model_export.modelling.model import Model
 from model_export.preparation.prepare import prepare_leave_one_out
 from model_export.preparation.sources import read_s3rec
 from model_export.settings import TrainSettings
 from model_export.training.blend import Weights
 from model_export.training.catalogue import Catalogue
+from model_export.training.coding import learning_on
 from model_export.training.processes import processes
 from model_export.training.rules import settings_for
-from model_export.training.train import refit, train
+from model_export.training.state import Saver
+from model_export.training.statistics import statistics
+from model_export.training.steps import Training
+from model_export.training.train import refit, search, train
 from tests.bench.accuracy.contract import Epoch, Figures, Outcome, Task, task_of, tell
 from tests.bench.accuracy.held_out import HeldOut, read
 from tests.bench.accuracy.scoring import Blend, Scorer
@@ -75,6 +80,18 @@ class Watch:
         return found.ndcg
 
 
+class Quiet:
+    """Judges likewise, and tells nobody."""
+
+    def __init__(self, scorer: Scorer, held: HeldOut) -> None:
+        self._scorer, self._held = scorer, held
+
+    def ndcg(self, model: Model) -> float:
+        """See :class:`model_export.training.watching.Judge`."""
+        told = self._held.train, self._held.validation
+        return self._scorer.figures(model, *told, masked=True).ndcg
+
+
 class Silent:
     """The records say enough."""
 
@@ -94,7 +111,9 @@ class Trial:
         self._last = self._held.before_test(), self._held.test
         options = dict(task.options)
         known = options.pop("content", 0)
-        self.refit, self.blend = bool(options.pop("refit", 0)), bool(options.pop("blend", 0))
+        self.refit, self.blend, self.codes = (
+            bool(options.pop(name, 0)) for name in ("refit", "blend", "codes")
+        )
         content = known_of(path.parent / CONTENT, self._data.ids) if known else None
         self._about = About(self._data.ids, self._data.source, content)
         told = {"seed": task.seed, "threads": task.threads, "patience": task.patience}
@@ -108,8 +127,10 @@ class Trial:
     def chosen(self) -> Outcome:
         """By a model that stops by the validation items and never learns from them."""
         held: list[Scorer] = []
+        knows: list[Catalogue] = []
 
         def watch(known: Catalogue) -> Watch:
+            knows.append(known)
             held.append(self._scorer(known))
             return Watch(held[0], self._held)
 
@@ -120,25 +141,34 @@ class Trial:
         unmasked = scorer.figures(model, *self._last, masked=False)
         if self.blend:
             self._weights = scorer.weights(model, self._data)
-        table = scorer.coded(model, self._data, self._settings.seed)
         return Outcome(
             made.epoch,
             masked,
             unmasked,
             blended=self._blended(scorer, model, VALIDATION),
-            coded=scorer.figures(model, *self._last, masked=True, table=table),
+            coded=self._coded(knows[0], scorer, model) if self.codes else None,
         )
 
     def again(self, outcome: Outcome) -> Outcome:
         """With the figures of a model that learned so long from the validation items, too."""
         told = self._about, [self._data], self._settings
-        model, known = refit(*told, outcome.epoch, Silent(), self._alone)
+        model, known = refit(*told, [outcome.epoch], Silent(), self._alone)
         scorer = self._scorer(known)
         return msgspec.structs.replace(
             outcome,
             refit=scorer.figures(model, *self._last, masked=True),
             refit_blended=self._blended(scorer, model, HELD_OUT),
         )
+
+    def _coded(self, known: Catalogue, scorer: Scorer, model: Model) -> Figures:
+        """Of the model with product codes, as a training of a large catalogue would make them."""
+        _, counts = statistics([self._data], self._about.ids, self._about.content)
+        told = self._settings, deepcopy(model), known, counts, self._alone
+        training = learning_on(Training(*told, part=TRAIN), model)
+        saver = Saver(None, self._settings, self._about.source, self._alone)
+        quiet = Quiet(scorer, self._held)
+        coded, _ = search(training, [self._data], quiet, Silent(), saver)
+        return scorer.figures(coded.eval(), *self._last, masked=True)
 
     def _scorer(self, known: Catalogue) -> Scorer:
         items = np.array([int(self._data.ids.items[code]) for code in known.known.tolist()])

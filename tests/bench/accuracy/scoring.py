@@ -9,16 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model_export.dataset import TRAIN, Prepared
+from model_export.dataset import Prepared
 from model_export.evaluation.cases import Case
-from model_export.exporting.quantize import bytes_for, codebooks
 from model_export.modelling.model import Model
 from model_export.preparation.sources import STEP
 from model_export.training.blend import Weights, learn_weights
 from model_export.training.candidates import Signals, learn_signals
 from services.shared.item_vectors import Floats
 from services.shared.model_input import PURCHASE, TARGETS, ModelInput, encode_known
-from services.shared.product_codes import CodedVectors, encode
 from tests.bench.accuracy import ruler
 from tests.bench.accuracy.contract import Figures
 
@@ -47,13 +45,9 @@ class Scorer:
         model: Model,
         histories: Sequence[NDArray[np.int64]],
         blend: Blend | None = None,
-        table: torch.Tensor | None = None,
     ) -> Iterator[NDArray[np.float32]]:
-        """Scores [users, items + 1] for a few users at a time; -inf for what it does not know.
-
-        A ``table`` [n + 1, d] stands in for the model's own vectors.
-        """
-        table = model.items.vectors() if table is None else table
+        """Scores [users, items + 1] for a few users at a time; -inf for what it does not know."""
+        table = model.items.vectors()
         for start in range(0, len(histories), ruler.BLOCK):
             block = histories[start : start + ruler.BLOCK]
             inputs = [self._input(each) for each in block]
@@ -75,11 +69,10 @@ class Scorer:
         *,
         masked: bool,
         blend: Blend | None = None,
-        table: torch.Tensor | None = None,
     ) -> Figures:
         """How well ``targets`` are foretold from ``histories``."""
         places, start = [], 0
-        for scores in self.blocks(model, histories, blend, table):
+        for scores in self.blocks(model, histories, blend):
             rows = slice(start, start + len(scores))
             if masked:
                 ruler.mask(scores, histories[rows])
@@ -100,17 +93,6 @@ class Scorer:
         if found is None:
             raise ValueError(f"{data.source.name}: nothing validates")
         return found
-
-    def coded(self, model: Model, data: Prepared, seed: int) -> torch.Tensor:
-        """The model's vectors as a server reads them from product codes."""
-        table = model.items.vectors().numpy()
-        counts = np.bincount(data.items[data.parts == TRAIN], minlength=len(data.ids.items))
-        numbers = np.array(data.ids.items).astype(np.int64)
-        of_rows = counts[np.argsort(self._rows[numbers])][-len(self.known) :]
-        length = bytes_for(table.shape[1])
-        books = codebooks(table[1:], of_rows, length, seed=seed, progress=lambda _: None)
-        vectors = CodedVectors(encode(table, books), books)
-        return torch.from_numpy(vectors.rows(np.arange(len(table))))
 
     def signals(self, data: Prepared, *, before: int) -> Signals:
         """What is learned beside the model from the parts below ``before``."""

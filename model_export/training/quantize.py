@@ -4,7 +4,7 @@ Residual quantization, see :mod:`services.shared.product_codes`: k-means (Lloyd,
 quantization in PCM", 1982) of the vectors, then of what its centroids leave out, and so on. A
 product weighs as often as shoppers turned to it: what is asked for every minute must be told
 apart exactly, of what nobody asks for the direction is enough. Plain clustering of a finished
-model's vectors; what a model learns after that, with its codes held, is training's.
+model; how it goes on learning says :mod:`model_export.training.coding`.
 """
 
 from __future__ import annotations
