@@ -21,8 +21,8 @@ from model_export.training.quantize import bytes_for, codebooks
 from model_export.training.steps import Training
 from services.shared.product_codes import encode
 
-EPOCHS: Final = 4
-RATE: Final = 1 / 3
+EPOCHS: Final = 8
+RATE: Final = 1 / 6
 """Of the learning rate that the model began with."""
 IDS: Final = "items.ids.weight"
 """What codes stand in for."""
