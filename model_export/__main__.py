@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.cli import BUNDLE, CHECKPOINT, parser
 from model_export.dataset import Prepared
 from model_export.errors import DataRefused
@@ -87,7 +87,7 @@ def _evaluate(told: argparse.Namespace) -> None:
         raise DataRefused(
             f"{folder} is prepared already; prepare it again to change {', '.join(options)}"
         )
-    data = _prepared(told) if is_raw else dataset.load(folder)
+    data = _prepared(told) if is_raw else prepared_folder.load(folder)
     named = told.bundle if told.bundle or (is_raw and not told.complete_journey) else BUNDLE
     bundle = None if told.no_bundle or named is None else load_bundle(named)
     found = evaluate(data, bundle, progress=_say)
@@ -96,7 +96,7 @@ def _evaluate(told: argparse.Namespace) -> None:
 
 def _export(told: argparse.Namespace) -> None:
     blend_of = None if told.no_blend else told.blend_of or told.checkpoint
-    data = dataset.load(told.data)
+    data = prepared_folder.load(told.data)
     print(table(_export_to(data, told.checkpoint, told.to, blend_of)))
 
 
@@ -105,7 +105,9 @@ def _verify(told: argparse.Namespace) -> None:
     print(f"{told.bundle}: {bundle.manifest.version} is whole and computes what it should")
     if not told.against_data and not told.complete_journey:
         return
-    data = dataset.load(told.against_data) if told.against_data else prepare_complete_journey()
+    data = (
+        prepared_folder.load(told.against_data) if told.against_data else prepare_complete_journey()
+    )
     print(table(verify_report(bundle, data, progress=_say)))
     print("these are the figures of its report")
 
@@ -116,7 +118,7 @@ def _promote(told: argparse.Namespace) -> int:
     decision = promote(
         told.candidate,
         told.current,
-        dataset.load(told.data),
+        prepared_folder.load(told.data),
         settings=settings,
         checks=[*BUILT_IN, *more],
         current_is_older=told.current_is_older,
@@ -134,11 +136,11 @@ def _learning_curve(told: argparse.Namespace) -> None:
     from model_export.training import checkpoint
     from model_export.training.processes import processes
 
-    data, folder = dataset.load(told.data), told.checkpoint
+    data, folder = prepared_folder.load(told.data), told.checkpoint
     with processes(told.device) as alone, Bar() as bar:
         curve = measure(
             data,
-            dataset.Shards(told.data),
+            prepared_folder.Shards(told.data),
             checkpoint.load(folder, data.about),
             shares=told.shares,
             seed=told.seed,
@@ -156,7 +158,7 @@ def _learning_curve(told: argparse.Namespace) -> None:
 def _all(told: argparse.Namespace) -> None:
     del told
     data = prepare_complete_journey()
-    dataset.save(data, DATA)
+    prepared_folder.save(data, DATA)
     _train_to(DATA, COMMITTED, CHECKPOINT, parser().parse_args(["train", "--restart"]))
     print(table(_export_to(data, CHECKPOINT, BUNDLE, CHECKPOINT)))
 
@@ -169,7 +171,7 @@ def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse
     from model_export.training.rules import settings_for
     from model_export.training.train import train
 
-    about, shards = dataset.load_about(data), dataset.Shards(data)
+    about, shards = prepared_folder.load_about(data), prepared_folder.Shards(data)
     settings = settings_for(about, shards, given)
     with processes(told.device) as mine, Bar(shown=mine.first) as bar:
         if told.restart and mine.first:
@@ -231,7 +233,7 @@ def _prepared(told: argparse.Namespace) -> Prepared:
     with tempfile.TemporaryDirectory() as folder, Steps() as steps:
         made = Path(folder) / "data"
         prepare_told(told, told.data, made, steps)
-        return dataset.load(made)
+        return prepared_folder.load(made)
 
 
 def _given(told: argparse.Namespace, kind: type[msgspec.Struct]) -> dict[str, Any]:

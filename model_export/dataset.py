@@ -1,27 +1,13 @@
-"""A prepared data set: interactions as numbers in shards, the catalogue's content beside them.
-
-::
-
-    interactions/00000.parquet   shards: user, item, at, action, part, session; a user's rows
-                                 stand together, ordered by time, in one shard
-    items.parquet                item_id, features, and what the source said of each product
-    users.parquet                user_id, group
-    queries.parquet              query
-    features.json                what the numbers in ``features`` stand for
-    text_items.npy               [items, k] float16, where titles were turned into vectors
-    text_queries.npy             [queries, k] float16, likewise
-    prepared.json                where it came from, its span, what was left out and why
+"""A prepared data set: interactions as numbers, and what they are about.
 
 Items and queries share one space of codes: a code below the number of items is an item,
-above them a query. :func:`load` reads all of it; training reads shard by shard
-(:func:`shard_paths`, :func:`read_shard`), so interactions need not fit in memory.
+above them a query. How it lies on disk says :mod:`model_export.prepared_folder`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final, NamedTuple, overload
 
 import msgspec
@@ -29,7 +15,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from model_export.errors import DataRefused
 from model_export.source import Source as Source
 
 DAY: Final = 86_400_000_000
@@ -38,22 +23,6 @@ DAY: Final = 86_400_000_000
 TRAIN: Final = 0
 VALIDATION: Final = 1
 HELD_OUT: Final = 2
-
-SHARD_ROWS: Final = 2_000_000
-"""About so many rows are in a shard; one user's are never divided."""
-
-ITEM_VECTORS: Final = "text_items.npy"
-QUERY_VECTORS: Final = "text_queries.npy"
-
-COLUMNS: Final = {
-    "users": ("user", np.int32),
-    "items": ("item", np.int32),
-    "at": ("at", np.int64),
-    "actions": ("action", np.int8),
-    "parts": ("part", np.int8),
-    "sessions": ("session", np.int32),
-}
-"""Array → column of a shard and its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +79,25 @@ class Interactions:
     """[N] TRAIN, VALIDATION or HELD_OUT."""
     sessions: NDArray[np.int32]
     """[N] which of the user's sessions, from 0."""
+
+
+class Sharded(Sequence[Interactions]):
+    """Interactions in shards, each made when it is asked for."""
+
+    def shard(self, index: int) -> Interactions:
+        """The shard at ``index``, from 0 and below the length."""
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, index: int) -> Interactions: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Interactions]: ...
+    def __getitem__(self, index: int | slice) -> Interactions | list[Interactions]:
+        if isinstance(index, slice):
+            return [self.shard(i) for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(f"shard {index} of {len(self)}")
+        return self.shard(index)
 
 
 class About(NamedTuple):
@@ -182,157 +170,3 @@ def vocabulary_index(ids: Ids, known: NDArray[np.integer]) -> NDArray[np.int64]:
     index[known] = np.arange(1, len(known) + 1)
     index[len(ids.items) :] = len(known) + 1 + np.arange(len(ids.queries))
     return index
-
-
-def save(data: Prepared, folder: Path, *, shard_rows: int = SHARD_ROWS) -> None:
-    """Write ``data`` to ``folder``, made if need be."""
-    shards = folder / "interactions"
-    shards.mkdir(parents=True, exist_ok=True)
-    for old in shards.glob("*.parquet"):
-        old.unlink()
-    for number, rows in enumerate(_shards(data.users, shard_rows)):
-        columns = {name: getattr(data, array)[rows] for array, (name, _) in COLUMNS.items()}
-        pl.DataFrame(columns).write_parquet(shards / f"{number:05}.parquet")
-    ids, content = data.ids, data.content
-    features = content.features if content else np.zeros((len(ids.items), 0), dtype=np.int32)
-    lists = pl.Series([row[row > 0].tolist() for row in features], dtype=pl.List(pl.Int32))
-    about = Tables(
-        items=pl.DataFrame({"item_id": pl.Series(ids.items, dtype=pl.String), "features": lists}),
-        users=pl.DataFrame(
-            {"user_id": ids.users, "group": ids.groups},
-            schema={"user_id": pl.String, "group": pl.String},
-        ),
-        queries=pl.DataFrame({"query": ids.queries}, schema={"query": pl.String}),
-        features=Features(content.names, content.encoder, content.price_bounds)
-        if content
-        else Features(),
-        source=data.source,
-    )
-    save_about(about, folder)
-    save_vectors(content.text if content else None, folder / ITEM_VECTORS)
-    save_vectors(content.query_text if content else None, folder / QUERY_VECTORS)
-
-
-def shard_paths(folder: Path) -> list[Path]:
-    """The shards of a prepared folder, in order. Raises DataRefused where there is none."""
-    found = sorted((folder / "interactions").glob("*.parquet"))
-    if not found:
-        raise _missing(folder / "interactions")
-    return found
-
-
-class Shards(Sequence[Interactions]):
-    """The shards of a prepared folder, read when they are asked for; one stays in memory."""
-
-    def __init__(self, folder: Path) -> None:
-        """Raises DataRefused where there is none."""
-        self._paths = shard_paths(folder)
-        self._held: tuple[int, Interactions] | None = None
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    @overload
-    def __getitem__(self, index: int) -> Interactions: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Interactions]: ...
-    def __getitem__(self, index: int | slice) -> Interactions | list[Interactions]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(f"shard {index} of {len(self)}")
-        if self._held is None or self._held[0] != index:
-            self._held = index, read_shard(self._paths[index])
-        return self._held[1]
-
-
-def read_shard(path: Path) -> Interactions:
-    """One shard. Raises DataRefused."""
-    try:
-        frame = pl.read_parquet(path)
-        arrays = {
-            array: frame[name].to_numpy().astype(kind, copy=False)
-            for array, (name, kind) in COLUMNS.items()
-        }
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataRefused(f"{path} is no shard of a prepared data set: {error}") from error
-    return Interactions(**arrays)
-
-
-def load_about(folder: Path) -> About:
-    """All but the interactions. Raises DataRefused."""
-    try:
-        source = msgspec.json.decode((folder / "prepared.json").read_bytes(), type=Source)
-        items = pl.read_parquet(folder / "items.parquet")
-        users = pl.read_parquet(folder / "users.parquet")
-        queries = pl.read_parquet(folder / "queries.parquet")
-        ids = Ids(
-            users=users["user_id"].to_list(),
-            items=items["item_id"].to_list(),
-            queries=queries["query"].to_list(),
-            groups=users["group"].to_list(),
-        )
-        content = _load_content(folder, items["features"])
-    except FileNotFoundError as error:
-        raise _missing(Path(error.filename or folder)) from error
-    except (msgspec.MsgspecError, ValueError, pl.exceptions.PolarsError, OSError) as error:
-        raise DataRefused(f"{folder} is no prepared data set: {error}") from error
-    return About(ids, source, content)
-
-
-def load(folder: Path) -> Prepared:
-    """Read what :func:`save` wrote, all at once. Raises DataRefused."""
-    ids, source, content = load_about(folder)
-    parts = [read_shard(path) for path in shard_paths(folder)]
-    whole = {
-        field.name: np.concatenate([getattr(part, field.name) for part in parts])
-        for field in fields(Interactions)
-    }
-    return Prepared(**whole, ids=ids, source=source, content=content)
-
-
-def _shards(users: NDArray[np.int32], rows: int) -> Iterator[slice]:
-    """Cuts that leave each user whole."""
-    ends = np.append(np.flatnonzero(np.diff(users)) + 1, len(users))
-    start = 0
-    while start < len(users):
-        stop = int(ends[min(int(np.searchsorted(ends, start + rows)), len(ends) - 1)])
-        yield slice(start, stop)
-        start = stop
-
-
-def save_about(about: Tables, folder: Path) -> None:
-    """Write all but interactions and vectors."""
-    about.items.write_parquet(folder / "items.parquet")
-    about.users.write_parquet(folder / "users.parquet")
-    about.queries.write_parquet(folder / "queries.parquet")
-    (folder / "features.json").write_bytes(msgspec.json.encode(about.features))
-    source = msgspec.json.format(msgspec.json.encode(about.source), indent=2)
-    (folder / "prepared.json").write_bytes(source + b"\n")
-
-
-def save_vectors(vectors: NDArray[np.float16] | None, path: Path) -> None:
-    """Write vectors of texts, or remove those of before where there are none."""
-    if vectors is None:
-        path.unlink(missing_ok=True)
-    else:
-        np.save(path, vectors)
-
-
-def _load_content(folder: Path, lists: pl.Series) -> Content | None:
-    known = msgspec.json.decode((folder / "features.json").read_bytes(), type=Features)
-    text, query_text = (
-        np.load(path, allow_pickle=False) if path.exists() else None
-        for path in (folder / ITEM_VECTORS, folder / QUERY_VECTORS)
-    )
-    if not known.names and text is None:
-        return None
-    most = int(lists.list.len().max() or 0)  # type: ignore[arg-type]  # an integer column's
-    features = np.zeros((len(lists), most), dtype=np.int32)
-    lengths = lists.list.len().to_numpy()
-    features[np.arange(most) < lengths[:, None]] = lists.explode().drop_nulls().to_numpy()
-    return Content(known.names, features, text, query_text, known.encoder, known.price_bounds)
-
-
-def _missing(path: Path) -> DataRefused:
-    return DataRefused(f"{path} is missing: make the folder with 'python -m model_export prepare'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.dataset import Prepared
 from model_export.exporting.parts import ModelParts, parts_of
 from model_export.modelling.model import Model
@@ -43,7 +43,7 @@ def trained(
 
 def parts(made: Path) -> tuple[ModelParts, Checkpoint]:
     """What there is to export; the graph, which takes seconds to make, is that of the bundle."""
-    data = dataset.load(made / "data")
+    data = prepared_folder.load(made / "data")
     model, about = checkpoint.load(made / "checkpoint", data.about)
     graph = (made / "bundle/encoder.onnx").read_bytes
     return dataclasses.replace(parts_of(model, data), graph=graph), about

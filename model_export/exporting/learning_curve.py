@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, overload
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model_export.dataset import TRAIN, About, Interactions, Prepared
+from model_export.dataset import TRAIN, About, Interactions, Prepared, Sharded
 from model_export.errors import DataRefused
 from model_export.evaluation.cases import Case, Ranking
 from model_export.evaluation.evaluate import held_out, rows_of
@@ -47,7 +47,7 @@ Done = Callable[[LearningCurve], object]
 """Told the curve as far as it is measured, after each point."""
 
 
-class Subset(Sequence[Interactions]):
+class Subset(Sharded):
     """Shards in which only ``chosen`` users' training parts are there to be learned from."""
 
     def __init__(self, shards: Sequence[Interactions], chosen: NDArray[np.bool_]) -> None:
@@ -57,13 +57,8 @@ class Subset(Sequence[Interactions]):
     def __len__(self) -> int:
         return len(self._shards)
 
-    @overload
-    def __getitem__(self, index: int) -> Interactions: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Interactions]: ...
-    def __getitem__(self, index: int | slice) -> Interactions | list[Interactions]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def shard(self, index: int) -> Interactions:
+        """See :class:`model_export.dataset.Sharded`."""
         shard = self._shards[index]
         return Interactions(
             shard.users,

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.planning.costs import PHASES
 from model_export.planning.facts import measured
 from model_export.planning.machine import Machine, held_at_most, processor
@@ -161,10 +161,13 @@ def _timed(size: Size, threads: int, device: str) -> Run:
     data = made_up(size.users, size.items, size.events, lines=size.lines)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        dataset.save(data, folder / "data")
+        prepared_folder.save(data, folder / "data")
         work = workload(measured(folder / "data"), settings)
         clock = Clock()
-        about, shards = dataset.load_about(folder / "data"), dataset.Shards(folder / "data")
+        about, shards = (
+            prepared_folder.load_about(folder / "data"),
+            prepared_folder.Shards(folder / "data"),
+        )
         mine = processes(device)
         train(about, shards, settings, progress=clock, processes=mine, folder=folder / "state")
     return Run(work, clock.phases(), clock.clock())

@@ -9,18 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from model_export.dataset import (
-    DAY,
-    SHARD_ROWS,
-    TRAIN,
-    VALIDATION,
-    Interactions,
-    Shards,
-    load_about,
-    vocabulary_index,
-)
+from model_export.dataset import DAY, TRAIN, VALIDATION, Interactions, vocabulary_index
 from model_export.errors import DataRefused
 from model_export.planning.synthetic import lengths, moments
+from model_export.prepared_folder import SHARD_ROWS, Shards, load_about
 from model_export.training.sequences import Histories, histories
 from model_export.training.statistics import Statistics, statistics
 from model_export.training.validation import MOST_CASES

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from model_export.dataset import COLUMNS
 from model_export.errors import DataRefused
 from model_export.preparation import reasons
 from model_export.preparation.engine import Advance
@@ -22,6 +21,7 @@ from model_export.preparation.gathering import nothing_left
 from model_export.preparation.reasons import BY_CODE, KEPT
 from model_export.preparation.splits import Split
 from model_export.preparation.spool import HELD, Spool
+from model_export.prepared_folder import COLUMNS
 from services.shared.model_input import SEARCH
 
 BOTS = (reasons.BOT_BY_RATE.code, reasons.BOT_BY_BREADTH.code)

@@ -12,7 +12,7 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.dataset import Ids, Prepared, Source
 from model_export.errors import DataRefused
 from model_export.preparation.complete_journey import complete_journey_feed
@@ -41,7 +41,7 @@ def prepare_complete_journey() -> Prepared:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "data"
         prepare(complete_journey_feed(), Wanted(), made)
-        return dataset.load(made)
+        return prepared_folder.load(made)
 
 
 def _prepared(read: Read, split: Split, catalogue_size: int | None) -> Prepared:

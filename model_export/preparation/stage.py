@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from model_export import dataset
-from model_export.dataset import ITEM_VECTORS, QUERY_VECTORS, SHARD_ROWS, Features, Tables
+from model_export import prepared_folder
+from model_export.dataset import Features, Tables
 from model_export.errors import DataRefused
 from model_export.preparation.catalogue import VECTOR, Listed
 from model_export.preparation.content import Featured, described, featured, product_texts
@@ -30,6 +30,7 @@ from model_export.preparation.settings import Cleaning
 from model_export.preparation.splits import ByTime, Split
 from model_export.preparation.steps import Silent, Watch
 from model_export.preparation.text import encode_texts, write_given
+from model_export.prepared_folder import ITEM_VECTORS, QUERY_VECTORS, SHARD_ROWS
 from model_export.source import Source
 from services.shared.model_input import CART, CLICK, IMPRESSION, PURCHASE, SEARCH, VIEW
 from services.shared.text_encoder import TextEncoder
@@ -103,7 +104,7 @@ def prepare(feed: Feed, wanted: Wanted, folder: Path, watch: Watch | None = None
         words = _write_words(wanted, products, tally, writing, watch)
         features = featured(products, wanted.limits.price_bands)
         source = _source(feed, wanted, found, tally, shards, products, features, words)
-        dataset.save_about(_about(feed, tally, products, features, source), writing)
+        prepared_folder.save_about(_about(feed, tally, products, features, source), writing)
         (writing / REPORT).write_text(markdown(source))
         (work / "shards").rename(writing / "interactions")
         shutil.rmtree(work)

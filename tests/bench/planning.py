@@ -24,7 +24,7 @@ import numpy as np
 from rich.progress import track
 from rich.table import Table
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.dataset import Ids, Interactions, Prepared
 from model_export.planning.plan import Plan, seconds
 from model_export.planning.synthetic import made_up
@@ -91,7 +91,7 @@ def prepared(folder: Path, *, quick: bool) -> Iterator[tuple[str, Path]]:
         yield "like Beauty", folder / "beauty"
     started("prepare", "--complete-journey", "--to", str(folder / "journey"))
     if quick:
-        save(lambda: cut(dataset.load(folder / "journey"), 300), folder / "households")
+        save(lambda: cut(prepared_folder.load(folder / "journey"), 300), folder / "households")
     yield "Complete Journey", folder / ("households" if quick else "journey")
     users, items, events = (3_000, 30_000, 60_000) if quick else (30_000, 90_000, 600_000)
     save(lambda: made_up(users, items, events, lines=2.0), folder / "made-up")
@@ -100,7 +100,7 @@ def prepared(folder: Path, *, quick: bool) -> Iterator[tuple[str, Path]]:
 
 def save(make: Callable[[], Prepared], folder: Path) -> None:
     """Write a data set that is gone from memory afterwards."""
-    dataset.save(make(), folder)
+    prepared_folder.save(make(), folder)
 
 
 def cut(data: Prepared, users: int) -> Prepared:

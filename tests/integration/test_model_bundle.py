@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.__main__ import main
 from model_export.dataset import DAY, HELD_OUT, Content, Prepared, vocabulary_index
 from model_export.errors import BundleNotWritten, DataRefused
@@ -38,7 +38,7 @@ from tests.model_parts import QUICK, by_time, rounds
 
 def test_a_large_catalogue_becomes_codes(made: Path, tmp_path: Path) -> None:
     """Above the number of products that is told: learned, proven, evaluated, the same twice."""
-    data = dataset.load(made / "data")
+    data = prepared_folder.load(made / "data")
     about = parts(made)[1]
     told = msgspec.structs.replace(about.settings, codes_above=7)
     (model, coded), (again, _) = (trained(data, told) for _ in range(2))
@@ -66,7 +66,7 @@ def same_parameters(one: Model, other: Model) -> bool:
 
 def test_a_blend_is_evaluated_as_it_is_served(made: Path, tmp_path: Path) -> None:
     """Neighbours and a repeat table travel in the bundle, and its report is of the whole."""
-    data = dataset.load(made / "data")
+    data = prepared_folder.load(made / "data")
     whole, about = parts(made)
     codes = np.searchsorted(data.ids.items, about.product_ids)
     index = vocabulary_index(data.ids, codes)[: len(data.ids.items)]
@@ -89,7 +89,7 @@ def test_export_learns_a_blend_unless_told_not_to(made: Path, tmp_path: Path) ->
     source = f"export {made}/data --checkpoint {made}/checkpoint --to {tmp_path}/alone --no-blend"
     assert main(source.split()) == 0
     assert load_bundle(tmp_path / "alone").repeat is None
-    data = dataset.load(made / "data")
+    data = prepared_folder.load(made / "data")
     whole, about = parts(made)
     seen = msgspec.structs.replace(
         about, settings=msgspec.structs.replace(about.settings, refit=True)
@@ -105,14 +105,14 @@ def test_vectors_that_are_no_numbers(made: Path, tmp_path: Path) -> None:
     vectors[3, 1] = np.nan
     astray = dataclasses.replace(whole, item_vectors=vectors)
     with pytest.raises(DataRefused, match=r"vectors of 1 products \('i2'.*are NaN or too large"):
-        export(dataset.load(made / "data"), astray, about, tmp_path / "bundle")
+        export(prepared_folder.load(made / "data"), astray, about, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
 
 def test_a_full_disk_in_the_middle_of_an_export(made: Path, bundle: Path) -> None:
     """Where a file may not grow, the sentence says so and the former bundle stays as it was."""
     whole, about = parts(made)
-    data = dataset.load(made / "data")
+    data = prepared_folder.load(made / "data")
     export(data, whole, about, bundle)
     before = sums(bundle)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.__main__ import main
 from model_export.errors import DataRefused, ParityBroken, ReportWrong
 from model_export.evaluation.evaluate import Evaluation
@@ -94,7 +94,7 @@ def test_onnx_runtime_computes_what_torch_does(made: Path) -> None:
     """Every golden query, from the finished files, within 1e-4 of the model's own."""
     import torch
 
-    model, _ = checkpoint.load(made / "checkpoint", dataset.load_about(made / "data"))
+    model, _ = checkpoint.load(made / "checkpoint", prepared_folder.load_about(made / "data"))
     bundle = load_bundle(made / "bundle")
     golden = bundle.golden
     assert len(golden.items) == 64
@@ -126,7 +126,7 @@ def test_a_bundle_is_whole_and_as_good_as_it_says(made: Path) -> None:
     whole = verify(made / "bundle")
     assert whole.manifest.version.startswith("shop-")
     assert whole.manifest.metrics["ndcg_at_10_all"] > 0.9
-    verify_report(whole, dataset.load(made / "data"))
+    verify_report(whole, prepared_folder.load(made / "data"))
 
 
 def test_a_report_that_boasts(made: Path, bundle: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_report_that_boasts(made: Path, bundle: Path) -> None:
     report["rows"][0]["ndcg"][0] += 0.01
     rewrite(bundle, "report.json", json.dumps(report).encode())
     with pytest.raises(ReportWrong, match=r"report.json says ndcg .* of model \(all purchases\)"):
-        verify_report(verify(bundle), dataset.load(made / "data"))
+        verify_report(verify(bundle), prepared_folder.load(made / "data"))
 
 
 def test_a_report_about_other_data(bundle: Path) -> None:
@@ -166,7 +166,7 @@ def test_vectors_that_do_not_belong_to_the_golden_outputs(bundle: Path) -> None:
 def test_export_replaces_a_bundle_and_nothing_else(made: Path, tmp_path: Path) -> None:
     """A folder of somebody's own is not removed for a bundle."""
     (tmp_path / "photo.jpg").write_bytes(b"")
-    data = dataset.load(made / "data")
+    data = prepared_folder.load(made / "data")
     with pytest.raises(DataRefused, match="is there and is no bundle"):
         export(data, *parts(made), tmp_path)
     assert (tmp_path / "photo.jpg").exists()
@@ -194,7 +194,7 @@ def test_an_export_that_fails_leaves_nothing(
         raise ParityBroken("made up")
 
     monkeypatch.setattr("model_export.exporting.export.check_parity", broken)
-    data = dataset.load(made / "data")
+    data = prepared_folder.load(made / "data")
     with pytest.raises(ParityBroken):
         export(data, *parts(made), tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.__main__ import main
 from model_export.dataset import HELD_OUT, TRAIN, Prepared
 from model_export.errors import DataRefused
@@ -21,7 +21,7 @@ from tests.model_parts import QUICK, by_time, rounds
 
 @pytest.fixture(scope="module")
 def data(made: Path) -> Prepared:
-    return dataset.load(made / "data")
+    return prepared_folder.load(made / "data")
 
 
 def test_a_share_learns_from_some_users_and_is_asked_for_all(data: Prepared) -> None:
@@ -85,5 +85,5 @@ def test_a_curve_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_a_curve_of_other_data_is_refused(made: Path, tmp_path: Path) -> None:
     """A checkpoint of other data has no curve on these."""
-    dataset.save(by_time(rounds(users=20)), tmp_path)
+    prepared_folder.save(by_time(rounds(users=20)), tmp_path)
     assert main(["learning-curve", str(tmp_path), "--checkpoint", f"{made}/checkpoint"]) == 2

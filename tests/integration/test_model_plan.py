@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.__main__ import main
 from model_export.planning.machine import keep
 from model_export.planning.plan import Plan
@@ -34,7 +34,7 @@ def said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 def test_a_folder_is_read_and_figures_are_told(tmp_path: Path, said: Run) -> None:
     """Both give a plan of the same size, and what is told of training counts."""
-    dataset.save(made_up(400, 100, 8_000), tmp_path / "data")
+    prepared_folder.save(made_up(400, 100, 8_000), tmp_path / "data")
     read = said(f"{tmp_path}/data", "--epochs", "3")
     assert "made up: 400 users, 100 items," in read
     assert "3 epochs at most" in read

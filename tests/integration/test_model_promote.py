@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.__main__ import main
 from model_export.gate.verdict import Decision
 from services.shared.bundle import load_bundle
@@ -25,7 +25,7 @@ Promote = Callable[..., int]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared folder and some bundles of it."""
     folder, data = tmp_path_factory.mktemp("promote"), shop()
-    dataset.save(data, folder / "data")
+    prepared_folder.save(data, folder / "data")
     shelf_bundle(folder / "good", data, version="good-1")
     shelf_bundle(folder / "poor", data, knows="ac", version="poor-1")
     shelf_bundle(folder / "large", data, lifts="234567", version="large-1")

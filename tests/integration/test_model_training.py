@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.__main__ import main
 from model_export.dataset import TRAIN
 from model_export.modelling.model import Model
@@ -45,8 +45,8 @@ TOLD = (
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared folder of three shards."""
     folder = tmp_path_factory.mktemp("training") / "data"
-    dataset.save(by_time(rounds(users=40, days=16)), folder, shard_rows=220)
-    assert len(dataset.Shards(folder)) == 3
+    prepared_folder.save(by_time(rounds(users=40, days=16)), folder, shard_rows=220)
+    assert len(prepared_folder.Shards(folder)) == 3
     return folder
 
 
@@ -114,7 +114,7 @@ def test_two_processes_train_the_same_model(data: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert both.returncode == 0, both.stderr
-    about = dataset.load_about(data)
+    about = prepared_folder.load_about(data)
     (one, of_one), (two, of_two) = (
         checkpoint.load(tmp_path / name, about) for name in ("alone", "both")
     )
@@ -125,7 +125,7 @@ def test_two_processes_train_the_same_model(data: Path, tmp_path: Path) -> None:
 
 def test_half_precision_changes_little(data: Path) -> None:
     """What a GPU computes in bfloat16, computed so here: the loss, and which way it falls."""
-    prepared = dataset.load(data)
+    prepared = prepared_folder.load(data)
     settings = TrainSettings(dimensions=16, max_length=12, dropout=0.0)
     _, counts = statistics([prepared], prepared.ids, None)
     known = catalogue(prepared.ids, None, counts, least=1, name="rounds")
@@ -167,7 +167,7 @@ def test_half_precision_changes_little(data: Path) -> None:
 def test_a_gpu_trains_as_well(data: Path, uninterrupted: Path, tmp_path: Path) -> None:
     """In half precision, to the same accuracy."""
     assert main(f"train {data} --to {tmp_path} {TOLD} --device cuda".split()) == 0
-    about = dataset.load_about(data)
+    about = prepared_folder.load_about(data)
     (_, here), (_, there) = (checkpoint.load(each, about) for each in (uninterrupted, tmp_path))
     assert there.validation_ndcg == pytest.approx(here.validation_ndcg, abs=0.05)
 

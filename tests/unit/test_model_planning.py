@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.dataset import TRAIN, vocabulary_index
 from model_export.errors import DataRefused
 from model_export.modelling.model import Model
@@ -39,7 +39,7 @@ def test_work_is_what_training_packs(
     """A sample of a tenth says within a tenth how many rows, askers and targets there are."""
     monkeypatch.setattr(facts, "SAMPLE", 3_000)
     data = made_up(2_000, 500, 30_000, lines=lines)
-    dataset.save(data, tmp_path)
+    prepared_folder.save(data, tmp_path)
     settings = TrainSettings(max_length=20, batch_rows=16)
     work = workload(measured(tmp_path), settings)
     index = vocabulary_index(data.ids, np.arange(500))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.dataset import DAY, HELD_OUT, TRAIN, VALIDATION, Prepared
 from model_export.errors import DataRefused
 from model_export.evaluation.cases import cases_of
@@ -86,8 +86,8 @@ def test_a_catalogue_smaller_than_the_data() -> None:
 def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
     """A prepared folder holds all there is."""
     data = by_time(DAYS)
-    dataset.save(data, tmp_path / "data")
-    again = dataset.load(tmp_path / "data")
+    prepared_folder.save(data, tmp_path / "data")
+    again = prepared_folder.load(tmp_path / "data")
     for field in fields(Prepared):
         one, other = getattr(data, field.name), getattr(again, field.name)
         assert np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other
@@ -96,11 +96,11 @@ def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_prepared_data(tmp_path: Path) -> None:
     """A missing file says how to make it; a damaged one says which folder."""
     with pytest.raises(DataRefused, match="make the folder with 'python -m model_export prepare'"):
-        dataset.load(tmp_path)
-    dataset.save(by_time(DAYS), tmp_path)
+        prepared_folder.load(tmp_path)
+    prepared_folder.save(by_time(DAYS), tmp_path)
     (tmp_path / "interactions" / "00000.parquet").write_bytes(b"PAR1 damaged")
     with pytest.raises(DataRefused, match=r"00000.parquet is no shard of a prepared data set"):
-        dataset.load(tmp_path)
+        prepared_folder.load(tmp_path)
 
 
 def test_a_case_is_a_later_basket_with_all_before_it() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from model_export import dataset
+from model_export import prepared_folder
 from model_export.dataset import HELD_OUT, TRAIN, VALIDATION
 from model_export.errors import DataRefused
 from model_export.preparation.catalogue import read_catalogue
@@ -39,7 +39,7 @@ def few() -> list[dict[str, Any]]:
 def test_a_prepared_folder_holds_all_there_is(tmp_path: Path) -> None:
     """Rows by user and time with their parts; queries behind the items; counts that add up."""
     source = prepare(feed_of(month()), Wanted(), tmp_path / "data")
-    data = dataset.load(tmp_path / "data")
+    data = prepared_folder.load(tmp_path / "data")
     assert data.source == source
     assert (source.users, source.items, source.queries, source.sessions) == (12, 8, 1, 12 * 50)
     assert source.rows_read == source.rows_kept + sum(source.left_out.values()) == 12 * 50 * 3
@@ -61,7 +61,7 @@ def test_nothing_hangs_on_how_rows_were_parted(tmp_path: Path) -> None:
     batches = [rows[n : n + 97] for n in range(0, len(rows), 97)]
     prepare(feed_of(*batches), Wanted(part_rows=150), tmp_path / "many")
     assert files_in(tmp_path / "one") == files_in(tmp_path / "many")
-    left_out = dataset.load(tmp_path / "one").source.left_out
+    left_out = prepared_folder.load(tmp_path / "one").source.left_out
     assert left_out == {"price_impossible": 1, "same_moment": 4}
 
 
@@ -75,7 +75,7 @@ def test_leave_one_out_holds_products_out(tmp_path: Path) -> None:
         *(row(n * HOUR, item, user_id="ben") for n, item in enumerate("ab")),
     ]
     prepare(feed_of(rows), Wanted(split=LeaveOneOut()), tmp_path / "data")
-    data = dataset.load(tmp_path / "data")
+    data = prepared_folder.load(tmp_path / "data")
     held = [TRAIN, TRAIN, VALIDATION, VALIDATION, HELD_OUT, HELD_OUT]
     assert data.parts.tolist() == [*held, TRAIN, TRAIN]
 
@@ -95,7 +95,7 @@ def test_visitors_become_their_users(tmp_path: Path) -> None:
     ]
     wanted = Wanted(split=LeaveOneOut(), part_rows=2)
     source = prepare(feed_of(rows), wanted, tmp_path / "data")
-    data = dataset.load(tmp_path / "data")
+    data = prepared_folder.load(tmp_path / "data")
     assert data.ids.users == ["u:ana", "u:ben", "v:1", "v:2"]
     assert "".join(kept_things(tmp_path / "data")) == "ab" + "d" + "c" + "eee"
     assert source.left_out == {"sign_in_or_out": 3}
@@ -111,7 +111,7 @@ def test_listed_products_are_items_that_nobody_touched(tmp_path: Path) -> None:
     said = [{**each, "brand": "Other", "category": ["Home"], "price": 12.0} for each in few()]
     wanted = Wanted(split=LeaveOneOut(), listed=read_catalogue(tmp_path / "items.jsonl"))
     source = prepare(feed_of(said), wanted, tmp_path / "data")
-    data = dataset.load(tmp_path / "data")
+    data = prepared_folder.load(tmp_path / "data")
     assert data.ids.items == ["cup", "mug", "new", "pen"]
     assert (source.untouched, source.catalogue_size) == (1, 4)
     assert data.content is not None
@@ -131,7 +131,7 @@ def test_groups_of_users(tmp_path: Path) -> None:
     """Where the source knows them."""
     groups = pl.DataFrame({"user_id": ["u03", "nobody"], "group": ["65+", "18-24"]})
     prepare(feed_of(month(), groups=groups), Wanted(), tmp_path / "data")
-    assert dataset.load(tmp_path / "data").ids.groups == [None] * 3 + ["65+"] + [None] * 8
+    assert prepared_folder.load(tmp_path / "data").ids.groups == [None] * 3 + ["65+"] + [None] * 8
 
 
 def test_the_report_says_what_was_lost_and_why(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_vectors_that_a_file_brings(tmp_path: Path, vectors: list[list[float]], 
             prepare(feed_of(rows), wanted, tmp_path / "data")
         return
     prepare(feed_of(rows), wanted, tmp_path / "data")
-    content = dataset.load(tmp_path / "data").content
+    content = prepared_folder.load(tmp_path / "data").content
     assert content is not None
     assert content.text is not None
     assert content.text.tolist() == [[0, 0], [0.60009765625, 0.7998046875], [0, 1], [0, 0], [0, 0]]

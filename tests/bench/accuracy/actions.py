@@ -27,11 +27,9 @@ from model_export.preparation.prepare import prepare_leave_one_out
 from model_export.preparation.rows import ACTION_NAMES
 from model_export.preparation.sources import Read
 from model_export.training.catalogue import Catalogue
-from model_export.training.processes import processes
 from model_export.training.rules import settings_for
-from model_export.training.train import train
 from services.shared.model_input import PURCHASE, TARGETS, encode_known
-from tests.bench.accuracy.attune_contender import Silent
+from tests.bench.accuracy.quiet import trained
 from tests.bench.report import ROOT, Row, publish
 
 DATA: Final = ROOT.parent / "shared/data/rees46/2019-Oct-first-17435.csv.gz"
@@ -115,14 +113,7 @@ def gains_of(data: Prepared, seed: int) -> NDArray[np.float64]:
         held.append(Last(data, known, settings.max_length, HELD_OUT))
         return Last(data, known, settings.max_length, VALIDATION)
 
-    model, _ = train(
-        data.about,
-        [data],
-        settings,
-        progress=Silent(),
-        processes=processes("cpu"),
-        judge_of=judge_of,
-    )
+    model, _ = trained(data, settings, judge_of)
     return held[0].gains(model)
 
 

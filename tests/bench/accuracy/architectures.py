@@ -23,13 +23,11 @@ from model_export.preparation.prepare import prepare_complete_journey, prepare_l
 from model_export.preparation.sources import read_s3rec
 from model_export.settings import TrainSettings
 from model_export.training.catalogue import Catalogue
-from model_export.training.processes import processes
 from model_export.training.rules import settings_for
-from model_export.training.train import train
 from model_export.training.validation import Validation
 from model_export.training.watching import Judge
 from tests.bench.accuracy import actions
-from tests.bench.accuracy.attune_contender import Silent
+from tests.bench.accuracy.quiet import trained
 from tests.bench.report import ROOT, Row, publish
 
 AMAZON: Final = ROOT.parent / "shared/data/amazon-5core"
@@ -110,16 +108,9 @@ def answer(name: str, kind: str, seed: int, epochs: int | None) -> Answer:
         timed.append(Timed(question.judge(data, known, settings, VALIDATION)))
         return timed[0]
 
-    model, made = train(
-        data.about,
-        [data],
-        settings,
-        progress=Silent(),
-        processes=processes("cpu"),
-        judge_of=judge_of,
-    )
+    model, made = trained(data, settings, judge_of)
     seconds = timed[0].seconds
-    return Answer(held[0].ndcg(model.eval()), made.epoch, sum(seconds) / len(seconds))
+    return Answer(held[0].ndcg(model), made.epoch, sum(seconds) / len(seconds))
 
 
 def rows_of(name: str, found: Mapping[str, Sequence[Answer]]) -> list[Row]:

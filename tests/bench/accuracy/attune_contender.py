@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import sys
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
@@ -31,8 +32,9 @@ from model_export.training.state import Saver
 from model_export.training.statistics import statistics
 from model_export.training.steps import Training
 from model_export.training.train import refit, search, train
-from tests.bench.accuracy.contract import Epoch, Figures, Outcome, Task, task_of, tell
+from tests.bench.accuracy.contract import Epoch, Figures, Outcome, Record, Task, task_of, tell
 from tests.bench.accuracy.held_out import HeldOut, read
+from tests.bench.accuracy.quiet import Silent
 from tests.bench.accuracy.scoring import Blend, Scorer
 
 CONTENT = "Beauty_items_named.json.gz"
@@ -66,8 +68,10 @@ def known_of(path: Path, ids: Ids) -> Content:
 class Watch:
     """Judges each epoch by the whole validation part, and tells what it took."""
 
-    def __init__(self, scorer: Scorer, held: HeldOut) -> None:
-        self._scorer, self._held = scorer, held
+    def __init__(
+        self, scorer: Scorer, held: HeldOut, say: Callable[[Record], object] = tell
+    ) -> None:
+        self._scorer, self._held, self._say = scorer, held, say
         self._begun = time.perf_counter(), time.process_time()
 
     def ndcg(self, model: Model) -> float:
@@ -76,30 +80,8 @@ class Watch:
         seconds, processor = (now - then for now, then in zip(ended, self._begun, strict=True))
         found = self._scorer.figures(model, self._held.train, self._held.validation, masked=True)
         self._begun = time.perf_counter(), time.process_time()
-        tell(Epoch(seconds, processor, self._begun[0] - ended[0], found))
+        self._say(Epoch(seconds, processor, self._begun[0] - ended[0], found))
         return found.ndcg
-
-
-class Quiet:
-    """Judges likewise, and tells nobody."""
-
-    def __init__(self, scorer: Scorer, held: HeldOut) -> None:
-        self._scorer, self._held = scorer, held
-
-    def ndcg(self, model: Model) -> float:
-        """See :class:`model_export.training.watching.Judge`."""
-        told = self._held.train, self._held.validation
-        return self._scorer.figures(model, *told, masked=True).ndcg
-
-
-class Silent:
-    """The records say enough."""
-
-    def step(self, done: float, loss: float) -> None:
-        """See :class:`model_export.training.watching.Progress`."""
-
-    def epoch(self, number: int, loss: float, ndcg: float) -> None:
-        """See :class:`model_export.training.watching.Progress`."""
 
 
 class Trial:
@@ -166,7 +148,7 @@ class Trial:
         told = self._settings, deepcopy(model), known, counts, self._alone
         training = learning_on(Training(*told, part=TRAIN), model)
         saver = Saver(None, self._settings, self._about.source, self._alone)
-        quiet = Quiet(scorer, self._held)
+        quiet = Watch(scorer, self._held, say=lambda _: None)
         coded, _ = search(training, [self._data], quiet, Silent(), saver)
         return scorer.figures(coded.eval(), *self._last, masked=True)
 

@@ -25,12 +25,9 @@ from scipy.cluster.vq import kmeans2
 from model_export.dataset import TRAIN, Prepared
 from model_export.modelling.model import Model
 from model_export.training.catalogue import Catalogue
-from model_export.training.processes import processes
 from model_export.training.rules import settings_for
-from model_export.training.train import train
 from services.shared.text_encoder import UniversalSentenceEncoder
 from tests.bench.accuracy import ruler
-from tests.bench.accuracy.attune_contender import Silent
 from tests.bench.accuracy.office import (
     Case,
     content_of,
@@ -39,6 +36,7 @@ from tests.bench.accuracy.office import (
     validating,
     withheld,
 )
+from tests.bench.accuracy.quiet import trained
 from tests.bench.accuracy.scoring import Scorer
 from tests.bench.report import ROOT, Row, publish
 
@@ -105,16 +103,9 @@ def model_hits(
         knows.append(known)
         return Watch(validation, scorer(known, products, settings.max_length))
 
-    model, _ = train(
-        data.about,
-        [data],
-        settings,
-        progress=Silent(),
-        processes=processes("cpu"),
-        judge_of=judge_of,
-    )
+    model, _ = trained(data, settings, judge_of)
     own = scorer(knows[0], products, settings.max_length)
-    return test.hits(own.blocks(model.eval(), test.histories)), _learned(data)
+    return test.hits(own.blocks(model, test.histories)), _learned(data)
 
 
 def _learned(data: Prepared) -> NDArray[np.bool_]:
