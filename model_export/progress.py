@@ -14,7 +14,7 @@ class Bar:
     def __init__(self, *, shown: bool = True) -> None:
         """``shown`` is false in all but one of several processes."""
         self._bar = Progress(
-            TextColumn("training"),
+            TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %  {task.fields[loss]}"),
             TimeElapsedColumn(),
@@ -39,7 +39,13 @@ class Bar:
 
     def step(self, done: float, loss: float) -> None:
         """See :class:`model_export.training.watching.Progress`."""
-        self._bar.update(self._task, completed=done, loss=f"loss {loss:.3f}")
+        self._bar.update(
+            self._task, completed=done, loss=f"loss {loss:.3f}", description="training"
+        )
+
+    def stage(self, name: str) -> None:
+        """See :class:`model_export.training.watching.Progress`."""
+        self._bar.update(self._task, description=name)
 
     def epoch(self, number: int, loss: float, ndcg: float) -> None:
         """See :class:`model_export.training.watching.Progress`."""

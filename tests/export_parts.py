@@ -22,10 +22,14 @@ class Silent:
 
     def __init__(self) -> None:
         self.epochs: list[float] = []
+        self.stages: list[str] = []
 
     def step(self, done: float, loss: float) -> None:
         assert 0 <= done < 1
         assert loss >= 0
+
+    def stage(self, name: str) -> None:
+        self.stages.append(name)
 
     def epoch(self, number: int, loss: float, ndcg: float) -> None:
         assert loss >= 0

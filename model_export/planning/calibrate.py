@@ -69,6 +69,9 @@ class Clock:
         del done, loss
         self.steps[-1].append(self._now())
 
+    def stage(self, name: str) -> None:
+        """See :class:`model_export.training.watching.Progress`."""
+
     def epoch(self, number: int, loss: float, ndcg: float) -> None:
         """See :class:`model_export.training.train.Progress`."""
         del number, loss, ndcg
@@ -164,10 +167,8 @@ def _timed(size: Size, threads: int, device: str) -> Run:
         prepared_folder.save(data, folder / "data")
         work = workload(measured(folder / "data"), settings)
         clock = Clock()
-        about, shards = (
-            prepared_folder.load_about(folder / "data"),
-            prepared_folder.Shards(folder / "data"),
-        )
+        about = prepared_folder.load_about(folder / "data")
+        shards = prepared_folder.Shards(folder / "data")
         mine = processes(device)
         train(about, shards, settings, progress=clock, processes=mine, folder=folder / "state")
     return Run(work, clock.phases(), clock.clock())

@@ -3,8 +3,8 @@
 Residual quantization, see :mod:`services.shared.product_codes`: k-means (Lloyd, "Least squares
 quantization in PCM", 1982) of the vectors, then of what its centroids leave out, and so on. A
 product weighs as often as shoppers turned to it: what is asked for every minute must be told
-apart exactly, of what nobody asks for the direction is enough. Plain clustering of a finished
-model; how it goes on learning says :mod:`model_export.training.coding`.
+apart exactly, of what nobody asks for the direction is enough. How the model then learns on
+says :mod:`model_export.training.coding`.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def train(
         raise DataRefused(f"{source.name}: no user has two moments with known items to train on")
     epochs, curve, ndcg = [place.best_epoch], list(place.curve), place.best_ndcg
     if len(known.known) > settings.codes_above:
-        coded = learning_on(training, best)
+        coded = learning_on(training, best, progress)
         best, place = search(coded, shards, validation, progress, saver(name="codes"))
         curve += place.curve
         epochs, ndcg = [*epochs, place.best_epoch], place.best_ndcg
@@ -147,7 +147,7 @@ def refit(
     saver = partial(Saver, folder, settings, about.source, processes, every=save_every)
     _repeat(training, epochs[0], shards, progress, saver(name="refit"))
     for more in epochs[1:]:
-        training = learning_on(training, training.mean)
+        training = learning_on(training, training.mean, progress)
         _repeat(training, more, shards, progress, saver(name="refit-codes"))
     return training.mean, known
 

@@ -26,6 +26,10 @@ class Progress(Protocol):
         """``done`` of all epochs (0 to 1), and the last batch's loss."""
         ...
 
+    def stage(self, name: str) -> None:
+        """Told the name of what takes long and is no step."""
+        ...
+
     def epoch(self, number: int, loss: float, ndcg: float) -> None:
         """What the epoch, counted from 1, came to: its mean loss, and on the validation part."""
         ...

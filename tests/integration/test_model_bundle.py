@@ -32,7 +32,7 @@ from services.shared.model_input import SEARCH, TARGET_NAMES, Interaction, encod
 from services.shared.product_codes import CodedVectors
 from services.shared.repeat import RepeatTable
 from services.shared.scores import best
-from tests.export_parts import parts, sums, trained
+from tests.export_parts import Silent, parts, sums, trained
 from tests.model_parts import QUICK, by_time, rounds
 
 
@@ -41,7 +41,9 @@ def test_a_large_catalogue_becomes_codes(made: Path, tmp_path: Path) -> None:
     data = prepared_folder.load(made / "data")
     about = parts(made)[1]
     told = msgspec.structs.replace(about.settings, codes_above=7)
-    (model, coded), (again, _) = (trained(data, told) for _ in range(2))
+    watched = Silent()
+    (model, coded), (again, _) = trained(data, told, watched), trained(data, told)
+    assert watched.stages[-1] == "product codes: nearest sums"
     assert same_parameters(model, again)
     assert [each.number for each in coded.curve] == list(range(1, len(coded.curve) + 1))
     checkpoint.save(model, coded, tmp_path / "checkpoint")

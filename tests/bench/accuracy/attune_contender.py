@@ -146,7 +146,7 @@ class Trial:
         """Of the model with product codes, as a training of a large catalogue would make them."""
         _, counts = statistics([self._data], self._about.ids, self._about.content)
         told = self._settings, deepcopy(model), known, counts, self._alone
-        training = learning_on(Training(*told, part=TRAIN), model)
+        training = learning_on(Training(*told, part=TRAIN), model, Silent())
         saver = Saver(None, self._settings, self._about.source, self._alone)
         quiet = Watch(scorer, self._held, say=lambda _: None)
         coded, _ = search(training, [self._data], quiet, Silent(), saver)

@@ -20,6 +20,9 @@ class Silent:
     def step(self, done: float, loss: float) -> None:
         """See :class:`model_export.training.watching.Progress`."""
 
+    def stage(self, name: str) -> None:
+        """See :class:`model_export.training.watching.Progress`."""
+
     def epoch(self, number: int, loss: float, ndcg: float) -> None:
         """See :class:`model_export.training.watching.Progress`."""
 
