@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import importlib.util
 import os
 import re
@@ -113,10 +114,16 @@ def _with_the_machines_certificates(environ: Mapping[str, str]) -> dict[str, str
 def _version(program: str) -> int:
     """The major version of a ``java``; 0 if it is none."""
     try:
-        result = subprocess.run(  # noqa: S603 - a java that the user's machine names
-            [program, "-version"], capture_output=True, text=True, timeout=30, check=False
-        )
+        return _told_version(program, Path(program).stat().st_mtime_ns)
     except OSError:
         return 0
+
+
+@functools.cache
+def _told_version(program: str, changed_ns: int) -> int:  # noqa: ARG001 - asked anew if changed
+    """What it says of itself: a JVM for each question is too much where many brokers start."""
+    result = subprocess.run(  # noqa: S603 - a java that the user's machine names
+        [program, "-version"], capture_output=True, text=True, timeout=30, check=False
+    )
     match = re.search(r'version "(\d+)', result.stderr)
     return int(match[1]) if match else 0

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import base64
+import functools
+import re
 import subprocess
+import tempfile
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from deploy.local.java import class_path, java
 from deploy.local.supervised import HOST, StackFailed, Supervised, listens, port_for
@@ -44,6 +49,10 @@ num.network.threads=2
 num.io.threads=4
 """
 
+# What Kafka's tool writes last when it formats a folder; a folder with it is formatted.
+_META: Final = "meta.properties"
+_IDS: Final = re.compile(rb"(?m)^((?:cluster|directory)\.id=).*$")
+
 
 class EmbeddedKafka:
     """One broker; :meth:`start` after :meth:`stop` or :meth:`kill` keeps port and data."""
@@ -74,11 +83,10 @@ class EmbeddedKafka:
         """Return once it takes connections. Raises PortTaken or ProcessDied."""
         port = self._wanted = port_for("Kafka", self._wanted, self._host)
         settings = self._write_settings(port)
-        if not (self._folder / "logs" / "meta.properties").exists():
-            self._format(settings)
-        self._server = Supervised(
-            "Kafka", [*self._java(), "kafka.Kafka", str(settings)], self._folder / "kafka.log"
-        )
+        if not (self._folder / "logs" / _META).exists():
+            _format(self._folder / "logs")
+        command = [*_java(self._folder, self._heap), "kafka.Kafka", str(settings)]
+        self._server = Supervised("Kafka", command, self._folder / "kafka.log")
         try:
             self._server.start()
             self._server.wait_until(lambda: listens(port, self._host), within=within)
@@ -96,45 +104,69 @@ class EmbeddedKafka:
         if self._server:
             self._server.kill()
 
-    def _java(self) -> list[str]:
-        return [
-            java(),
-            f"-Xmx{self._heap}",
-            "-Xms128m",
-            "-XX:+UseSerialGC",
-            "-XX:MaxDirectMemorySize=128m",
-            "-XX:+ExitOnOutOfMemoryError",
-            "-XX:-UsePerfData",
-            f"-Djava.io.tmpdir={self._folder}",
-            "-Djava.awt.headless=true",
-            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-            "-Dorg.slf4j.simpleLogger.showDateTime=true",
-            "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
-            "-cp",
-            class_path(),
-        ]
-
     def _write_settings(self, port: int) -> Path:
-        settings = self._folder / "server.properties"
-        settings.parent.mkdir(parents=True, exist_ok=True)
-        settings.write_text(
-            PROPERTIES.format(
-                host=self._host,
-                port=port,
-                controller_port=port_for("Kafka's controller", None, self._host),
-                logs=self._folder / "logs",
-            )
-        )
-        return settings
+        controller = port_for("Kafka's controller", None, self._host)
+        return _write_settings(self._folder, self._host, port, controller)
 
-    def _format(self, settings: Path) -> None:
-        cluster = cluster_id(uuid.uuid4())
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)]
+
+def _java(folder: Path, heap: str) -> list[str]:
+    return [
+        java(),
+        f"-Xmx{heap}",
+        "-Xms128m",
+        "-XX:+UseSerialGC",
+        "-XX:MaxDirectMemorySize=128m",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-XX:-UsePerfData",
+        f"-Djava.io.tmpdir={folder}",
+        "-Djava.awt.headless=true",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
+        "-cp",
+        class_path(),
+    ]
+
+
+def _write_settings(folder: Path, host: str, port: int, controller_port: int) -> Path:
+    settings = folder / "server.properties"
+    folder.mkdir(parents=True, exist_ok=True)
+    logs = folder / "logs"
+    settings.write_text(
+        PROPERTIES.format(host=host, port=port, controller_port=controller_port, logs=logs)
+    )
+    return settings
+
+
+def _format(logs: Path) -> None:
+    """Make ``logs`` a broker's folder, with a cluster's and a folder's id of its own."""
+    logs.mkdir(parents=True, exist_ok=True)
+    for name, content in _formatted().items():
+        own = _IDS.sub(lambda line: line[1] + cluster_id(uuid.uuid4()).encode(), content)
+        (logs / name).write_bytes(own if name == _META else content)
+
+
+@functools.cache
+def _formatted() -> Mapping[str, bytes]:
+    """What Kafka's tool writes into a broker's folder, by name, ``meta.properties`` last.
+
+    Had once in a process: the tool takes a second of the processor, nearly as much as a start.
+    """
+    with tempfile.TemporaryDirectory(prefix="kafka-format-") as made:
+        folder = Path(made)
+        settings = _write_settings(folder, HOST, 9092, 9093)  # of which the tool opens none
+        tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id(uuid.uuid4()), "-c"]
         result = subprocess.run(  # noqa: S603 - the command is ours
-            [*self._java(), *tool], capture_output=True, text=True, timeout=60, check=False
+            [*_java(folder, "128m"), *tool, str(settings)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         if result.returncode != 0:
             raise StackFailed(f"Kafka's storage cannot be formatted: {result.stderr.strip()}")
+        written = sorted((folder / "logs").iterdir(), key=lambda path: path.name == _META)
+        return {path.name: path.read_bytes() for path in written}
 
 
 def cluster_id(number: uuid.UUID) -> str:
