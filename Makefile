@@ -15,6 +15,8 @@ DEV      := .venv-dev/bin
 LOCKS    := deploy/locks
 ONLY     ?=
 JOBS     ?= 3
+# Several at a time, a thread each: threads that wait for each other's turn on a core burn it.
+ALONE    := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 ##@ Run
 
@@ -36,7 +38,7 @@ down: ## Stop what demo or up left running
 .PHONY: test
 test: .venv-dev/.ready build/gen/.ready ## Run every test and show the coverage (ONLY=tests/unit: some; JOBS=2: so many at once)
 	@mkdir -p build/tmp
-	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest -n $(JOBS) --cov --cov-report=term $(ONLY)
+	TMPDIR=$(CURDIR)/build/tmp $(ALONE) $(DEV)/pytest -n $(JOBS) --cov --cov-report=term $(ONLY)
 
 .PHONY: test-distributed
 test-distributed: .venv-spark/.ready build/gen/.ready ## Prepare data on Spark and embedded, and compare; read the archive by Spark
@@ -113,6 +115,7 @@ bench-import: .venv-dev/.ready build/gen/.ready ## How fast a shop's files are i
 
 .PHONY: bench-accuracy
 bench-accuracy: .venv-dev/.ready build/gen/.ready ## How well the model foretells, on the papers' files, in an hour (QUICK=1: in minutes, coarser)
+	$(DEV)/python -m tests.bench.accuracy.training_time $(if $(QUICK),--quick)
 	$(DEV)/python -m tests.bench.accuracy $(if $(QUICK),--quick)
 
 .PHONY: bench-library

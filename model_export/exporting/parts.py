@@ -124,6 +124,7 @@ def _tower(model: Model, data: Prepared) -> Tower | None:
             most_features=most,
             text_dimensions=text.shape[1],
             text_encoder=content.encoder if text.shape[1] else "",
+            price_bounds=content.price_bounds,
         ),
         golden=Placed(features, text, vectors.numpy()),
     )

@@ -21,6 +21,7 @@ CATEGORY_DEPTH: Final = 8
 """Categories of one path that count, from the widest on; the catalogue has no more."""
 
 STEP: Final = " > "
+PRICE: Final = "price:"
 
 
 class ProductContent(NamedTuple):
@@ -63,7 +64,7 @@ def feature_names(content: ProductContent, bounds: Sequence[float]) -> list[str]
     if merchant := content.merchant_id.strip():
         names.append(f"merchant:{merchant}")
     if content.price is not None and math.isfinite(content.price) and content.price > 0:
-        names.append(f"price:{price_band(content.price, bounds)}")
+        names.append(f"{PRICE}{price_band(content.price, bounds)}")
     return names
 
 

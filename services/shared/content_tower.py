@@ -18,6 +18,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from services.shared.bundle_files import read_json
+from services.shared.content_input import PRICE
 from services.shared.errors import BundleRefused
 from services.shared.item_vectors import Floats
 from services.shared.onnx_graph import FLOATS, INTEGERS, Graph, Tensor
@@ -88,6 +89,10 @@ def read_content(path: Path) -> ContentSettings:
     rising = all(low < high for low, high in itertools.pairwise(bounds))
     if not rising or not all(map(math.isfinite, bounds)):
         raise BundleRefused(f"{path}: price_bounds must rise and be finite")
+    banded = {f"{PRICE}{band}" for band in range(len(bounds) + 1)}
+    for name in content.names:
+        if name.startswith(PRICE) and name not in banded:
+            raise BundleRefused(f"{path}: {name} is beyond the {len(bounds)} price_bounds")
     if len(set(content.names)) != len(content.names):
         raise BundleRefused(f"{path}: a feature stands twice")
     return content

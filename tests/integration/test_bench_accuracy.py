@@ -57,6 +57,7 @@ def test_attune(tmp_path: Path) -> None:
     protocols = outcome.masked, outcome.blended, outcome.coded, outcome.refit, outcome.refit_blended
     assert all(each is not None and each.recall > 0.3 for each in protocols)
     assert outcome.unmasked.ndcg < outcome.masked.ndcg
+    assert (outcome.settings["max_length"], outcome.settings["architecture"]) == (10, "causal")
 
 
 def test_a_blend_is_scored_as_a_server_would(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from model_export import prepared_folder
 from model_export.__main__ import main
 from model_export.dataset import DAY, HELD_OUT, Content, Prepared, vocabulary_index
 from model_export.errors import BundleNotWritten, DataRefused
+from model_export.evaluation.evaluate import Evaluation
 from model_export.exporting import graph
 from model_export.exporting.blending import blend_weights
 from model_export.exporting.export import export
@@ -26,6 +27,7 @@ from model_export.training import checkpoint
 from model_export.training.neighbours import learn_neighbours
 from services.shared.bundle import load_bundle
 from services.shared.bundle_settings import Blend
+from services.shared.content_input import FeatureVocabulary, ProductContent, feature_names
 from services.shared.content_tower import ContentSettings, ContentTower
 from services.shared.encoder import Encoder
 from services.shared.model_input import SEARCH, TARGET_NAMES, Interaction, encode
@@ -33,7 +35,7 @@ from services.shared.product_codes import CodedVectors
 from services.shared.repeat import RepeatTable
 from services.shared.scores import best
 from tests.export_parts import Silent, parts, sums, trained
-from tests.model_parts import QUICK, by_time, rounds
+from tests.model_parts import QUICK, TRAINING, by_time, figures, rounds
 
 
 def test_a_large_catalogue_becomes_codes(made: Path, tmp_path: Path) -> None:
@@ -64,6 +66,17 @@ def same_parameters(one: Model, other: Model) -> bool:
     """To the last bit."""
     pairs = zip(one.state_dict().items(), other.state_dict().items(), strict=True)
     return all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
+
+
+def test_the_other_architecture_goes_all_the_way(made: Path, tmp_path: Path) -> None:
+    """An encoder-decoder is trained, exported and proven by the same commands, and foretells."""
+    told = f"{TRAINING} --architecture encoder-decoder"
+    assert main(f"train {made}/data --to {tmp_path}/checkpoint {told}".split()) == 0
+    source = f"export {made}/data --checkpoint {tmp_path}/checkpoint --no-blend"
+    assert main(f"{source} --to {tmp_path}/bundle".split()) == 0
+    verify(tmp_path / "bundle")
+    report = msgspec.json.decode((tmp_path / "bundle/report.json").read_bytes(), type=Evaluation)
+    assert figures(report, "model") > 0.9 > 0.7 > figures(report, "item-kNN")
 
 
 def test_a_blend_is_evaluated_as_it_is_served(made: Path, tmp_path: Path) -> None:
@@ -148,7 +161,7 @@ def told_by_searches() -> Prepared:
     both = {name: np.stack(pair, axis=1).reshape(-1) for name, pair in columns.items()}
     words = np.eye(8, dtype=np.float16)
     features = np.arange(1, 9, dtype=np.int32)[:, None] % 3
-    content = Content(["category:a", "category:b"], features, words, words, "by hand")
+    content = Content(["category:a", "price:1"], features, words, words, "by hand", (10.0,))
     return Prepared(**both, ids=ids, source=bought.source, content=content)
 
 
@@ -191,6 +204,9 @@ def test_a_product_that_nobody_bought_has_a_place_by_its_content(reading: Path) 
     more = bundle.item_vectors.appended(found[:1])
     scores = more.scores(found[0])
     assert scores[-1] == scores.max()
+    known = FeatureVocabulary(bundle.content.names)
+    dear = feature_names(ProductContent(price=12.0), bundle.content.price_bounds)
+    assert known.padded(dear, placed.features.shape[1]).tolist() == placed.features[1].tolist()
 
 
 def test_a_tower_that_reads_no_text_takes_none(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from deploy.local.stack import BUNDLE
+from model_export.evaluation.evaluate import Evaluation
 from model_export.exporting.verify import verify
 from services.shared.bundle import ALWAYS, FULL, load_bundle
 from services.shared.encoder import Encoder, check_golden
@@ -289,3 +291,12 @@ def test_the_committed_bundle_is_whole_and_small(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in BUNDLE.iterdir()) <= LARGEST
     shutil.copytree(BUNDLE, tmp_path / "model")
     verify(tmp_path / "model")
+
+
+@pytest.mark.parametrize("purchases", ["all", "new"])
+def test_the_committed_bundle_is_ahead_of_every_baseline(purchases: str) -> None:
+    """By the report that `make verify-model` computes again: what a household buys included."""
+    report = msgspec.json.decode((BUNDLE / "report.json").read_bytes(), type=Evaluation)
+    ndcg = {row.method: row.ndcg.mean for row in report.rows if row.purchases == purchases}
+    assert set(ndcg) == {"model", "popularity", "item-kNN", "household's own"}
+    assert max(ndcg, key=ndcg.__getitem__) == "model"

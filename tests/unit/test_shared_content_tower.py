@@ -97,6 +97,7 @@ def edit_golden(**changed: np.ndarray) -> Callable[[Path], None]:
         (edit_content(names=["a", "a"]), "a feature stands twice"),
         (edit_content(names=["a"]), "features has numbers that are not 0 to 1"),
         (edit_content(price_bounds=[1.0, 1.0]), "price_bounds must rise"),
+        (edit_content(names=["a", "b", "price:1"]), "price:1 is beyond the 0 price_bounds"),
         (edit_golden(vectors=np.zeros((3, 2), np.float32)), "tower.onnx: golden input 0 differs"),
         (lambda folder: (folder / "tower.onnx").write_bytes(b"x"), "ONNX Runtime cannot load it"),
     ],

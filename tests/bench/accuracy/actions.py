@@ -117,6 +117,22 @@ def gains_of(data: Prepared, seed: int) -> NDArray[np.float64]:
     return held[0].gains(model)
 
 
+def what_is_told(data: Prepared) -> list[Row]:
+    """How much there is to know: how common views are, and what is carted and purchased."""
+    views = data.actions == ACTION_NAMES["view"]
+    later = np.flatnonzero(~views[1:]) + 1
+    before = later - 1
+    just_seen = (data.users[later] == data.users[before]) & (
+        data.items[later] == data.items[before]
+    )
+    told = {
+        f"views among {len(views):,} events": views,
+        f"carts and purchases ({len(later)}) of the product of the event before": just_seen,
+    }
+    means = {what: float(each.mean()) for what, each in told.items()}
+    return [Row(what, share, "share", (share, share)) for what, share in means.items()]
+
+
 def main() -> None:
     """Measure, and publish."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.accuracy.actions")
@@ -142,8 +158,10 @@ def main() -> None:
         pairs = (("action-blind", blind), ("action-aware", aware), ("difference", aware - blind))
         for kind, gains in pairs:
             mean, low, high = interval(gains[those], users, seed=1)
-            rows.append(Row(f"{name} ({len(users):,}): {kind}", mean, "NDCG@10", (low, high)))
-    publish("actions", rows)
+            gate = 0.0 if (name, kind) == ("all", "difference") else None
+            row = Row(f"{name} ({len(users):,}): {kind}", mean, "NDCG@10", (low, high), gate)
+            rows.append(row)
+    publish("actions", [*rows, *what_is_told(data)])
 
 
 if __name__ == "__main__":

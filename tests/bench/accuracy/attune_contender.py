@@ -129,6 +129,7 @@ class Trial:
             unmasked,
             blended=self._blended(scorer, model, VALIDATION),
             coded=self._coded(knows[0], scorer, model) if self.codes else None,
+            settings=msgspec.structs.asdict(self._settings),
         )
 
     def again(self, outcome: Outcome) -> Outcome:

@@ -195,7 +195,7 @@ def main() -> None:
         for name, each in those.items():
             kinds = Kinds(float(each[out[wanted]].mean()), float(each[learned[wanted]].mean()))
             found.setdefault(name, []).append(kinds)
-    publish("cold-products", rows_of(found))
+    publish("cold", rows_of(found))
 
 
 if __name__ == "__main__":
