@@ -27,9 +27,8 @@ from model_export.preparation.rules import (
     same_event,
     same_moment,
 )
-from model_export.preparation.sessions import chosen, with_sessions
+from model_export.preparation.sessions import with_sessions
 from model_export.preparation.settings import Cleaning
-from services.shared.model_input import IMPRESSION
 
 CLEANED: Final = ("user_id", "thing", "action", "at", "place", "session", "reason")
 """Columns of what an engine writes; rows that were left out have a reason."""
@@ -77,8 +76,6 @@ def cleaned(rows: Frame, prices: Frame, limits: Cleaning, about: Gathered) -> Fr
     if CANCEL in about.actions:
         rows = cancelled(rows)
     rows = with_sessions(rows, limits.session_minutes)
-    if IMPRESSION in about.actions:
-        rows = chosen(rows)
     return rows.select(*CLEANED)
 
 

@@ -39,7 +39,6 @@ BOT_BY_RATE: Final = Reason(13, "bot_by_rate", "of a user who looks faster than 
 BOT_BY_BREADTH: Final = Reason(14, "bot_by_breadth", "of a user who looks at too many products")
 CANCELLATION: Final = Reason(15, "cancellation", "takes an order back; no interaction itself")
 CANCELLED: Final = Reason(16, "cancelled", "a purchase that was taken back")
-CHOSEN: Final = Reason(17, "impression_chosen", "shown, and turned to within the session")
 
 REASONS: Final = (
     OTHER_ACTION,
@@ -58,7 +57,6 @@ REASONS: Final = (
     BOT_BY_BREADTH,
     CANCELLATION,
     CANCELLED,
-    CHOSEN,
 )
 BY_CODE: Final = {reason.code: reason for reason in REASONS}
 BY_NAME: Final = {reason.name: reason for reason in REASONS}

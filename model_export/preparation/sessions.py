@@ -1,18 +1,13 @@
-"""Sessions, and what was shown in one and not turned to; narwhals expressions, as the rules."""
+"""A user's sessions: narwhals expressions, as the rules."""
 
 from __future__ import annotations
 
 import narwhals as nw
 
-from model_export.preparation import reasons
-from model_export.preparation.reasons import KEPT
-from model_export.preparation.rules import ORDER, Frame, mark
-from services.shared.model_input import CART, CLICK, IMPRESSION, PURCHASE, VIEW
+from model_export.preparation.rules import ORDER, Frame
 
 MINUTE = 60_000_000
 """Microseconds."""
-
-TURNED_TO = [VIEW, CLICK, CART, PURCHASE]
 
 
 def with_sessions(rows: Frame, minutes: int) -> Frame:
@@ -35,16 +30,3 @@ def with_sessions(rows: Frame, minutes: int) -> Frame:
     rows = rows.with_columns(first.alias("first"))
     number = nw.col("first").rank("dense").over("user_id", "reason") - 1
     return rows.with_columns(number.cast(nw.Int32).alias("session")).drop("new", "run", "first")
-
-
-def chosen(rows: Frame) -> Frame:
-    """Leave out impressions of products that the user turned to within the same session.
-
-    What is left under IMPRESSION was shown and not chosen; the choice itself stays as the
-    view, click, cart or purchase that it is.
-    """
-    turned = nw.col("action").is_in(TURNED_TO) & (nw.col("reason") == KEPT)
-    rows = rows.with_columns(nw.when(turned).then(nw.lit(1)).otherwise(nw.lit(0)).alias("turned"))
-    any_turned = nw.col("turned").max().over("user_id", "session", "thing", "reason") == 1
-    is_chosen = (nw.col("action") == IMPRESSION) & any_turned
-    return mark(rows, reasons.CHOSEN, is_chosen).drop("turned")

@@ -42,7 +42,7 @@ NAMES: Final = {
     CART: "cart",
     PURCHASE: "purchase",
     SEARCH: "search",
-    IMPRESSION: "impression, not chosen",
+    IMPRESSION: "impression",
 }
 COARSE: Final = (
     "Moments are full hours or days: nobody's pace can be told, and the rule on it is off."

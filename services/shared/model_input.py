@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.shared.profile import Profile, Shown, bought
+from services.shared.profile import Profile, bought
 
 PAD: Final = 0
 VIEW: Final = 1
@@ -28,7 +28,7 @@ CART: Final = 3
 PURCHASE: Final = 4
 SEARCH: Final = 5
 IMPRESSION: Final = 6
-"""Shown, and not turned to within the session."""
+"""Shown; where it was then turned to, that follows as an interaction of its own."""
 
 ACTIONS: Final[Mapping[str, int]] = {
     "pad": PAD,
@@ -39,7 +39,7 @@ ACTIONS: Final[Mapping[str, int]] = {
     "search": SEARCH,
     "impression": IMPRESSION,
 }
-"""What can be done; 0 marks padding, an impression is of a product that was not clicked.
+"""What can be done; 0 marks padding.
 
 A search stands without a product: its words have a vector of their own. A bundle repeats
 this table.
@@ -142,8 +142,11 @@ def interactions(profile: Profile, reads: Collection[str] = READS) -> list[Inter
     """What the shopper did of what a model ``reads``, oldest first, by (time, event, line).
 
     Views, clicks, products put into the cart, and purchases that were not cancelled since;
-    searches and products shown but not chosen for a model that reads them. What was taken out
-    of a cart says little by itself and is left out.
+    searches and products shown for a model that reads them. What was taken out of a cart says
+    little by itself and is left out.
+
+    What was shown stays when it is turned to later: training reads a history once and asks at
+    each of its moments, so what stands there may not hang on what came after.
     """
     found = [
         *((v.at, v.event, v.line, v.product_id, VIEW, "") for v in profile.views),
@@ -154,10 +157,7 @@ def interactions(profile: Profile, reads: Collection[str] = READS) -> list[Inter
     if "search" in reads:
         found += [(s.at, s.event, s.line, "", SEARCH, s.query) for s in profile.searches]
     if "impression" in reads:
-        found += [
-            (shown.at, shown.event, shown.line, product_id, IMPRESSION, "")
-            for shown, product_id in _not_chosen(profile)
-        ]
+        found += _shown(profile)
     wanted = {ACTIONS[name] for name in reads}
     found.sort()
     return [
@@ -167,17 +167,14 @@ def interactions(profile: Profile, reads: Collection[str] = READS) -> list[Inter
     ]
 
 
-def _not_chosen(profile: Profile) -> list[tuple[Shown, str]]:
-    """Products that were shown, and neither clicked nor viewed at that time or since."""
-    chosen: dict[str, int] = {}
-    for touch in (*profile.clicks, *profile.views):
-        chosen[touch.product_id] = max(touch.at, chosen.get(touch.product_id, touch.at))
-    return [
-        (shown, product_id)
+def _shown(profile: Profile) -> Iterable[tuple[int, int, int, str, int, str]]:
+    """Products that were shown, each once for each moment, as preparation counts them."""
+    once = {
+        (shown.at, product_id): (shown.at, shown.event, shown.line, product_id, IMPRESSION, "")
         for shown in profile.impressions
         for product_id in shown.product_ids
-        if product_id not in chosen or chosen[product_id] < shown.at
-    ]
+    }
+    return once.values()
 
 
 def known(found: Iterable[Interaction], vocabulary: Vocabulary) -> Known:

@@ -98,7 +98,7 @@ def test_rows_with_every_kind_of_noise(tmp_path: Path) -> None:
     never = {"other_action", "person_erased", "refused", "returned", "before_1970"}
     never |= {"from_the_future"}
     assert left_out.keys() & never == set()
-    assert len(left_out) == 11
+    assert len(left_out) == 10
 
 
 def test_a_store_log(tmp_path: Path) -> None:

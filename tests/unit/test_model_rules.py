@@ -16,7 +16,16 @@ from model_export.preparation.rows import CANCEL, UNREAD, WHOLE_ORDER, filled
 from model_export.preparation.rules import row_rules
 from model_export.preparation.settings import Cleaning, cleaning
 from services.shared.errors import BadSetting
-from services.shared.model_input import CART, CLICK, IMPRESSION, PURCHASE, SEARCH, VIEW
+from services.shared.model_input import (
+    ACTIONS,
+    CART,
+    CLICK,
+    IMPRESSION,
+    PURCHASE,
+    SEARCH,
+    VIEW,
+    interactions,
+)
 from services.shared.profile import bought
 from tests.preparation_parts import DAY, HOUR, MAY, MINUTE, SECOND, clean, reasons_of, row
 from tests.profile_events import NOON, event, folded
@@ -86,7 +95,7 @@ def test_who_is_faster_than_a_person() -> None:
 def test_what_takes_no_time_is_nobodys_pace() -> None:
     """An order of many lines, a cart filled at once, a page of impressions: a person's."""
     rows = [row(0, f"i{n}", action) for action in (PURCHASE, CART, IMPRESSION) for n in range(9)]
-    assert set(reasons_of(rows, QUICK)) == {"", "impression_chosen"}
+    assert set(reasons_of(rows, QUICK)) == {""}
 
 
 def test_pace_is_not_judged_by_the_day() -> None:
@@ -171,17 +180,55 @@ def test_sessions_by_their_ids() -> None:
     assert clean(rows)["session"].to_list() == [0, 1, 0, 2, 1]
 
 
-def test_impressions_that_were_not_chosen() -> None:
-    """What was turned to within the session was chosen; in another session it was not."""
+def test_what_was_shown_stays_when_it_is_chosen() -> None:
+    """Whatever became of it, in the session or later: the choice follows as its own row."""
     rows = [
         row(0, "mug", IMPRESSION),
         row(0, "pen", IMPRESSION),
+        row(0, "pen", IMPRESSION),
         row(MINUTE, "mug", CLICK),
         row(2 * HOUR, "pen", VIEW),
-        row(0, "mug", IMPRESSION, user_id="ben"),
-        row(0, "mug", SEARCH, user_id="ben"),
     ]
-    assert reasons_of(rows) == ["impression_chosen", "", "", "", "", ""]
+    assert reasons_of(rows) == ["", "", "same_moment", "", ""]
+
+
+def test_a_history_up_to_a_moment_is_what_serving_reads_then() -> None:
+    """Over random events: nothing that comes later takes back what was known before."""
+    chance = np.random.default_rng(4)
+    for _ in range(20):
+        rows, events, at = [], [], 0
+        for n in range(15):
+            at += int(chance.choice([1, 20, 120])) * MINUTE
+            session = str(chance.choice(["a", "b"]))
+            things, action, said = anything(chance)
+            head = {"event_id": f"e{n}", "session_id": session}
+            rows += [row(at, thing, action, **head) for thing in things]
+            moment = NOON + timedelta(microseconds=at)
+            events.append(event(n, at=moment, sessionId=session, **said))
+        kept = clean(rows).filter(reason="").select("at", "thing", "action").rows()
+        for upto in range(1, 16):
+            profile = folded(events[:upto])
+            begun = int(NOON.timestamp()) * SECOND - MAY
+            served = [
+                (each.at - begun, each.product_id or each.query, each.action)
+                for each in interactions(profile, ACTIONS)
+            ]
+            known = [each for each in kept if each[0] <= profile.last_seen - begun]
+            assert sorted(served) == sorted(known)
+
+
+def anything(chance: np.random.Generator) -> tuple[list[str], int, dict[str, Any]]:
+    """Something that a shopper does: with which things, by which action, as an event says it."""
+    things = chance.choice(["mug", "pen", "cup", "hat"], 3).tolist()
+    one, line = things[:1], {"productId": things[0], "quantity": 1}
+    return [
+        (one, VIEW, {"view": {"productId": things[0]}}),
+        (one, CLICK, {"click": {"productId": things[0]}}),
+        (one, CART, {"addToCart": line}),
+        (one, PURCHASE, {"purchase": {"orderId": "o", "lines": [line]}}),
+        (one, SEARCH, {"search": {"query": things[0]}}),
+        (things, IMPRESSION, {"impression": {"productIds": things}}),
+    ][chance.choice(6, p=[0.1, 0.1, 0.1, 0.1, 0.1, 0.5])]
 
 
 def test_a_row_has_the_first_reason_that_applies() -> None:

@@ -125,16 +125,17 @@ def test_known_interactions_and_searches_in_their_order() -> None:
 
 
 def test_what_a_model_reads_decides_what_it_is_given() -> None:
-    """Searches and products shown but not chosen come only to a model that reads them."""
+    """Searches and products that were shown come only to a model that reads them."""
     profile = Profile(
         searches=(Search(1, 11, 0, "red lamp"),),
-        impressions=(Shown(2, 12, 0, ("mug", "lamp", "cup")), Shown(6, 16, 0, ("cup",))),
+        impressions=(Shown(2, 12, 0, ("mug", "lamp", "mug")), Shown(6, 16, 0, ("cup",))),
         clicks=(Touch(3, 13, 0, "lamp"),),
         views=(Touch(4, 14, 0, "cup"),),
     )
     every = interactions(profile, ["search", "impression", "click", "view"])
     assert [(each.product_id or each.query, each.action) for each in every] == [
         ("red lamp", SEARCH),
+        ("lamp", IMPRESSION),
         ("mug", IMPRESSION),
         ("lamp", CLICK),
         ("cup", VIEW),
