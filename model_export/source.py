@@ -28,6 +28,8 @@ class Source(msgspec.Struct, frozen=True):
     items: int = 0
     queries: int = 0
     sessions: int = 0
+    products_lost: dict[str, int] = {}
+    """Reason → what was said of products and is not here: records, rows, prices, vectors."""
     untouched: int = 0
     """Items that are listed, and that no kept row is about."""
     bots: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -9,6 +10,7 @@ import polars as pl
 
 from model_export.errors import DataRefused
 from model_export.preparation.columns import CATEGORY_SEPARATOR, category_paths
+from model_export.preparation.reasons import LISTED_PRICE, LISTED_TWICE, WITHOUT_ID
 from model_export.preparation.rows import PRODUCT
 from model_export.preparation.tables import table_batches
 
@@ -20,9 +22,11 @@ class Listed(NamedTuple):
     """What a file lists."""
 
     products: pl.DataFrame
-    """With the columns of ``rows.PRODUCT``."""
+    """With the columns of ``rows.PRODUCT``, each once."""
     vectors: pl.DataFrame | None
     """``item_id`` and ``vector``, where the file has vectors of its own."""
+    lost: Counter[str]
+    """Names of ``reasons.LOSSES`` → rows or prices."""
 
 
 def read_catalogue(path: Path, *, separator: str | None = None) -> Listed:
@@ -34,18 +38,37 @@ def read_catalogue(path: Path, *, separator: str | None = None) -> Listed:
     if "item_id" not in table.columns:
         raise DataRefused(f"{path}: column item_id is missing; it has {', '.join(table.columns)}")
     columns = [_column(path, table, name, separator or CATEGORY_SEPARATOR) for name in PRODUCT]
-    products = pl.DataFrame(columns).drop_nulls("item_id")
-    if products.is_empty():
+    named = pl.DataFrame(columns).drop_nulls("item_id")
+    if named.is_empty():
         raise DataRefused(f"{path}: none of its {len(table)} rows has an item_id")
-    vectors = None
-    if VECTOR in table.columns:
-        kind = table[VECTOR].dtype
-        if not isinstance(kind, pl.List | pl.Array) or not kind.inner.is_numeric():
-            raise DataRefused(f"{path}: {VECTOR} is {kind}; it must be a list of numbers")
-        lists = table[VECTOR].cast(pl.List(pl.Float32))
-        vectors = pl.DataFrame({"item_id": columns[0], VECTOR: lists}).drop_nulls("item_id")
-        vectors = vectors.unique("item_id", keep="last", maintain_order=True)
-    return Listed(products, vectors)
+    products = named.unique("item_id", keep="last", maintain_order=True)
+    lost = Counter(
+        {
+            WITHOUT_ID.name: len(table) - len(named),
+            LISTED_TWICE.name: len(named) - len(products),
+            LISTED_PRICE.name: _told_prices(table) - len(columns[-1].drop_nulls()),
+        }
+    )
+    return Listed(products, _vectors(path, table, columns[0]), lost)
+
+
+def _vectors(path: Path, table: pl.DataFrame, ids: pl.Series) -> pl.DataFrame | None:
+    if VECTOR not in table.columns:
+        return None
+    kind = table[VECTOR].dtype
+    if not isinstance(kind, pl.List | pl.Array) or not kind.inner.is_numeric():
+        raise DataRefused(f"{path}: {VECTOR} is {kind}; it must be a list of numbers")
+    lists = table[VECTOR].cast(pl.List(pl.Float32))
+    vectors = pl.DataFrame({"item_id": ids, VECTOR: lists}).drop_nulls("item_id")
+    return vectors.unique("item_id", keep="last", maintain_order=True)
+
+
+def _told_prices(table: pl.DataFrame) -> int:
+    """How many rows say something where a price stands."""
+    if "price" not in table.columns:
+        return 0
+    said = table["price"].cast(pl.String).str.strip_chars()
+    return int((said != "").sum())
 
 
 def _column(path: Path, table: pl.DataFrame, name: str, separator: str) -> pl.Series:

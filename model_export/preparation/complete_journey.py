@@ -44,7 +44,12 @@ def complete_journey_feed() -> Feed:
         )
 
     return Feed(
-        NAME, sha256_of(path), len(lines), batches, _products(folder, lines), _groups(folder)
+        NAME,
+        sha256_of(path),
+        len(lines),
+        batches,
+        _products(folder, lines),
+        groups=_groups(folder),
     )
 
 

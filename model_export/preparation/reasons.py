@@ -2,7 +2,7 @@
 
 Codes stand in the column ``reason`` while rows are cleaned, names in ``prepared.json``, both
 names and sentences in the report. A row has one reason: the first that applies, in the order
-of this list.
+of this list. What is said of products is lost for reasons of its own: a :class:`Loss`.
 """
 
 from __future__ import annotations
@@ -60,3 +60,42 @@ REASONS: Final = (
 )
 BY_CODE: Final = {reason.code: reason for reason in REASONS}
 BY_NAME: Final = {reason.name: reason for reason in REASONS}
+
+
+class Loss(NamedTuple):
+    """Why something that was said of a product is not in the prepared data."""
+
+    name: str
+    sentence: str
+
+
+KEY_UNREADABLE: Final = Loss(
+    "key_unreadable", "a record of the catalogue or of offers whose key names no product of a shop"
+)
+PRODUCT_REFUSED: Final = Loss(
+    "product_refused", "a product's record that breaks a limit; what it replaces stays"
+)
+OFFER_REFUSED: Final = Loss("offer_refused", "an offer that breaks a limit; what it replaces stays")
+OFFER_ALONE: Final = Loss("offer_alone", "a price of a product that the catalogue does not hold")
+WITHOUT_ID: Final = Loss("without_id", "a row of the list of products without an item_id")
+LISTED_TWICE: Final = Loss(
+    "listed_twice", "a row of the list of products whose item_id comes again; the last counts"
+)
+LISTED_PRICE: Final = Loss(
+    "listed_price_impossible",
+    "a price in the list of products of 0 or less, or that is no number; the product stays",
+)
+VECTOR_MISSING: Final = Loss(
+    "vector_missing", "an item without words, or without a vector in the list of products"
+)
+
+LOSSES: Final = (
+    KEY_UNREADABLE,
+    PRODUCT_REFUSED,
+    OFFER_REFUSED,
+    OFFER_ALONE,
+    WITHOUT_ID,
+    LISTED_TWICE,
+    LISTED_PRICE,
+    VECTOR_MISSING,
+)

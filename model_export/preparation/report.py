@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from model_export.preparation.reasons import BY_NAME
+from model_export.preparation.reasons import BY_NAME, LOSSES
 from model_export.source import Source
 
 
@@ -13,6 +13,8 @@ def markdown(source: Source) -> str:
     parts = [f"# {source.name}, prepared, split {source.split}", _rows(source), _holds(source)]
     if source.item_vectors or source.features:
         parts.append(_content(source))
+    if source.products_lost:
+        parts.append(_lost(source))
     parts.append(_limits(source))
     if source.notes:
         parts.append("\n".join(f"- {note}" for note in source.notes))
@@ -64,10 +66,18 @@ def _content(source: Source) -> str:
     lines = [f"Products have {source.features:,} features between them."]
     if source.encoder:
         lines.append(
-            f"{source.item_vectors:,} items and {source.query_vectors:,} queries have a vector of "
-            f"their words, by {source.encoder}."
+            f"{source.item_vectors:,} items and {source.query_vectors:,} queries have a vector, "
+            f"by {source.encoder}."
         )
     return " ".join(lines)
+
+
+def _lost(source: Source) -> str:
+    lines = ["| lost of products | reason | what it is |", "|---:|---|---|"]
+    sentences = {each.name: each.sentence for each in LOSSES}
+    for name, count in source.products_lost.items():
+        lines.append(f"| {count:,} | `{name}` | {sentences[name]} |")
+    return "\n".join(lines)
 
 
 def _limits(source: Source) -> str:

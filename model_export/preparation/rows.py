@@ -94,6 +94,8 @@ class Feed:
     :data:`LATEST` and :data:`SAID`, as far as the source has them."""
     products: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=PRODUCT))
     """What is listed, also what nobody ever touched."""
+    lost: Counter[str] = field(default_factory=Counter)
+    """Names of ``reasons.LOSSES`` → how often, in reading the products."""
     groups: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=GROUP))
     """The demographic groups of users."""
     by_place: bool = False

@@ -7,6 +7,7 @@ parts), describe (features and vectors of products), report. The folder appears 
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,7 @@ from model_export.preparation.engine import Engine, PolarsEngine
 from model_export.preparation.folder import replaced
 from model_export.preparation.gathering import PART_ROWS, Found, Gathering
 from model_export.preparation.numbering import Shards, Tally, tallied, write_shards
-from model_export.preparation.reasons import REASONS
+from model_export.preparation.reasons import LOSSES, REASONS, VECTOR_MISSING
 from model_export.preparation.report import markdown
 from model_export.preparation.rows import PRODUCT, Feed
 from model_export.preparation.settings import Cleaning
@@ -133,15 +134,30 @@ def _write_words(
         joined = products.select("item_id").join(
             given, on="item_id", how="left", maintain_order="left"
         )
-        write_given(joined[VECTOR].to_list(), "the list of products", folder / ITEM_VECTORS)
-        return _Words("given with the products", len(given))
+        some = write_given(joined[VECTOR].to_list(), "the list of products", folder / ITEM_VECTORS)
+        return _Words("given with the products", some)
     if wanted.encoder is None:
         return _Words()
     texts = product_texts(products)
     queries = tally.queries["thing"].to_list()
-    encode_texts(texts, wanted.encoder, folder / ITEM_VECTORS, watch.step("vectors of products"))
-    encode_texts(queries, wanted.encoder, folder / QUERY_VECTORS, watch.step("vectors of queries"))
-    return _Words(wanted.encoder.name, sum(map(bool, texts)), len(queries))
+    return _Words(
+        wanted.encoder.name,
+        *(
+            encode_texts(each, wanted.encoder, folder / file, watch.step(f"vectors of {what}"))
+            for each, file, what in (
+                (texts, ITEM_VECTORS, "products"),
+                (queries, QUERY_VECTORS, "queries"),
+            )
+        ),
+    )
+
+
+def _lost(feed: Feed, wanted: Wanted, items: int, words: _Words) -> dict[str, int]:
+    """Reason → how much of what was said of products is lost."""
+    lost = feed.lost + (wanted.listed.lost if wanted.listed else Counter())
+    if words.encoder:
+        lost[VECTOR_MISSING.name] = items - words.items
+    return {each.name: lost[each.name] for each in LOSSES if lost[each.name]}
 
 
 def _about(
@@ -188,6 +204,7 @@ def _source(
         items=len(products),
         queries=len(tally.queries),
         sessions=shards.sessions,
+        products_lost=_lost(feed, wanted, len(products), words),
         untouched=len(products) - len(tally.seen),
         bots=tally.bots,
         features=len(features.names),

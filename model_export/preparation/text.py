@@ -18,29 +18,34 @@ AT_ONCE: Final = 256
 """Texts."""
 
 
-def encode_texts(texts: Sequence[str], encoder: TextEncoder, path: Path, advance: Advance) -> None:
+def encode_texts(texts: Sequence[str], encoder: TextEncoder, path: Path, advance: Advance) -> int:
     """Write [texts, k] float16 unit vectors to ``path``; zeros where a text has no words.
 
-    Distinct texts go to the encoder in ascending order and packs of one size, so that the
-    same texts give the same bytes. Memory holds a pack; the file is filled in place.
+    Answers how many texts have a vector. Distinct texts go to the encoder in ascending order
+    and packs of one size, so that the same texts give the same bytes. Memory holds a pack; the
+    file is filled in place.
     """
     read = pl.DataFrame({"text": [readable(text) for text in texts]}, {"text": pl.String})
     distinct = read.with_row_index("row").group_by("text").agg("row").sort("text")
     vectors = _new_file(path, (len(texts), encoder.dimensions))
+    some = 0
     for first in range(0, len(distinct), AT_ONCE):
         pack = distinct[first : first + AT_ONCE]
         found = encoder.encode(pack["text"].to_list()).astype(np.float16)
         for vector, rows in zip(found, pack["row"], strict=True):
             vectors[rows.to_numpy()] = vector
+            some += len(rows) if vector.any() else 0
         advance(min(first + AT_ONCE, len(distinct)) / len(distinct))
     if isinstance(vectors, np.memmap):
         vectors.flush()
+    return some
 
 
-def write_given(vectors: Sequence[Sequence[float] | None], name: str, path: Path) -> None:
+def write_given(vectors: Sequence[Sequence[float] | None], name: str, path: Path) -> int:
     """Write vectors that a file has brought, one for each item, scaled to unit length.
 
-    Raises DataRefused for numbers that are none, and for vectors of different lengths.
+    Answers how many have one; zeros are none. Raises DataRefused for numbers that are none,
+    and for vectors of different lengths.
     """
     lengths = {len(each) for each in vectors if each is not None}
     if len(lengths) != 1:
@@ -55,6 +60,7 @@ def write_given(vectors: Sequence[Sequence[float] | None], name: str, path: Path
         raise DataRefused(f"{name}: {bad} of {len(rows)} vectors hold NaN or infinite numbers")
     sizes = np.linalg.norm(rows, axis=1, keepdims=True)
     np.save(path, np.divide(rows, sizes, out=rows, where=sizes > 0).astype(np.float16))
+    return int(np.count_nonzero(sizes))
 
 
 def _new_file(path: Path, shape: tuple[int, int]) -> NDArray[np.float16]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import polars as pl
@@ -19,7 +20,14 @@ from google.protobuf.message import DecodeError
 
 from model_export.errors import DataRefused
 from model_export.preparation.events import EventRow, Name, rows_of_event
-from model_export.preparation.reasons import OTHER_ACTION, REFUSED
+from model_export.preparation.reasons import (
+    KEY_UNREADABLE,
+    OFFER_ALONE,
+    OFFER_REFUSED,
+    OTHER_ACTION,
+    PRODUCT_REFUSED,
+    REFUSED,
+)
 from model_export.preparation.rows import LATEST, PRODUCT, ROW, Feed, PassedOver
 from services.shared.errors import EventRefused
 from services.shared.event_age import FUTURE_LIMIT, first_appended
@@ -70,41 +78,68 @@ def topic_feed(topics: Topics, name: Name) -> Feed:
         yield pl.DataFrame(rows, MADE, orient="row")
 
     sha256 = hashlib.sha256(told.encode()).hexdigest()
-    return Feed(topic, sha256, expected, batches, read_products(topics))
+    listed = read_products(topics)
+    return Feed(topic, sha256, expected, batches, listed.frame, listed.lost)
 
 
-def read_products(topics: Topics) -> pl.DataFrame:
-    """What the topics ``catalog`` and ``offers`` list now, as ``rows.PRODUCT``.
+class Products(NamedTuple):
+    """What the catalogue's topics list."""
 
-    A record that breaks a limit is passed over, as servers do. Raises KafkaUnavailable.
+    frame: pl.DataFrame
+    """With the columns of ``rows.PRODUCT``."""
+    lost: Counter[str]
+    """Names of ``reasons.LOSSES`` → records or prices."""
+
+
+def read_products(topics: Topics) -> Products:
+    """What the topics ``catalog`` and ``offers`` list now. Raises KafkaUnavailable."""
+    catalog, offers = (
+        _records(topics.servers, named, asyncio.run(spans_of(topics.servers, named)))
+        for named in (topics.prefix + CATALOG, topics.prefix + OFFERS)
+    )
+    return products_of(catalog, offers, topics.shop)
+
+
+def products_of(catalog: Iterable[Any], offers: Iterable[Any], shop: str | None) -> Products:
+    """What the records of both topics list, of one shop or of all.
+
+    A record that breaks a limit is passed over, as servers do, and counted.
     """
+    lost: Counter[str] = Counter()
     listed: dict[str, Product] = {}
     prices: dict[str, float] = {}
-    for product_id, record in _keyed(topics, CATALOG):
-        product = _message(record, Product())
+    for key, record in _keyed(catalog, shop, lost):
+        product = _message(key, record, Product())
         if record.value is None:
-            listed.pop(product_id, None)
-        elif product is not None:
-            listed[product_id] = product
-    for product_id, record in _keyed(topics, OFFERS):
-        offer = _message(record, Offer())
+            listed.pop(key[1], None)
+        elif product is None:
+            lost[PRODUCT_REFUSED.name] += 1
+        else:
+            listed[key[1]] = product
+    for key, record in _keyed(offers, shop, lost):
+        offer = _message(key, record, Offer())
         if record.value is None:
-            prices.pop(product_id, None)
-        elif offer is not None and offer.HasField("price"):
-            prices[product_id] = offer.price.units + offer.price.nanos / 1e9
-    rows = [
-        (
-            product_id,
-            product.title,
-            product.description or None,
-            list(product.category_path),
-            product.brand or None,
-            product.merchant_id,
-            prices.get(product_id),
-        )
-        for product_id, product in listed.items()
-    ]
-    return pl.DataFrame(rows, PRODUCT, orient="row")
+            prices.pop(key[1], None)
+        elif offer is None:
+            lost[OFFER_REFUSED.name] += 1
+        elif offer.HasField("price"):
+            prices[key[1]] = offer.price.units + offer.price.nanos / 1e9
+    lost[OFFER_ALONE.name] = len(prices.keys() - listed.keys())
+    rows = [_row(product, prices.get(name)) for name, product in listed.items()]
+    return Products(pl.DataFrame(rows, PRODUCT, orient="row"), lost)
+
+
+def _row(product: Product, price: float | None) -> tuple[Any, ...]:
+    """The columns of ``rows.PRODUCT``."""
+    return (
+        product.product_id,
+        product.title,
+        product.description or None,
+        list(product.category_path),
+        product.brand or None,
+        product.merchant_id,
+        price,
+    )
 
 
 def _rows(
@@ -126,20 +161,21 @@ def _rows(
         yield *row, latest
 
 
-def _keyed(topics: Topics, topic: str) -> Iterator[tuple[str, Any]]:
-    """The records of a compacted topic with the products that their keys name."""
-    named = topics.prefix + topic
-    spans = asyncio.run(spans_of(topics.servers, named))
-    for record in _records(topics.servers, named, spans):
+def _keyed(
+    records: Iterable[Any], shop: str | None, lost: Counter[str]
+) -> Iterator[tuple[tuple[str, str], Any]]:
+    """Records of a compacted topic with the shop and the product that their keys name."""
+    for record in records:
         try:
-            shop, product_id = split_key(record.key or b"")
+            key = split_key(record.key or b"")
         except ValueError:
+            lost[KEY_UNREADABLE.name] += 1
             continue
-        if topics.shop in (None, shop):
-            yield product_id, record
+        if shop in (None, key[0]):
+            yield key, record
 
 
-def _message(record: Any, message: Any) -> Any:
+def _message(key: tuple[str, str], record: Any, message: Any) -> Any:
     """The record's message within the limits of its proto; None for another, or none."""
     if record.value is None:
         return None
@@ -154,7 +190,7 @@ def _message(record: Any, message: Any) -> Any:
         protovalidate.validate(message)
     except (json_format.ParseError, DecodeError, protovalidate.ValidationError, ValueError):
         return None
-    return message
+    return message if (message.shop_id, message.product_id) == key else None
 
 
 def _records(servers: str, topic: str, spans: Mapping[int, Span]) -> Iterator[Any]:

@@ -61,6 +61,7 @@ def test_prepared_from_kafka(kafka_servers: str, topic_prefix: str, tmp_path: Pa
     about = json.loads((tmp_path / "data/prepared.json").read_bytes())
     assert about["rows_kept"] == 19
     assert about["left_out"] == {"other_action": 1, "refused": 1}
+    assert about["products_lost"] == {"product_refused": 1}
     items = pl.read_parquet(tmp_path / "data/items.parquet")
     assert items["item_id"].to_list() == ["i0", "i1", "i2", "i3", "new"]
     new = items.row(4, named=True)
