@@ -52,6 +52,7 @@ examples:
   python -m model_export prepare --complete-journey
   python -m model_export prepare shop.csv --to build/shop --holdout-days 14
   python -m model_export prepare log.csv.gz --columns rees46 --items products.jsonl
+  python -m model_export prepare shop.csv --groups ages.csv
   python -m model_export prepare --archive /srv/attune --master-key-file master-key --shop demo
   python -m model_export prepare Beauty.txt.gz --format s3rec --to build/beauty"""
 

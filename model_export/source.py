@@ -25,6 +25,10 @@ class Source(msgspec.Struct, frozen=True):
     actions: dict[str, int] = {}
     """What was done → rows that were kept."""
     users: int = 0
+    grouped: int = 0
+    """Users whose demographic group is known."""
+    grouped_elsewhere: int = 0
+    """Users that have a group, and of whom no row is kept."""
     items: int = 0
     queries: int = 0
     sessions: int = 0

@@ -75,16 +75,16 @@ def rows_of(where: str, table: pl.DataFrame, columns: Columns) -> pl.DataFrame:
     given = _renamed(where, table, columns)
     action = _actions(where, given)
     made = {
-        "user_id": _text(where, given["user_id"]),
+        "user_id": as_text(where, given["user_id"]),
         "thing": _things(where, given, action),
         "at": _microseconds(where, given["timestamp"], columns.time_unit),
         "action": action,
     }
     for name in ("event_id", "session_id", "order_id", "title", "description", "brand"):
         if name in given.columns:
-            made[name] = _text(where, given[name])
+            made[name] = as_text(where, given[name])
     if "merchant_id" in given.columns:
-        made["merchant_id"] = _text(where, given["merchant_id"])
+        made["merchant_id"] = as_text(where, given["merchant_id"])
     for name, kind in (("quantity", pl.Int64), ("price", pl.Float64)):
         if name in given.columns:
             made[name] = _number(where, given[name], kind)
@@ -97,7 +97,7 @@ def category_paths(where: str, column: pl.Series, separator: str) -> pl.Series:
     """Paths from the widest category to the narrowest: of lists, or of text with separators."""
     if isinstance(column.dtype, pl.List) and column.dtype.inner == pl.String:
         return column
-    parts = _text(where, column).str.split(separator)
+    parts = as_text(where, column).str.split(separator)
     stripped = parts.list.eval(pl.element().str.strip_chars())
     return stripped.list.eval(pl.element().filter(pl.element() != ""))
 
@@ -118,7 +118,7 @@ def _renamed(where: str, table: pl.DataFrame, columns: Columns) -> pl.DataFrame:
     return table.select(pl.col(theirs).alias(ours) for theirs, ours in found.items())
 
 
-def _text(where: str, column: pl.Series) -> pl.Series:
+def as_text(where: str, column: pl.Series) -> pl.Series:
     """Ids and words as text; "" is none. Raises DataRefused for what is neither text nor number."""
     kind = column.dtype
     if kind.is_float():
@@ -144,16 +144,16 @@ def _number(where: str, column: pl.Series, kind: type[pl.DataType]) -> pl.Series
 
 def _things(where: str, given: pl.DataFrame, action: pl.Series) -> pl.Series:
     """What each row is about: a product, words, or (of a cancellation) perhaps a whole order."""
-    items = _text(where, given["item_id"])
+    items = as_text(where, given["item_id"])
     if "query" in given.columns:
-        words = _text(where, given["query"])
+        words = as_text(where, given["query"])
         distinct = words.unique().drop_nulls()
         known = {query: normalised(query) or None for query in distinct}
         said = words.replace_strict(known, default=None, return_dtype=pl.String)
     else:
         said = pl.repeat(None, len(given), dtype=pl.String, eager=True)
     has_order = (
-        _text(where, given["order_id"]).is_not_null()
+        as_text(where, given["order_id"]).is_not_null()
         if "order_id" in given.columns
         else (pl.repeat(value=False, n=len(given), eager=True))
     )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+import polars as pl
 
 from model_export.errors import DataRefused
 from model_export.preparation.catalogue import read_catalogue
@@ -15,6 +18,7 @@ from model_export.preparation.columns import columns_told
 from model_export.preparation.complete_journey import complete_journey_feed
 from model_export.preparation.engine import PolarsEngine
 from model_export.preparation.gathering import PART_ROWS
+from model_export.preparation.groups import read_groups
 from model_export.preparation.options import LIMITS
 from model_export.preparation.rows import Feed
 from model_export.preparation.settings import cleaning
@@ -49,7 +53,7 @@ def prepare_told(told: argparse.Namespace, path: Path | None, folder: Path, watc
     engine = _engine(told)
     limits = {name: getattr(told, name, None) for name in LIMITS}
     rules = cleaning({name: value for name, value in limits.items() if value is not None})
-    feed = _feed(told, path)
+    feed = _grouped(told, _feed(told, path))
     items = getattr(told, "items", None)
     encoder = getattr(told, "text_encoder", None)
     wanted = Wanted(
@@ -97,6 +101,19 @@ def _feed(told: argparse.Namespace, path: Path | None) -> Feed:
         return s3rec_feed(path)
     columns = columns_told(told.columns, told.time_unit or "s", told.category_separator)
     return table_feed(path, columns, latest=_moment(told.as_of))
+
+
+def _grouped(told: argparse.Namespace, feed: Feed) -> Feed:
+    """The feed with the groups of ``--groups``, which go before those that it has."""
+    path = getattr(told, "groups", None)
+    if path is None:
+        return feed
+    groups = read_groups(path)
+    if told.master_key_file is not None:
+        master = read_master_key(told.master_key_file)
+        names = [master.pseudonym(user.encode()).hex() for user in groups["user_id"]]
+        groups = groups.with_columns(user_id=pl.Series(names, dtype=pl.String))
+    return replace(feed, groups=pl.concat([feed.groups, groups]))
 
 
 def _events(told: argparse.Namespace) -> Feed:

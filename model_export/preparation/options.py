@@ -99,6 +99,13 @@ def add_preparing(step: argparse.ArgumentParser) -> None:
         "title, description, category, brand, merchant_id, price, vector",
     )
     step.add_argument(
+        "--groups",
+        type=Path,
+        metavar="FILE",
+        help="the demographic groups of users (.csv, .parquet): user_id, as the input has it (of "
+        "the archive and of Kafka shop/u:id), and group; figures are told for each group",
+    )
+    step.add_argument(
         "--text-encoder",
         choices=tuple(ENCODERS),
         help="makes vectors of titles and queries (default: no vectors)",

@@ -39,6 +39,7 @@ def _holds(source: Source) -> str:
         "| what is there | |",
         "|---|---:|",
         f"| users | {source.users:,} |",
+        *_groups(source),
         f"| items | {source.items:,} |",
         f"| items that are listed, and nobody touched | {source.untouched:,} |",
         f"| queries | {source.queries:,} |",
@@ -60,6 +61,15 @@ def _holds(source: Source) -> str:
             f"| last | {_time(source.last_at)} |",
         ]
     return "\n".join(lines)
+
+
+def _groups(source: Source) -> list[str]:
+    if not source.grouped and not source.grouped_elsewhere:
+        return []
+    return [
+        f"| users whose group is known | {source.grouped:,} |",
+        f"| users with a group, of whom no row is kept | {source.grouped_elsewhere:,} |",
+    ]
 
 
 def _content(source: Source) -> str:

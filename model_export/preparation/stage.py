@@ -160,6 +160,13 @@ def _lost(feed: Feed, wanted: Wanted, items: int, words: _Words) -> dict[str, in
     return {each.name: lost[each.name] for each in LOSSES if lost[each.name]}
 
 
+def _grouped(feed: Feed, tally: Tally) -> tuple[int, int]:
+    """How many users with a group are here, and how many are not."""
+    told = feed.groups.select("user_id").unique()
+    here = len(told.join(tally.users, on="user_id", how="semi"))
+    return here, len(told) - here
+
+
 def _about(
     feed: Feed, tally: Tally, products: pl.DataFrame, features: Featured, source: Source
 ) -> Tables:
@@ -185,6 +192,7 @@ def _source(
     words: _Words,
 ) -> Source:
     bounds = wanted.split.bounds(tally.last_at)
+    grouped, elsewhere = _grouped(feed, tally)
     return Source(
         name=feed.name,
         sha256=feed.sha256,
@@ -201,6 +209,8 @@ def _source(
         catalogue_size=wanted.catalogue_size or len(products),
         actions={NAMES[action]: rows for action, rows in tally.actions.items()},
         users=len(tally.users),
+        grouped=grouped,
+        grouped_elsewhere=elsewhere,
         items=len(products),
         queries=len(tally.queries),
         sessions=shards.sessions,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from model_export import prepared_folder
+from model_export.__main__ import main
 from model_export.errors import DataRefused
 from model_export.preparation.archive import archive_feed
 from model_export.preparation.events import EventRow, pseudonym_by, rows_of_event
@@ -20,8 +24,9 @@ from services.shared.archive_storage import LocalStorage
 from services.shared.sealing import MasterKey, SealBroken
 from tests.archive_parts import MASTER, NOON_MS, archivist, read, record_at, views
 from tests.preparation_parts import kept_things
-from tests.profile_events import Event, event, view
+from tests.profile_events import NOON, Event, event, view
 
+MINUTE = timedelta(minutes=1)
 PRICE = {"currencyCode": "EUR", "units": "12", "nanos": 500_000_000}
 LINES = [
     {"productId": "mug", "quantity": 2, "unitPrice": PRICE},
@@ -104,6 +109,34 @@ def test_prepared_from_the_archive(tmp_path: Path) -> None:
     assert source.left_out == {"sign_in_or_out": 1, "same_event": 1}
     users = pl.read_parquet(tmp_path / "data/users.parquet")["user_id"].to_list()
     assert users == [pseudonym_by(MASTER)("demo", "u:ana")]
+
+
+def test_the_command_prepares_an_archive(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One shop's events, opened by a key from a file, with groups of shoppers and products."""
+    some = [
+        view(n, f"i{n % 4}", user=f"u{n % 3}", shopId=f"shop-{n % 2}", at=NOON + n * MINUTE)
+        for n in range(36)
+    ]
+    archivist(LocalStorage(tmp_path / "archive")).archive(
+        record_at(one, n, appended_ms=NOON_MS + n * 60_000) for n, one in enumerate(some)
+    )
+    (tmp_path / "key").write_bytes(base64.b64encode(bytes(range(32))))
+    (tmp_path / "ages.csv").write_text("user_id,group\nshop-0/u:u1,65+\nshop-1/u:u1,18-24\n")
+    (tmp_path / "items.csv").write_text("item_id,title\ni0,Mug\nnew,Pen\n")
+    told = f"prepare --archive {tmp_path}/archive --master-key-file {tmp_path}/key --shop shop-0"
+    told += f" --groups {tmp_path}/ages.csv --items {tmp_path}/items.csv --split leave-one-out"
+    assert main([*told.split(), "--to", f"{tmp_path}/data"]) == 0
+    said = capsys.readouterr().out
+    assert "# archive-shop-0, prepared, split leave one out\n\n18 of 18 rows are kept." in said
+    assert said.endswith((tmp_path / "data/report.md").read_text())
+    ids, source, _ = prepared_folder.load_about(tmp_path / "data")
+    name = pseudonym_by(MASTER)
+    groups = {name("shop-0", f"u:u{n}"): "65+" if n == 1 else None for n in range(3)}
+    assert dict(zip(ids.users, ids.groups, strict=True)) == groups
+    assert ids.items == ["i0", "i2", "new"]
+    assert (source.grouped, source.grouped_elsewhere, source.untouched) == (1, 1, 1)
 
 
 def test_an_archive_that_cannot_be_read(tmp_path: Path) -> None:

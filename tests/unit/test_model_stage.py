@@ -133,8 +133,12 @@ def test_listed_products_are_items_that_nobody_touched(tmp_path: Path) -> None:
 def test_groups_of_users(tmp_path: Path) -> None:
     """Where the source knows them."""
     groups = pl.DataFrame({"user_id": ["u03", "nobody"], "group": ["65+", "18-24"]})
-    prepare(feed_of(month(), groups=groups), Wanted(), tmp_path / "data")
+    source = prepare(feed_of(month(), groups=groups), Wanted(), tmp_path / "data")
     assert prepared_folder.load(tmp_path / "data").ids.groups == [None] * 3 + ["65+"] + [None] * 8
+    assert (source.grouped, source.grouped_elsewhere) == (1, 1)
+    told = (tmp_path / "data/report.md").read_text()
+    assert "| users whose group is known | 1 |\n" in told
+    assert "| users with a group, of whom no row is kept | 1 |\n" in told
 
 
 def test_the_report_says_what_was_lost_and_why(tmp_path: Path) -> None:
