@@ -70,6 +70,11 @@ def feed_of(*batches: Sequence[Told], **more: Any) -> Feed:
     return Feed("hand", "00" * 32, sum(map(len, frames)), read, **more)
 
 
+def few() -> list[dict[str, Any]]:
+    """Four things that one user did."""
+    return [row(n * DAY, item) for n, item in enumerate(("mug", "pen", "mug", "cup"))]
+
+
 def month(users: int = 12, days: int = 50) -> list[dict[str, Any]]:
     """Each user views, searches and buys once a day, of eight products; long enough to split."""
     chance = np.random.default_rng(5)
