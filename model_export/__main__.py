@@ -32,8 +32,8 @@ from model_export.settings import TrainSettings, checked, train_settings
 from services.shared.bundle import load_bundle
 from services.shared.errors import AttuneError
 
-COMMITTED: Final[Mapping[str, Any]] = {"dimensions": 48, "least_interactions": 5, "epochs": 4}
-"""What the bundle in the repository is told, to stay small and quickly made."""
+COMMITTED: Final = "--dimensions 48 --least-interactions 5 --epochs 4"
+"""What the training of the bundle in the repository is told, to stay small and quickly made."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -157,10 +157,12 @@ def _learning_curve(told: argparse.Namespace) -> None:
 
 def _all(told: argparse.Namespace) -> None:
     del told
-    data = prepare_complete_journey()
-    prepared_folder.save(data, DATA)
-    _train_to(DATA, COMMITTED, CHECKPOINT, parser().parse_args(["train", "--restart"]))
-    print(table(_export_to(data, CHECKPOINT, BUNDLE, CHECKPOINT)))
+    whole = parser()
+    _prepare(whole.parse_args(["prepare", "--complete-journey"]))
+    _train(whole.parse_args(["train", "--restart", *COMMITTED.split()]))
+    (CHECKPOINT / learning_curve.NAME).unlink(missing_ok=True)  # other code may have measured it
+    _learning_curve(whole.parse_args(["learning-curve"]))
+    _export(whole.parse_args(["export"]))
 
 
 def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse.Namespace) -> None:

@@ -28,7 +28,8 @@ From what shoppers did to a model bundle that the server can load:
   promote    a candidate and prepared folder -> the current bundle, or why it stays
   learning-curve                             -> how good less data makes it (needs torch)
 
-`all` prepares, trains and exports the Complete Journey data and replaces deploy/local/model."""
+`all` does prepare, train, learning-curve and export on the Complete Journey data, and replaces
+deploy/local/model."""
 
 FORMATS: Final = """\
 The input is a table with the columns
@@ -94,6 +95,17 @@ examples:
   python -m model_export learning-curve build/shop --checkpoint build/shop-model
   python -m model_export learning-curve build/shop --checkpoint build/shop-model --shares 20,100"""
 
+MAKING: Final = f"""\
+Does these commands, one after another, in the folders that are their defaults:
+
+  prepare --complete-journey   -> {DATA}
+  train --restart              -> {CHECKPOINT}, small and with few epochs
+  learning-curve               -> the same folder, measured anew
+  export                       -> {BUNDLE}, in the place of the one that is there
+
+examples:
+  python -m model_export all"""
+
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
@@ -113,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
         _step(steps, "promote", "replace the current bundle by a better one", PROMOTING)
     )
     _learning_curve(_step(steps, "learning-curve", "measure how much data is enough", LEARNING))
-    _step(steps, "all", "make the committed bundle again (needs torch)", "")
+    _step(steps, "all", "make the committed bundle again (needs torch)", MAKING)
     return whole
 
 

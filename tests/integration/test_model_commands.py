@@ -19,7 +19,7 @@ from tests.model_parts import TRAINING, figures, rounds, write_csv
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     *("prepare", "train", "evaluate", "export", "verify"),
-    *("promote", "learning-curve", "plan"),
+    *("promote", "learning-curve", "plan", "all"),
 )
 
 
