@@ -26,6 +26,7 @@ from model_export.evaluation.learning_curve import LearningCurve
 from model_export.evaluation.metrics import Interval
 from model_export.training.checkpoint import Checkpoint
 from services.shared.bundle_settings import Blend
+from services.shared.repeat import MASKED, RepeatTable
 
 METRICS: Final = ("hit rate@10", "recall@10", "NDCG@10")
 MODEL: Final = "model"
@@ -38,6 +39,8 @@ class Facts:
     data: Prepared
     checkpoint: Checkpoint
     blend: Blend
+    repeat: RepeatTable | None
+    """As export writes it: already scaled."""
     evaluation: Evaluation
     curve: LearningCurve | None
     """None where it was not measured."""
@@ -58,7 +61,7 @@ def document(facts: Facts) -> Document:
             Section("For whom, and for what", _segments(facts.evaluation)),
             Section("Training", _training(facts.checkpoint)),
             Section("How much data is enough", _learning(facts)),
-            Section("Architecture and settings", _settings(facts.checkpoint, facts.blend)),
+            Section("Architecture and settings", _settings(facts)),
             Section(
                 "Known limits",
                 [Bullets(limits(facts.data, facts.checkpoint, facts.evaluation))],
@@ -216,7 +219,8 @@ def _learning(facts: Facts) -> list[Paragraph | Picture | Table]:
     ]
 
 
-def _settings(checkpoint: Checkpoint, blend: Blend) -> list[Paragraph | Table]:
+def _settings(facts: Facts) -> list[Paragraph | Table]:
+    checkpoint = facts.checkpoint
     told, shape = msgspec.structs.asdict(checkpoint.settings), checkpoint.architecture
     text = f"text vectors of {shape.text:,} numbers" if shape.text else "no text vectors"
     return [
@@ -229,7 +233,7 @@ def _settings(checkpoint: Checkpoint, blend: Blend) -> list[Paragraph | Table]:
             ("setting", ""),
             [(f"`--{name.replace('_', '-')}`", _value(value)) for name, value in told.items()],
         ),
-        Paragraph(_blended(blend)),
+        Paragraph(_blended(facts.blend, facts.repeat)),
         Paragraph(
             "Made with "
             + ", ".join(f"{name} {number}" for name, number in checkpoint.versions.items())
@@ -239,20 +243,26 @@ def _settings(checkpoint: Checkpoint, blend: Blend) -> list[Paragraph | Table]:
     ]
 
 
-def _blended(blend: Blend) -> str:
-    """What a score is made of."""
+def _blended(blend: Blend, repeat: RepeatTable | None) -> str:
+    """What a score is made of, see :mod:`services.shared.scores`."""
+    said = ["A product's score is the encoder's query times its vector."]
+    if repeat is not None:
+        scores = {score for row in repeat.score for score in row}
+        if scores == {MASKED}:
+            said.append("What the shopper has bought comes after all else.")
+        elif repeat.again or scores != {0}:
+            said.append("What the shopper has bought gains what buying it again is worth.")
     more = []
     if blend.neighbours:
         told = f"likeness to the products of the history, weighed {blend.neighbours:.4g}"
         later = f", each interaction counting {blend.decay:.4g} times as much as the one after it"
         more.append(told + (later if blend.decay < 1 else ""))
-    if blend.repeat:
-        more.append(f"what buying again is worth, weighed {blend.repeat:.4g}")
-    if not more:
-        return "A product's score is the encoder's query times the product's vector."
-    return (
-        f"A product's score is the encoder's query times its vector, plus {', plus '.join(more)}."
-    )
+    if repeat is not None and repeat.first:
+        more.append("how often others buy it for the first time")
+    if more:
+        who = "Every product" if repeat is None else "Anything else"
+        said.append(f"{who} gains {', and '.join(more)}.")
+    return " ".join(said)
 
 
 def _value(value: object) -> str:

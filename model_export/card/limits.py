@@ -30,7 +30,7 @@ def _without_vector(data: Prepared, checkpoint: Checkpoint) -> str:
     missing = max(0, catalogue - known)
     return (
         f"{missing:,} of {catalogue:,} products ({percent(missing / max(1, catalogue))}) have no "
-        "vector here: too few turned to them, and nothing is known of their content. The model "
+        f"vector here: {_few(checkpoint)}, and nothing is known of their content. The model "
         "cannot rank them; search, trends and categories still show them."
     )
 
@@ -44,8 +44,16 @@ def _cold(checkpoint: Checkpoint) -> str:
         )
     return (
         f"{cold:,} of its {known:,} products ({percent(cold / known)}) are known by their content "
-        "alone, as nobody turned to them in training: expect less of these."
+        f"alone, as {_few(checkpoint)}: expect less of these."
     )
+
+
+def _few(checkpoint: Checkpoint) -> str:
+    """Why a product has no vector of its own."""
+    least = checkpoint.settings.least_interactions
+    if least == 1:
+        return "nobody turned to them in training"
+    return f"training had fewer than {least:,} interactions with each"
 
 
 def _groups(data: Prepared, evaluation: Evaluation) -> str:

@@ -65,7 +65,8 @@ def export(
     with appearing(target) as made:
         bundle = write_bundle(data, parts, checkpoint, made, progress=progress)
         evaluation = evaluate(data, bundle, progress=progress)
-        _close(Facts(data, checkpoint, bundle.settings.blend, evaluation, curve), made, progress)
+        blend, repeat = bundle.settings.blend, bundle.repeat
+        _close(Facts(data, checkpoint, blend, repeat, evaluation, curve), made, progress)
     return evaluation
 
 

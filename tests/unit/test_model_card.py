@@ -10,6 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
+import numpy as np
 import pytest
 
 from model_export.card.card import card
@@ -27,6 +28,7 @@ from model_export.planning.learning import read_curve
 from model_export.training.checkpoint import Checkpoint, Epoch
 from services.shared.bundle import load_bundle
 from services.shared.bundle_settings import Blend
+from services.shared.repeat import MASKED, RepeatTable, numbers
 from tests.gate_parts import shelf_bundle, shop
 from tests.model_parts import QUICK
 
@@ -41,7 +43,8 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
     data = replace(data, source=losses)
     bundle = load_bundle(shelf_bundle(tmp_path_factory.mktemp("card") / "bundle", data))
     evaluation = evaluate(data, bundle, large=40)
-    return Facts(data, checkpoint(data), Blend(neighbours=0.5), evaluation, curve(data, evaluation))
+    made = checkpoint(data), Blend(neighbours=0.5), None, evaluation, curve(data, evaluation)
+    return Facts(data, *made)
 
 
 def checkpoint(data: Prepared) -> Checkpoint:
@@ -107,10 +110,10 @@ def test_what_the_card_says(facts: Facts, files: dict[str, str], name: str) -> N
         "3 epochs were seen; epoch 2 is the best on the validation part, with an NDCG@10 of 0.43",
         "A Transformer (causal) over 24 products with 2 features between them",
         "--max-length",
-        "plus likeness to the products of the history, weighed 0.5.",
+        "Every product gains likeness to the products of the history, weighed 0.5.",
         "torch 9.9, numpy 8.8",
-        "6 of 30 products (20 %) have no vector here",
-        "3 of its 24 products (12.5 %) are known by their content alone",
+        "6 of 30 products (20 %) have no vector here: nobody turned to them in training",
+        "3 of its 24 products (12.5 %) are known by their content alone, as nobody turned to them",
         "It sees the newest 12 interactions of a shopper, of at most 100 that count",
         "Demographic groups are known for 100 % of the users; 1 of 3 are large enough",
         "It was tested on one period",
@@ -189,6 +192,40 @@ def test_plan_reads_the_curve_that_the_card_shows(facts: Facts, tmp_path: Path) 
     assert planned.data == "hand.csv"
     assert [each.ndcg for each in planned.points] == [each.ndcg for each in facts.curve.points]
     assert learning_curve.load(tmp_path) == facts.curve
+
+
+def repeat(score: float, *, first: bool = False) -> RepeatTable:
+    own = numbers(np.array([0.0, 1.0])) if first else b""
+    return RepeatTable(counts=(), recency_days=(), score=((score,),), first=own)
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        (repeat(MASKED), "What the shopper has bought comes after all else. Anything else gains"),
+        (repeat(1.5), "What the shopper has bought gains what buying it again is worth"),
+        (repeat(0.0), "times its vector. Anything else gains likeness"),
+        (repeat(0.0, first=True), "0.5, and how often others buy it for the first time."),
+    ],
+)
+def test_every_part_of_the_blend_is_named(facts: Facts, table: RepeatTable, says: str) -> None:
+    """What was bought and what was not are told apart, and a part that adds nothing is none."""
+    assert says in shown(markdown(document(replace(facts, repeat=table))))
+
+
+def test_a_model_without_a_blend_adds_nothing(facts: Facts) -> None:
+    """Its score is query times vector, and that is all that is said."""
+    said = shown(markdown(document(replace(facts, blend=Blend()))))
+    assert "A product's score is the encoder's query times its vector. Made with" in said
+
+
+def test_products_that_few_have_touched_are_not_called_untouched(facts: Facts) -> None:
+    """How many interactions are few says the setting."""
+    few = msgspec.structs.replace(QUICK, least_interactions=5)
+    told = msgspec.structs.replace(facts.checkpoint, settings=few)
+    said = " ".join(limits(facts.data, told, facts.evaluation))
+    assert said.count("training had fewer than 5 interactions with each") == 2
+    assert "nobody turned to them" not in said
 
 
 def test_limits_of_data_that_tells_little(facts: Facts) -> None:
