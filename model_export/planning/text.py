@@ -48,7 +48,10 @@ def _data(plan: Plan) -> Iterator[str]:
         f"  an epoch: {work.packed_rows:,.0f} rows of {told.max_length} places, "
         f"{100 * work.fill:.0f} % filled; {work.steps:,.0f} steps of {told.batch_rows} rows"
     )
-    yield f"  {work.epochs} epochs at most, {work.parameters:,} parameters, {told.architecture}"
+    more = f" and {work.more} more as codes" if work.more else ""
+    yield (
+        f"  {work.epochs} epochs at most{more}, {work.parameters:,} parameters, {told.architecture}"
+    )
 
 
 def _time(plan: Plan) -> Iterator[str]:

@@ -26,6 +26,7 @@ from model_export.planning.synthetic import made_up
 from model_export.planning.text import amount, duration, text
 from model_export.planning.workload import workload
 from model_export.settings import TrainSettings, train_settings
+from model_export.training.coding import EPOCHS
 from model_export.training.quantize import bytes_for
 from model_export.training.sequences import batch_of, histories, packed, shuffled, windows
 from services.shared.product_codes import CENTROIDS
@@ -212,5 +213,13 @@ def test_a_plan_is_read_by_people() -> None:
     assert "of another machine" in said
     assert "nothing can be said of accuracy" in said
     assert "NDCG" not in said
+    assert f"{told.epochs} epochs at most, " in said
     assert [duration(s) for s in (9.6, 240, 9_000)] == ["10 s", "4.0 min", "2.5 h"]
     assert [amount(b) for b in (2_400_000, 3_210_000_000)] == ["2 MB", "3.21 GB"]
+
+
+def test_a_plan_says_what_a_large_catalogue_adds() -> None:
+    """Epochs as codes come on top of those that end when nothing gets better."""
+    told = msgspec.structs.replace(settings_of(300, 50, 3_000), codes_above=49)
+    said = text(plan(assumed(300, 50, 3_000), told, machine()))
+    assert f"{told.epochs} epochs at most and {EPOCHS} more as codes, " in said
