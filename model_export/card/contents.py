@@ -171,11 +171,21 @@ def _training(checkpoint: Checkpoint) -> list[Paragraph | Picture]:
             charts.training_svg(checkpoint.curve, checkpoint.epoch),
         ),
         Paragraph(
-            f"{len(checkpoint.curve)} epochs were seen; epoch {checkpoint.epoch} is the best on "
-            f"the validation part, with an NDCG@10 of {checkpoint.validation_ndcg:.4f}.{again} "
-            "The held-out part was looked at for this card alone."
+            f"{len(checkpoint.curve)} epochs were seen; {_best(checkpoint)} an NDCG@10 of "
+            f"{checkpoint.validation_ndcg:.4f}.{again} The held-out part was looked at for this "
+            "card alone."
         ),
     ]
+
+
+def _best(checkpoint: Checkpoint) -> str:
+    """Which epoch the figure beside it is of."""
+    if not checkpoint.architecture.codes:
+        return f"epoch {checkpoint.epoch} is the best on the validation part, with"
+    return (
+        f"epoch {checkpoint.epoch} is the best of those before the vectors became codes, and the "
+        "best of those as codes has, on the validation part,"
+    )
 
 
 def _learning(facts: Facts) -> list[Paragraph | Picture | Table]:

@@ -219,6 +219,16 @@ def test_a_model_without_a_blend_adds_nothing(facts: Facts) -> None:
     assert "A product's score is the encoder's query times its vector. Made with" in said
 
 
+def test_the_figure_of_a_coded_model_is_of_its_codes(facts: Facts) -> None:
+    """The best epoch before codes and the figure after them are not said in one breath."""
+    made = facts.checkpoint
+    coded = msgspec.structs.replace(made.architecture, codes=2)
+    told = replace(facts, checkpoint=msgspec.structs.replace(made, architecture=coded))
+    said = shown(markdown(document(told)))
+    assert "epoch 2 is the best of those before the vectors became codes" in said
+    assert "the best of those as codes has, on the validation part, an NDCG@10 of 0.43" in said
+
+
 def test_products_that_few_have_touched_are_not_called_untouched(facts: Facts) -> None:
     """How many interactions are few says the setting."""
     few = msgspec.structs.replace(QUICK, least_interactions=5)
