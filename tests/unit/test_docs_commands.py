@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 from collections.abc import Mapping
@@ -30,7 +31,8 @@ def options() -> Mapping[str, set[str]]:
 
 
 def options_of(command: str) -> set[str]:
-    steps = next(each for each in parser()._actions if isinstance(each.choices, dict))
+    actions = parser()._actions
+    steps = next(each for each in actions if isinstance(each, argparse._SubParsersAction))
     return set(OPTION.findall(steps.choices[command].format_usage()))
 
 
