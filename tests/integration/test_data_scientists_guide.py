@@ -14,6 +14,7 @@ CERTAIN = ("head ", "cat ", "model_export prepare ", "model_export plan ")
 """Commands that print the same on every machine."""
 
 
+@pytest.mark.timeout(600)
 def test_every_command_of_the_guide_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
