@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import tokenize
+import zipfile
+from typing import Final
+
 from services.shared.errors import AttuneError, BadInput
+
+UNREADABLE: Final = (
+    ValueError,
+    OSError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+)
+"""What reading a damaged file of arrays can raise."""
 
 
 class DataRefused(BadInput):
@@ -27,6 +43,12 @@ class BundleNotWritten(AttuneError):
     """The disk is full or may not be written; the bundle that was there is as it was."""
 
     code = "BUNDLE_NOT_WRITTEN"
+
+
+class CheckpointNotWritten(AttuneError):
+    """The disk is full or may not be written; the checkpoint that was there is as it was."""
+
+    code = "CHECKPOINT_NOT_WRITTEN"
 
 
 class CheckUnusable(AttuneError):

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -29,6 +29,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from model_export.dataset import (
+    HELD_OUT,
     About,
     Content,
     Features,
@@ -38,8 +39,10 @@ from model_export.dataset import (
     Sharded,
     Tables,
 )
-from model_export.errors import DataRefused
+from model_export.errors import UNREADABLE, DataRefused
 from model_export.source import Source
+
+T = TypeVar("T")
 
 SHARD_ROWS: Final = 2_000_000
 """About so many rows are in a shard; one user's are never divided."""
@@ -56,6 +59,9 @@ COLUMNS: Final = {
     "sessions": ("session", np.int32),
 }
 """Array → column of a shard and its type."""
+
+NO_TABLE: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
+"""What reading a damaged table can raise; a panic is no Exception."""
 
 
 def save(data: Prepared, folder: Path, *, shard_rows: int = SHARD_ROWS) -> None:
@@ -101,15 +107,19 @@ class Shards(Sharded):
     def __init__(self, folder: Path) -> None:
         """Raises DataRefused where there is none."""
         self._paths = shard_paths(folder)
+        self._most = _rows(folder, "users"), _rows(folder, "items") + _rows(folder, "queries")
         self._held: tuple[int, Interactions] | None = None
 
     def __len__(self) -> int:
         return len(self._paths)
 
     def shard(self, index: int) -> Interactions:
-        """See :class:`model_export.dataset.Sharded`."""
+        """See :class:`model_export.dataset.Sharded`. Raises DataRefused."""
         if self._held is None or self._held[0] != index:
-            self._held = index, read_shard(self._paths[index])
+            self._held = None  # or there would be two for a moment
+            shard = read_shard(self._paths[index])
+            _check(self._paths[index], shard, *self._most)
+            self._held = index, shard
         return self._held[1]
 
 
@@ -121,18 +131,37 @@ def read_shard(path: Path) -> Interactions:
             array: frame[name].to_numpy().astype(kind, copy=False)
             for array, (name, kind) in COLUMNS.items()
         }
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except NO_TABLE as error:
         raise DataRefused(f"{path} is no shard of a prepared data set: {error}") from error
     return Interactions(**arrays)
 
 
+def _check(path: Path, shard: Interactions, users: int, codes: int) -> None:
+    """Raise DataRefused where a number of a shard stands for nothing in the tables."""
+    for column, most in ((shard.users, users), (shard.items, codes), (shard.parts, HELD_OUT + 1)):
+        if len(column) and not 0 <= int(column.min()) <= int(column.max()) < most:
+            raise DataRefused(
+                f"{path} does not belong to the tables beside it, or is damaged: make the folder "
+                "again with 'python -m model_export prepare'"
+            )
+
+
+def _rows(folder: Path, table: str) -> int:
+    """How many rows a table has. Raises DataRefused."""
+    path = folder / f"{table}.parquet"
+    try:
+        return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    except NO_TABLE as error:
+        raise DataRefused(f"{path} is no table of a prepared data set: {error}") from error
+
+
 def load_about(folder: Path) -> About:
     """All but the interactions. Raises DataRefused."""
+    source = _json(folder / "prepared.json", Source)
+    items, users, queries = (_table(folder, name) for name in ("items", "users", "queries"))
     try:
-        source = msgspec.json.decode((folder / "prepared.json").read_bytes(), type=Source)
-        items = pl.read_parquet(folder / "items.parquet")
-        users = pl.read_parquet(folder / "users.parquet")
-        queries = pl.read_parquet(folder / "queries.parquet")
         ids = Ids(
             users=users["user_id"].to_list(),
             items=items["item_id"].to_list(),
@@ -140,9 +169,7 @@ def load_about(folder: Path) -> About:
             groups=users["group"].to_list(),
         )
         content = _load_content(folder, items["features"])
-    except FileNotFoundError as error:
-        raise _missing(Path(error.filename or folder)) from error
-    except (msgspec.MsgspecError, ValueError, pl.exceptions.PolarsError, OSError) as error:
+    except (ValueError, *NO_TABLE) as error:
         raise DataRefused(f"{folder} is no prepared data set: {error}") from error
     return About(ids, source, content)
 
@@ -150,7 +177,7 @@ def load_about(folder: Path) -> About:
 def load(folder: Path) -> Prepared:
     """Read what :func:`save` wrote, all at once. Raises DataRefused."""
     ids, source, content = load_about(folder)
-    parts = [read_shard(path) for path in shard_paths(folder)]
+    parts = list(Shards(folder))
     whole = {
         field.name: np.concatenate([getattr(part, field.name) for part in parts])
         for field in fields(Interactions)
@@ -187,18 +214,53 @@ def save_vectors(vectors: NDArray[np.float16] | None, path: Path) -> None:
 
 
 def _load_content(folder: Path, lists: pl.Series) -> Content | None:
-    known = msgspec.json.decode((folder / "features.json").read_bytes(), type=Features)
-    text, query_text = (
-        np.load(path, allow_pickle=False) if path.exists() else None
-        for path in (folder / ITEM_VECTORS, folder / QUERY_VECTORS)
-    )
+    known = _json(folder / "features.json", Features)
+    text = _vectors(folder / ITEM_VECTORS, len(lists))
+    query_text = _vectors(folder / QUERY_VECTORS, _rows(folder, "queries"))
     if not known.names and text is None:
         return None
     most = int(lists.list.len().max() or 0)  # type: ignore[arg-type]  # an integer column's
     features = np.zeros((len(lists), most), dtype=np.int32)
     lengths = lists.list.len().to_numpy()
     features[np.arange(most) < lengths[:, None]] = lists.explode().drop_nulls().to_numpy()
+    if features.min(initial=0) < 0 or features.max(initial=0) > len(known.names):
+        raise DataRefused(f"{folder}/items.parquet has features that features.json does not name")
     return Content(known.names, features, text, query_text, known.encoder, known.price_bounds)
+
+
+def _json(path: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    except (msgspec.MsgspecError, ValueError, OSError) as error:
+        raise DataRefused(f"{path} is of no prepared data set: {error}") from error
+
+
+def _table(folder: Path, name: str) -> pl.DataFrame:
+    path = folder / f"{name}.parquet"
+    try:
+        return pl.read_parquet(path)
+    except FileNotFoundError as error:
+        raise _missing(path) from error
+    except NO_TABLE as error:
+        raise DataRefused(f"{path} is no table of a prepared data set: {error}") from error
+
+
+def _vectors(path: Path, rows: int) -> NDArray[np.float16] | None:
+    """Vectors of texts, one for each of ``rows``; None where there are none."""
+    if not path.exists():
+        return None
+    try:
+        found: NDArray[np.float16] = np.load(path, allow_pickle=False)
+    except UNREADABLE as error:
+        raise DataRefused(f"{path} holds no vectors: {error}; prepare the data again") from error
+    if found.dtype != np.float16 or found.ndim != 2 or len(found) != rows:
+        raise DataRefused(
+            f"{path} has {found.dtype} of shape {found.shape}; it must have a vector of float16 "
+            f"for each of {rows:,} texts: prepare the data again"
+        )
+    return found
 
 
 def _missing(path: Path) -> DataRefused:

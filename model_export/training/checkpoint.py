@@ -8,18 +8,23 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from model_export.dataset import About, Source
-from model_export.errors import DataRefused
+from model_export.errors import UNREADABLE, CheckpointNotWritten, DataRefused
 from model_export.modelling.model import Model
 from model_export.settings import Architecture, TrainSettings
+from model_export.training.beside import written_beside
 from model_export.training.catalogue import content_rows
+
+PARAMETERS: Final = "parameters.npz"
+CHECKPOINT: Final = "checkpoint.json"
 
 
 class Epoch(msgspec.Struct, frozen=True):
@@ -51,17 +56,24 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 def save(model: Model, checkpoint: Checkpoint, folder: Path) -> None:
-    """Write both files to ``folder``, made if need be; the old ones go when the new are whole."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write both files to ``folder``, made if need be; the old ones go when the new are whole.
+
+    Raises CheckpointNotWritten where the disk is full; then the old ones are untouched.
+    """
     parameters = {name: value.cpu().numpy() for name, value in model.state_dict().items()}
-    beside = [folder / f".{name}.part" for name in ("parameters.npz", "checkpoint.json")]
-    with beside[0].open("wb") as file:
-        np.savez(file, **parameters)
     text = msgspec.json.format(msgspec.json.encode(checkpoint), indent=1)
-    beside[1].write_bytes(text + b"\n")
-    (folder / "checkpoint.json").unlink(missing_ok=True)
-    for path in beside:
-        path.replace(folder / path.name[1 : -len(".part")])
+    arrays = written_beside(
+        folder / PARAMETERS,
+        lambda file: np.savez(file, **parameters),
+    )
+    try:
+        told = written_beside(folder / CHECKPOINT, lambda file: file.write(text + b"\n"))
+    except CheckpointNotWritten:
+        arrays.unlink()
+        raise
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    arrays.replace(folder / PARAMETERS)
+    told.replace(folder / CHECKPOINT)
 
 
 def load(folder: Path, about: About) -> tuple[Model, Checkpoint]:
@@ -69,26 +81,41 @@ def load(folder: Path, about: About) -> tuple[Model, Checkpoint]:
 
     ``about`` is of the data set that it was trained on.
     """
+    checkpoint, parameters = _read(folder)
     ids, _, content = about
     try:
-        text = (folder / "checkpoint.json").read_bytes()
-        checkpoint = msgspec.json.decode(text, type=Checkpoint)
-        with np.load(folder / "parameters.npz", allow_pickle=False) as file:
-            parameters = {name: torch.from_numpy(file[name]) for name in file.files}
         codes = {item: code for code, item in enumerate(ids.items)}
         known = np.array([codes[item] for item in checkpoint.product_ids], dtype=np.int32)
+    except KeyError as error:
+        raise DataRefused(f"{folder} was trained on other data: it knows item {error}") from error
+    try:
         features, words = content_rows(content, known, len(ids.queries))
         has_id = torch.zeros(len(features), dtype=torch.bool)
         has_id[1 : len(known) + 1] = True
         has_id[checkpoint.without_id] = False
         model = Model(checkpoint.architecture, has_id, features, words)
-        model.load_state_dict(parameters)
+        model.load_state_dict({name: torch.from_numpy(each) for name, each in parameters.items()})
+    except UNREADABLE as error:
+        raise DataRefused(
+            f"{folder / CHECKPOINT} and {folder / PARAMETERS} are no checkpoint of this release, "
+            f"or not of this data: {error}; train again"
+        ) from error
+    return model.eval(), checkpoint
+
+
+def _read(folder: Path) -> tuple[Checkpoint, dict[str, NDArray[Any]]]:
+    """Both files as they are. Raises DataRefused with the name of the one that is damaged."""
+    path = folder / CHECKPOINT
+    try:
+        checkpoint = msgspec.json.decode(path.read_bytes(), type=Checkpoint)
+        path = folder / PARAMETERS
+        with np.load(path, allow_pickle=False) as file:
+            return checkpoint, {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise DataRefused(
-            f"{error.filename} is missing: make it with 'python -m model_export train'"
+            f"{path} is missing: make it with 'python -m model_export train'"
         ) from error
-    except KeyError as error:
-        raise DataRefused(f"{folder} was trained on other data: it knows item {error}") from error
-    except (msgspec.MsgspecError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
-        raise DataRefused(f"{folder} is no checkpoint of this release: {error}") from error
-    return model.eval(), checkpoint
+    except (*UNREADABLE, msgspec.MsgspecError) as error:
+        raise DataRefused(
+            f"{path} is no checkpoint of this release, or damaged: {error}; train again"
+        ) from error

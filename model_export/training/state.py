@@ -11,9 +11,7 @@ another run (other data, settings or versions) is not gone on from.
 from __future__ import annotations
 
 import copy
-import os
 import time
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,9 +22,10 @@ import torch
 from numpy.typing import NDArray
 
 from model_export.dataset import Source
-from model_export.errors import DataRefused
+from model_export.errors import UNREADABLE, DataRefused
 from model_export.modelling.model import Model
 from model_export.settings import TrainSettings
+from model_export.training.beside import written_beside
 from model_export.training.checkpoint import Epoch
 from model_export.training.processes import Processes
 
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".state.npz"
 EVERY: Final = 60.0
 """Seconds between two states within an epoch: what a kill may cost."""
-UNREADABLE: Final = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile)
 
 
 @dataclass(slots=True)
@@ -92,7 +90,7 @@ class Saver:
             self.save(training, best)
 
     def save(self, training: Training, best: Model) -> None:
-        """Replace the state on disk by the present one."""
+        """Replace the state on disk by the present one. Raises CheckpointNotWritten."""
         self._saved_at = time.monotonic()
         if self._path is None or not self._first:
             return
@@ -102,16 +100,16 @@ class Saver:
         arrays |= _parameters("best", best)
         for number, each in training.optimizer.state_dict()["state"].items():
             arrays |= {f"optimizer/{number}/{k}": v.cpu().numpy() for k, v in each.items()}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_name(f".{self._path.name}.part")
-        with beside.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # arrays by name
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
+        written_beside(
+            self._path,
+            lambda file: np.savez(file, **arrays),  # type: ignore[arg-type]  # arrays by name
+        ).replace(self._path)
 
     def restore(self, training: Training) -> Model:
-        """Put ``training`` where the state on disk is, if there is one of this run; the best."""
+        """Put ``training`` where the state on disk is, if there is one of this run; the best.
+
+        Raises DataRefused where the state is damaged.
+        """
         if self._path is None or not self._path.exists():
             return copy.deepcopy(training.mean)
         try:
@@ -120,7 +118,7 @@ class Saver:
                     return copy.deepcopy(training.mean)
                 arrays = {name: file[name] for name in file.files}
             return _restored(training, arrays)
-        except (*UNREADABLE, RuntimeError, msgspec.MsgspecError) as error:
+        except (*UNREADABLE, msgspec.MsgspecError) as error:
             raise DataRefused(
                 f"{self._path} is damaged ({error}): remove it to train from the beginning"
             ) from error
