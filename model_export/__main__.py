@@ -132,6 +132,7 @@ def _promote(told: argparse.Namespace) -> int:
 def _learning_curve(told: argparse.Namespace) -> None:
     from model_export.card import charts
     from model_export.exporting.learning_curve import measure
+    from model_export.exporting.writing import write_bytes
     from model_export.progress import Bar
     from model_export.training import checkpoint
     from model_export.training.processes import processes
@@ -150,7 +151,7 @@ def _learning_curve(told: argparse.Namespace) -> None:
             done=lambda found: learning_curve.save(found, folder),
         )
     drawn = folder / "learning-curve.svg"
-    drawn.write_text(charts.learning_svg(curve))
+    write_bytes(drawn, charts.learning_svg(curve).encode())
     print(learning_table(curve))
     print(f"{folder / learning_curve.NAME} and {drawn}: export puts them into the model card")
 
@@ -169,6 +170,7 @@ def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse
     from model_export.card import charts
     from model_export.progress import Bar
     from model_export.training import checkpoint, state
+    from model_export.training.beside import written_beside
     from model_export.training.processes import processes
     from model_export.training.rules import settings_for
     from model_export.training.train import train
@@ -190,10 +192,10 @@ def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse
         )
     if not mine.first:
         return
+    drawn, svg = folder / "training.svg", charts.training_svg(made.curve, made.epoch)
+    written_beside(drawn, lambda file: file.write(svg.encode())).replace(drawn)
     checkpoint.save(model, made, folder)
     state.forget(folder)
-    drawn = folder / "training.svg"
-    drawn.write_text(charts.training_svg(made.curve, made.epoch))
     print(
         f"{folder}: {len(made.product_ids):,} products, best after epoch {made.epoch}, "
         f"NDCG@10 {made.validation_ndcg:.4f} on the validation part"

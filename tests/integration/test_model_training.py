@@ -8,9 +8,11 @@ import resource
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ import torch
 from model_export import prepared_folder
 from model_export.__main__ import main
 from model_export.dataset import TRAIN
+from model_export.errors import CheckpointNotWritten
 from model_export.modelling.model import Model
 from model_export.settings import TrainSettings
 from model_export.training import checkpoint
@@ -32,20 +35,28 @@ from tests.model_parts import by_time, rounds
 
 ROOT = Path(__file__).parents[2]
 IMPORTED = multiprocessing.get_context("forkserver")
-"""Processes that have torch already and have computed nothing: its threads survive no fork."""
-IMPORTED.set_forkserver_preload(["model_export.training.train", "tests.model_parts"])
+"""Processes that have what training imports, and have computed nothing: no thread is forked."""
+IMPORTED.set_forkserver_preload(
+    [__name__, "model_export.card.charts", "model_export.progress", "torch._dynamo"]
+)
 TOLD = (
     "--dimensions 16 --max-length 12 --epochs 2 --patience 2 --warm-up 5 --batch-rows 4 "
     "--negatives 4 --ema 0.9 --codes-above 7 --refit yes"
 )
 """Dropout, draws, codes, all of it twice: every source of chance is alive."""
+KILLED_AT = (
+    *(("search.state.npz", 3), ("codes.state.npz", 5)),
+    *(("refit.state.npz", 3), ("refit-codes.state.npz", 5)),
+    ("parameters.npz", 1),
+)
+"""Once in each of a training's parts, in the middle of an epoch, and within writing the end."""
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared folder of three shards."""
     folder = tmp_path_factory.mktemp("training") / "data"
-    prepared_folder.save(by_time(rounds(users=40, days=16)), folder, shard_rows=220)
+    prepared_folder.save(by_time(rounds(users=20, days=12)), folder, shard_rows=80)
     assert len(prepared_folder.Shards(folder)) == 3
     return folder
 
@@ -57,21 +68,31 @@ def uninterrupted(data: Path) -> Path:
     return data.parent / "whole"
 
 
-def start(data: Path, to: Path, *more: str) -> multiprocessing.process.BaseProcess:
-    """A training in a process of its own that writes its state after every step."""
+def killed(name: str, times: int, data: Path, to: Path, *more: str) -> None:
+    """A training in a process of its own, saved at every step, killed as it has written a file.
+
+    It is the ``times``-th time that this process puts the file ``name`` in its place.
+    """
     arguments = ["train", str(data), "--to", str(to), *TOLD.split(), "--save-every", "0", *more]
-    training = IMPORTED.Process(target=_run, args=(arguments,))
+    training = IMPORTED.Process(target=_run_until, args=(arguments, name, times))
     training.start()
-    return training
+    training.join(120)
+    assert training.exitcode == -signal.SIGKILL, name
 
 
-def _run(arguments: list[str]) -> None:
+def _run_until(arguments: list[str], name: str, times: int) -> None:
+    replace, done = Path.replace, 0
+
+    def counted(path: Path, target: Path) -> Path:
+        nonlocal done
+        found = replace(path, target)
+        done += target.name == name
+        if done == times:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    Path.replace = counted  # type: ignore[method-assign, assignment]  # in this process alone
     sys.exit(main(arguments))
-
-
-def wait_for_a_state(training: multiprocessing.process.BaseProcess, folder: Path) -> None:
-    while training.is_alive() and not list(folder.glob("*.state.npz")):
-        time.sleep(0.005)
 
 
 def same(one: Path, other: Path) -> bool:
@@ -82,21 +103,15 @@ def same(one: Path, other: Path) -> bool:
 def test_a_killed_training_goes_on_to_the_same_result(
     data: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
-    """Killed -9 wherever it is, again and again, it ends as one that was left alone."""
-    kills = 0
-    for moment in (0.02, 0.3, 0.7, 1.3, 100.0):
-        training = start(data, tmp_path)
-        wait_for_a_state(training, tmp_path)
-        training.join(moment)
-        if not training.is_alive():
-            assert training.exitcode == 0
-            break
-        training.kill()
-        training.join()
-        kills += 1
-    assert kills
+    """Killed -9 in each of its parts, one after the other, it ends as one left alone."""
+    for name, times in KILLED_AT:
+        killed(name, times, data, tmp_path)
+        assert (tmp_path / name).exists()
+        assert not (tmp_path / "checkpoint.json").exists()
+    assert main(f"train {data} --to {tmp_path} {TOLD}".split()) == 0
     assert same(tmp_path, uninterrupted)
-    assert not list(tmp_path.glob("*.state.npz"))
+    names = {"parameters.npz", "checkpoint.json", "training.svg"}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 def test_two_processes_train_the_same_model(data: Path, tmp_path: Path) -> None:
@@ -172,11 +187,12 @@ def test_a_gpu_trains_as_well(data: Path, uninterrupted: Path, tmp_path: Path) -
     assert there.validation_ndcg == pytest.approx(here.validation_ndcg, abs=0.05)
 
 
+@pytest.mark.parametrize("content", [b"", b"PK damaged"], ids=["empty", "damaged"])
 def test_a_state_that_is_damaged(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
 ) -> None:
     """It is not silently begun anew, which may cost days: a sentence names the file."""
-    (tmp_path / "search.state.npz").write_bytes(b"PK damaged")
+    (tmp_path / "search.state.npz").write_bytes(content)
     assert main(f"train {data} --to {tmp_path} {TOLD}".split()) == 2
     said = capsys.readouterr().err
     assert "search.state.npz is damaged" in said
@@ -187,35 +203,57 @@ def test_a_state_of_another_run_is_not_gone_on_from(
     data: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
     """Other settings are another training, which begins at its beginning."""
-    training = start(data, tmp_path, "--seed", "2")
-    wait_for_a_state(training, tmp_path)
-    training.kill()
-    training.join()
+    killed("search.state.npz", 2, data, tmp_path, "--seed", "2")
     assert main(f"train {data} --to {tmp_path} {TOLD}".split()) == 0
     assert same(tmp_path, uninterrupted)
 
 
-def test_a_disk_that_is_full(data: Path, uninterrupted: Path, tmp_path: Path) -> None:
-    """A sentence and status 2; the checkpoint that was there stays as it was."""
-    folder = tmp_path / "kept"
-    folder.mkdir()
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond ``size`` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
+def kept(uninterrupted: Path, tmp_path: Path) -> Path:
+    """A folder with a checkpoint, and nothing else."""
+    (tmp_path / "kept").mkdir()
     for name in ("parameters.npz", "checkpoint.json"):
-        (folder / name).write_bytes((uninterrupted / name).read_bytes())
-    arguments = f"train {data} --to {folder} {TOLD} --epochs 1".split()
-    said = tmp_path / "said"
-    full = IMPORTED.Process(target=_run_on_a_full_disk, args=(arguments, said))
-    full.start()
-    full.join(120)
-    assert full.exitcode == 2
-    assert "FILE_UNUSABLE" in said.read_text()
-    assert "File too large" in said.read_text()
-    assert same(folder, uninterrupted)
+        (tmp_path / "kept" / name).write_bytes((uninterrupted / name).read_bytes())
+    return tmp_path / "kept"
 
 
-def _run_on_a_full_disk(arguments: list[str], said: Path) -> None:
-    """No file may grow beyond 4 KiB: what a full disk does, for this process alone."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    with said.open("w") as sys.stderr:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-        status = main(arguments)
-    os._exit(status)
+def test_a_disk_that_is_full(
+    data: Path, uninterrupted: Path, kept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sentence with the file's name, and status 2; the checkpoint that was there stays."""
+    with full_disk(4096):
+        assert main(f"train {data} --to {kept} {TOLD} --epochs 1".split()) == 2
+    said = capsys.readouterr().err
+    assert f"CHECKPOINT_NOT_WRITTEN: {kept}/search.state.npz cannot be written: File too" in said
+    assert "The checkpoint that was there before is untouched; make room on the disk" in said
+    assert same(kept, uninterrupted)
+    assert {path.name for path in kept.iterdir()} == {"parameters.npz", "checkpoint.json"}
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("parameters.npz", 2_000), ("checkpoint.json", 150_000)],
+    ids=["first", "second"],
+)
+def test_a_disk_that_is_full_at_the_end(
+    data: Path, uninterrupted: Path, kept: Path, name: str, size: int
+) -> None:
+    """Whichever of the two files finds no room: both former ones stay, and nothing beside them."""
+    model, made = checkpoint.load(kept, prepared_folder.load_about(data))
+    if name == "checkpoint.json":  # longer than the parameters, and than the limit
+        made = msgspec.structs.replace(made, versions={"long": "x" * 200_000})
+    with full_disk(size), pytest.raises(CheckpointNotWritten, match=name):
+        checkpoint.save(model, made, kept)
+    assert same(kept, uninterrupted)
+    assert {path.name for path in kept.iterdir()} == {"parameters.npz", "checkpoint.json"}
