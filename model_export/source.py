@@ -10,6 +10,7 @@ class Source(msgspec.Struct, frozen=True):
 
     name: str
     sha256: str
+    """Of the interactions and, where products were listed, of that list."""
     split: str
     rows_read: int
     rows_kept: int

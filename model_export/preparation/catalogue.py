@@ -13,6 +13,7 @@ from model_export.preparation.columns import CATEGORY_SEPARATOR, category_paths
 from model_export.preparation.reasons import LISTED_PRICE, LISTED_TWICE, WITHOUT_ID
 from model_export.preparation.rows import PRODUCT
 from model_export.preparation.tables import table_batches
+from services.shared.bundle_files import sha256_of
 
 LINES: Final = (".jsonl", ".ndjson")
 VECTOR: Final = "vector"
@@ -27,6 +28,8 @@ class Listed(NamedTuple):
     """``item_id`` and ``vector``, where the file has vectors of its own."""
     lost: Counter[str]
     """Names of ``reasons.LOSSES`` → rows or prices."""
+    sha256: str
+    """Of the file."""
 
 
 def read_catalogue(path: Path, *, separator: str | None = None) -> Listed:
@@ -49,7 +52,7 @@ def read_catalogue(path: Path, *, separator: str | None = None) -> Listed:
             LISTED_PRICE.name: _told_prices(table) - len(columns[-1].drop_nulls()),
         }
     )
-    return Listed(products, _vectors(path, table, columns[0]), lost)
+    return Listed(products, _vectors(path, table, columns[0]), lost, sha256_of(path))
 
 
 def _vectors(path: Path, table: pl.DataFrame, ids: pl.Series) -> pl.DataFrame | None:

@@ -6,6 +6,7 @@ parts), describe (features and vectors of products), report. The folder appears 
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
@@ -195,7 +196,7 @@ def _source(
     grouped, elsewhere = _grouped(feed, tally)
     return Source(
         name=feed.name,
-        sha256=feed.sha256,
+        sha256=_sum_of(feed, wanted),
         split=wanted.split.name,
         rows_read=found.rows_read,
         rows_kept=sum(tally.actions.values()),
@@ -224,3 +225,10 @@ def _source(
         limits=msgspec.structs.asdict(wanted.limits),
         notes=() if found.gathered.is_paced else (COARSE,),
     )
+
+
+def _sum_of(feed: Feed, wanted: Wanted) -> str:
+    """Of the interactions, and of the list of products where one was told beside them."""
+    if wanted.listed is None:
+        return feed.sha256
+    return hashlib.sha256(f"{feed.sha256} {wanted.listed.sha256}".encode()).hexdigest()

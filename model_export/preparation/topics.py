@@ -66,7 +66,9 @@ def topic_feed(topics: Topics, name: Name) -> Feed:
     expected = sum(span.end - span.first for span in spans.values())
     if not expected:
         raise DataRefused(f"{topic} at {topics.servers} holds no events")
-    told = f"{topic} {topics.shop} {sorted(spans.items())}"
+    products = read_products(topics)
+    listed = products.frame.sort("item_id").write_ndjson()
+    told = f"{topic} {topics.shop} {sorted(spans.items())} {listed}"
 
     def batches(passed: PassedOver) -> Iterator[pl.DataFrame]:
         rows: list[tuple[Any, ...]] = []
@@ -78,8 +80,7 @@ def topic_feed(topics: Topics, name: Name) -> Feed:
         yield pl.DataFrame(rows, MADE, orient="row")
 
     sha256 = hashlib.sha256(told.encode()).hexdigest()
-    listed = read_products(topics)
-    return Feed(topic, sha256, expected, batches, listed.frame, listed.lost)
+    return Feed(topic, sha256, expected, batches, products.frame, products.lost)
 
 
 class Products(NamedTuple):

@@ -71,6 +71,23 @@ def test_prepared_from_kafka(kafka_servers: str, topic_prefix: str, tmp_path: Pa
     assert sorted(users) == sorted(master.pseudonym(f"demo/u:u{n}".encode()).hex() for n in (0, 1))
 
 
+def test_another_catalogue_is_other_data(kafka_servers: str, topic_prefix: str) -> None:
+    """A title that has changed since makes other data of the same events; sent again, none."""
+
+    async def send(title: str) -> None:
+        product = {**LISTED, "productId": "i1", "title": title}
+        async with producer(kafka_servers) as to:
+            value = json.dumps(product).encode()
+            await to.send_and_wait(topic_prefix + "catalog", value, b"demo/i1")
+
+    asyncio.run(fill(kafka_servers, topic_prefix))
+    sums = []
+    for title in ("Mug", "Mug", "Cup"):
+        asyncio.run(send(title))
+        sums.append(topic_feed(Topics(kafka_servers, topic_prefix), plain_name).sha256)
+    assert sums[0] == sums[1] != sums[2]
+
+
 def test_topics_without_events(kafka_servers: str, topic_prefix: str) -> None:
     """An empty topic and one that is not there are told apart."""
     with pytest.raises(DataRefused, match="holds no events"):

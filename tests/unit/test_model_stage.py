@@ -123,6 +123,19 @@ def test_listed_products_are_items_that_nobody_touched(tmp_path: Path) -> None:
     assert numbers == row_of_new[row_of_new > 0].tolist()
 
 
+def test_another_list_of_products_is_other_data(tmp_path: Path) -> None:
+    """Of the same interactions and as many products: one word of a title makes the difference."""
+    sums = []
+    for title in ("Red mug", "Red mug", "Tea cup"):
+        (tmp_path / "items.jsonl").write_text(f'{{"item_id": "mug", "title": "{title}"}}\n')
+        wanted = Wanted(split=LeaveOneOut(), listed=read_catalogue(tmp_path / "items.jsonl"))
+        sums.append(prepare(feed_of(few()), wanted, tmp_path / "data").sha256)
+    sums.append(prepare(feed_of(few()), Wanted(split=LeaveOneOut()), tmp_path / "data").sha256)
+    assert sums[0] == sums[1]
+    assert len(set(sums)) == 3
+    assert sums[3] == "00" * 32
+
+
 def test_groups_of_users(tmp_path: Path) -> None:
     """Where the source knows them."""
     groups = pl.DataFrame({"user_id": ["u03", "nobody"], "group": ["65+", "18-24"]})
