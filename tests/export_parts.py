@@ -23,9 +23,16 @@ class Silent:
     def __init__(self) -> None:
         self.epochs: list[float] = []
         self.stages: list[str] = []
+        self.parts: dict[str, list[float]] = {}
+
+    def begin(self, name: str) -> None:
+        self.parts[name] = []
 
     def step(self, done: float, loss: float) -> None:
+        steps = list(self.parts.values())[-1]
         assert 0 <= done < 1
+        assert not steps or done > steps[-1]
+        steps.append(done)
         assert loss >= 0
 
     def stage(self, name: str) -> None:

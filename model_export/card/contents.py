@@ -168,23 +168,26 @@ def _training(checkpoint: Checkpoint) -> list[Paragraph | Picture]:
         Picture(
             "training",
             "Loss over the training part and NDCG@10 on the validation part, by epoch.",
-            charts.training_svg(checkpoint.curve, checkpoint.epoch),
+            charts.training_svg(checkpoint.whole_curve, checkpoint.epoch),
         ),
         Paragraph(
-            f"{len(checkpoint.curve)} epochs were seen; {_best(checkpoint)} an NDCG@10 of "
-            f"{checkpoint.validation_ndcg:.4f}.{again} The held-out part was looked at for this "
-            "card alone."
+            f"{len(checkpoint.curve)} epochs were seen; epoch {checkpoint.epoch} is the best on "
+            f"the validation part, with an NDCG@10 of {checkpoint.validation_ndcg:.4f}."
+            f"{_as_codes(checkpoint)}{again} "
+            "The held-out part was looked at for this card alone."
         ),
     ]
 
 
-def _best(checkpoint: Checkpoint) -> str:
-    """Which epoch the figure beside it is of."""
-    if not checkpoint.architecture.codes:
-        return f"epoch {checkpoint.epoch} is the best on the validation part, with"
+def _as_codes(checkpoint: Checkpoint) -> str:
+    """What became of it where its products became codes."""
+    coded = checkpoint.as_codes
+    if coded is None:
+        return ""
     return (
-        f"epoch {checkpoint.epoch} is the best of those before the vectors became codes, and the "
-        "best of those as codes has, on the validation part,"
+        f" Then each product's vector became a code of {checkpoint.architecture.codes} bytes, and "
+        f"the model learned on as such for {len(coded.curve)} more epochs; epoch {coded.epoch} is "
+        f"the best of these, with an NDCG@10 of {coded.validation_ndcg:.4f}: this model is of it."
     )
 
 

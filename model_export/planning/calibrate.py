@@ -64,6 +64,9 @@ class Clock:
         self.steps: list[list[tuple[float, float]]] = [[]]
         self.epochs: list[tuple[float, float]] = []
 
+    def begin(self, name: str) -> None:
+        """See :class:`model_export.training.watching.Progress`."""
+
     def step(self, done: float, loss: float) -> None:
         """See :class:`model_export.training.train.Progress`."""
         del done, loss

@@ -38,6 +38,16 @@ class Epoch(msgspec.Struct, frozen=True):
     """NDCG@10 on the validation part."""
 
 
+class Coded(msgspec.Struct, frozen=True):
+    """How a model learned on once the products of a large catalogue had become codes."""
+
+    epoch: int
+    """The best of them on the validation part; the numbers go on from those before."""
+    validation_ndcg: float
+    """Of the codes at that epoch; what the vectors reached before says the checkpoint."""
+    curve: list[Epoch]
+
+
 class Checkpoint(msgspec.Struct, frozen=True):
     """What ``checkpoint.json`` holds."""
 
@@ -46,13 +56,21 @@ class Checkpoint(msgspec.Struct, frozen=True):
     data: Source
     """What it was trained on, and how that was split."""
     epoch: int
-    """The best on the validation part, counted from 1."""
+    """The best on the validation part, counted from 1; before products became codes."""
     validation_ndcg: float
+    """At that epoch."""
     curve: list[Epoch]
     versions: dict[str, str]
     product_ids: list[str]
     without_id: list[int]
     """Indices of products that are known by their content only."""
+    as_codes: Coded | None = None
+    """None where each product has a vector of its own."""
+
+    @property
+    def whole_curve(self) -> list[Epoch]:
+        """All epochs, also those as codes."""
+        return [*self.curve, *(self.as_codes.curve if self.as_codes else [])]
 
 
 def save(model: Model, checkpoint: Checkpoint, folder: Path) -> None:

@@ -16,6 +16,8 @@ from typing import Final
 import torch
 from torch import Tensor, distributed
 
+from services.shared.errors import BadSetting
+
 DEADLINE: Final = timedelta(minutes=10)
 """How long a process waits for the others; validation of one is the longest wait."""
 
@@ -77,8 +79,13 @@ class Processes:
 def processes(device: str) -> Processes:
     """What ``torchrun`` told this process, once it has joined the others.
 
-    ``device`` is cpu, cuda, or auto: a GPU where there is one.
+    ``device`` is cpu, cuda, or auto: a GPU where there is one. Raises BadSetting where cuda is
+    told and there is none.
     """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BadSetting(
+            "--device cuda: there is no GPU here that torch can use; say --device cpu or auto"
+        )
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())

@@ -50,6 +50,8 @@ class Training:
         self.place = Place()
         self.known, self.counts, self.part = known, counts, part
         self.before = before
+        self.until = settings.epochs
+        """At the latest it ends with this epoch; the learning rate falls over the settings'."""
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), fused=True
         )
@@ -80,8 +82,8 @@ class Training:
             batch = batch_of(
                 past, rows, first + low, first + high, most_targets=settings.most_targets
             )
-            done = (place.epoch + (number + number_in_shard / batches) / of) / settings.epochs
-            progress.step(done, self._step(batch, done))
+            seen = place.epoch + (number + number_in_shard / batches) / of
+            progress.step(seen / self.until, self._step(batch, seen / settings.epochs))
             place.batch = number_in_shard + 1
             rest()
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import copy
 import os
+import platform
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import scipy
 import torch
 
 from model_export.dataset import TRAIN, VALIDATION, About, Interactions
@@ -23,14 +25,14 @@ from model_export.errors import DataRefused
 from model_export.modelling.model import Model
 from model_export.settings import TrainSettings
 from model_export.training.catalogue import Catalogue, catalogue
-from model_export.training.checkpoint import Checkpoint, Epoch
+from model_export.training.checkpoint import Checkpoint, Coded, Epoch
 from model_export.training.coding import learning_on
 from model_export.training.initial import co_occurrence_vectors
 from model_export.training.processes import Processes
 from model_export.training.state import EVERY, Place, Saver
 from model_export.training.statistics import statistics
 from model_export.training.steps import Training
-from model_export.training.validation import Validation
+from model_export.training.validation import validation_of
 from model_export.training.watching import Judge, Progress, Rest
 
 
@@ -47,25 +49,27 @@ def train(
 ) -> tuple[Model, Checkpoint]:
     """The best model by the validation part. Raises DataRefused where there is too little data.
 
-    Only the training part is learned from. With a ``folder`` the state is kept there while
-    it lasts, each epoch and after ``save_every`` seconds, and a training of the same data and
-    settings goes on from it. ``judge_of`` stands in for :class:`Validation`. Sets torch's
-    threads and determinism for the whole process.
+    Only the training part is learned from; the validation part must hold a purchase. With a
+    ``folder`` the state is kept there while it lasts, each epoch and after ``save_every`` seconds,
+    and a training of the same data and settings goes on from it. ``judge_of`` stands in for
+    :class:`Validation`. Sets torch's threads and determinism for the whole process.
     """
     _set_up(settings, processes)
+    progress.begin("training")
     source = about.source
     known, training = _begin(about, shards, settings, processes, part=TRAIN)
-    validation = judge_of(known) if judge_of else Validation(shards, known.index, settings)
+    judge = judge_of(known) if judge_of else validation_of(shards, known, settings, source)
     saver = partial(Saver, folder, settings, source, processes, every=save_every)
-    best, place = search(training, shards, validation, progress, saver())
+    best, place = search(training, shards, judge, progress, saver())
     if not place.step:
         raise DataRefused(f"{source.name}: no user has two moments with known items to train on")
-    epochs, curve, ndcg = [place.best_epoch], list(place.curve), place.best_ndcg
+    as_codes, epochs = None, [place.best_epoch]
     if len(known.known) > settings.codes_above:
+        progress.begin("as codes")
         coded = learning_on(training, best, progress)
-        best, place = search(coded, shards, validation, progress, saver(name="codes"))
-        curve += place.curve
-        epochs, ndcg = [*epochs, place.best_epoch], place.best_ndcg
+        best, then = search(coded, shards, judge, progress, saver(name="codes"))
+        as_codes = Coded(coded.before + then.best_epoch, round(then.best_ndcg, 6), then.curve)
+        epochs.append(then.best_epoch)
     if settings.refit:
         best, known = refit(
             about, shards, settings, epochs, progress, processes, folder, save_every
@@ -74,12 +78,13 @@ def train(
         architecture=best.shape,
         settings=settings,
         data=source,
-        epoch=epochs[0],
-        validation_ndcg=round(ndcg, 6),
-        curve=curve,
+        epoch=place.best_epoch,
+        validation_ndcg=round(place.best_ndcg, 6),
+        curve=place.curve,
         versions=versions(),
         product_ids=[about.ids.items[code] for code in known.known.tolist()],
         without_id=(torch.nonzero(~known.has_id[1 : len(known.known) + 1])[:, 0] + 1).tolist(),
+        as_codes=as_codes,
     )
 
 
@@ -143,10 +148,12 @@ def refit(
 
     Where ``epochs`` has a second number, it learned on so long as codes.
     """
+    progress.begin("training again")
     known, training = _begin(about, shards, settings, processes, part=VALIDATION)
     saver = partial(Saver, folder, settings, about.source, processes, every=save_every)
     _repeat(training, epochs[0], shards, progress, saver(name="refit"))
     for more in epochs[1:]:
+        progress.begin("as codes again")
         training = learning_on(training, training.mean, progress)
         _repeat(training, more, shards, progress, saver(name="refit-codes"))
     return training.mean, known
@@ -161,6 +168,7 @@ def _repeat(
 ) -> None:
     """Train for so many epochs, judged by nobody."""
     saver.restore(training)
+    training.until = epochs
     while training.place.epoch < epochs:
         mean = training.mean
         _epoch(training, shards, progress, partial(saver.save_if_due, training, mean))
@@ -169,7 +177,12 @@ def _repeat(
 
 def versions() -> dict[str, str]:
     """What computed: results are the same where these and the processor are."""
-    return {"torch": str(torch.__version__), "numpy": np.__version__}
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }
 
 
 def _set_up(settings: TrainSettings, processes: Processes) -> None:

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model_export.dataset import VALIDATION, Interactions
+from model_export.dataset import VALIDATION, Interactions, Source
+from model_export.errors import DataRefused
 from model_export.evaluation.cases import HISTORY, cases_of
 from model_export.evaluation.metrics import TOP, ndcg
 from model_export.modelling.model import Model
 from model_export.settings import TrainSettings
+from model_export.training.catalogue import Catalogue
 from services.shared.model_input import PURCHASE, TARGETS, encode_known
 
 CHUNK: Final = 256
@@ -57,6 +59,10 @@ class Validation:
         ]
         self._wanted = torch.tensor([[float(each == PURCHASE) for each in TARGETS]])
 
+    def __len__(self) -> int:
+        """How many baskets a model is judged by."""
+        return len(self._relevant)
+
     @torch.no_grad()
     def ndcg(self, model: Model) -> float:
         """The mean NDCG@10 over the baskets; 0 where there are none."""
@@ -78,3 +84,22 @@ class Validation:
                 if len(each)
             )
         return float(np.mean(gains)) if gains else 0.0
+
+
+def validation_of(
+    shards: Sequence[Interactions], known: Catalogue, settings: TrainSettings, source: Source
+) -> Validation:
+    """The validation part of ``shards``. Raises DataRefused where no purchase is in it."""
+    found = Validation(shards, known.index, settings)
+    if len(found):
+        return found
+    if not source.actions.get("purchase", 1):
+        advice = "where the input has purchases, its event_type must say so"
+    elif source.validation_from:
+        advice = "prepare it again with more --validation-days"
+    else:
+        advice = "prepare it again with --split time, or leave out what is no purchase"
+    raise DataRefused(
+        f"{source.name}: nothing in the validation part is a purchase by somebody who was seen "
+        f"before, so nothing tells which epoch is the best; {advice}"
+    )

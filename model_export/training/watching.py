@@ -20,10 +20,14 @@ class Judge(Protocol):
 
 
 class Progress(Protocol):
-    """Told how training goes."""
+    """Told how training goes, one part after the other."""
+
+    def begin(self, name: str) -> None:
+        """Told the name of a part that begins; the one before it, if any, is over."""
+        ...
 
     def step(self, done: float, loss: float) -> None:
-        """``done`` of all epochs (0 to 1), and the last batch's loss."""
+        """How much of the part's epochs is done (0 to 1), and the last batch's loss."""
         ...
 
     def stage(self, name: str) -> None:

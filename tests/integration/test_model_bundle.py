@@ -47,7 +47,8 @@ def test_a_large_catalogue_becomes_codes(made: Path, tmp_path: Path) -> None:
     (model, coded), (again, _) = trained(data, told, watched), trained(data, told)
     assert watched.stages[-1] == "product codes: nearest sums"
     assert same_parameters(model, again)
-    assert [each.number for each in coded.curve] == list(range(1, len(coded.curve) + 1))
+    assert coded.as_codes is not None
+    assert coded.as_codes.epoch > len(coded.curve)
     checkpoint.save(model, coded, tmp_path / "checkpoint")
     loaded, told_of = checkpoint.load(tmp_path / "checkpoint", data.about)
     assert same_parameters(model, loaded)
@@ -58,8 +59,12 @@ def test_a_large_catalogue_becomes_codes(made: Path, tmp_path: Path) -> None:
     found = bundle.item_vectors.rows(np.arange(9))
     np.testing.assert_allclose(found, model.items.vectors().numpy(), atol=1e-5)
     assert bundle.manifest.metrics["ndcg_at_10_all"] > 0.9
+    assert bundle.manifest.created_from["best_epoch_as_codes"] == coded.as_codes.epoch
+    card = (tmp_path / "bundle/card.md").read_text()
+    assert f"an NDCG@10 of {coded.validation_ndcg:.4f}." in card
+    assert f"an NDCG@10 of {coded.as_codes.validation_ndcg:.4f}: this model is of it." in card
     whole = trained(data, msgspec.structs.replace(told, codes_above=8))[1]
-    assert whole.architecture.codes == 0
+    assert (whole.architecture.codes, whole.as_codes) == (0, None)
 
 
 def same_parameters(one: Model, other: Model) -> bool:

@@ -113,6 +113,43 @@ def test_what_cannot_be_done_is_one_sentence(arguments: tuple[str, ...], says: s
     assert "Traceback" not in result.stderr
 
 
+WITHOUT = """
+import sys
+package = sys.argv.pop(1)
+sys.modules[package] = None  # what Python does where it is not installed
+from model_export.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "command"),
+    [
+        ("torch", "train DATA --to TO"),
+        ("torch", "export DATA --checkpoint nowhere --to TO"),
+        ("torch", "plan --users 100 --items 50 --events 2000"),
+        ("altair", "train DATA --to TO"),
+    ],
+)
+def test_an_environment_that_lacks_a_package(
+    made: Path, tmp_path: Path, package: str, command: str
+) -> None:
+    """Its name, and how to make an environment that has it; nothing is written."""
+    told = command.replace("DATA", f"{made}/data").replace("TO", f"{tmp_path}/to").split()
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT, package, *told],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.startswith(f"PACKAGE_MISSING: {package} is not installed here, and '")
+    assert "'make .venv-dev/.ready'" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "to").exists()
+
+
 @functools.cache
 def help_of_the_whole() -> str:
     """What the command without a name says."""

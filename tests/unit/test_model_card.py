@@ -25,7 +25,7 @@ from model_export.evaluation import learning_curve
 from model_export.evaluation.evaluate import Evaluation, evaluate
 from model_export.evaluation.learning_curve import LearningCurve, Point
 from model_export.planning.learning import read_curve
-from model_export.training.checkpoint import Checkpoint, Epoch
+from model_export.training.checkpoint import Checkpoint, Coded, Epoch
 from services.shared.bundle import load_bundle
 from services.shared.bundle_settings import Blend
 from services.shared.repeat import MASKED, RepeatTable, numbers
@@ -126,6 +126,21 @@ def test_what_the_card_says(facts: Facts, files: dict[str, str], name: str) -> N
         assert row.method in said
 
 
+def test_what_the_card_says_of_codes(facts: Facts) -> None:
+    """Both figures, each with its epoch: that of the vectors is not that of the model."""
+    told = msgspec.structs.replace(
+        facts.checkpoint,
+        architecture=msgspec.structs.replace(facts.checkpoint.architecture, codes=8),
+        as_codes=Coded(5, 0.41, [Epoch(4, 2.6, 0.4), Epoch(5, 2.5, 0.41)]),
+    )
+    said = shown(card(replace(facts, checkpoint=told))["card.md"].decode())
+    assert (
+        "epoch 2 is the best on the validation part, with an NDCG@10 of 0.4300. Then each" in said
+    )
+    assert "vector became a code of 8 bytes, and the model learned on as such for 2 more" in said
+    assert "epoch 5 is the best of these, with an NDCG@10 of 0.4100: this model is of it." in said
+
+
 class Checked(HTMLParser):
     """Notes what a page asks for, and holds it to closing what it opens."""
 
@@ -217,16 +232,6 @@ def test_a_model_without_a_blend_adds_nothing(facts: Facts) -> None:
     """Its score is query times vector, and that is all that is said."""
     said = shown(markdown(document(replace(facts, blend=Blend()))))
     assert "A product's score is the encoder's query times its vector. Made with" in said
-
-
-def test_the_figure_of_a_coded_model_is_of_its_codes(facts: Facts) -> None:
-    """The best epoch before codes and the figure after them are not said in one breath."""
-    made = facts.checkpoint
-    coded = msgspec.structs.replace(made.architecture, codes=2)
-    told = replace(facts, checkpoint=msgspec.structs.replace(made, architecture=coded))
-    said = shown(markdown(document(told)))
-    assert "epoch 2 is the best of those before the vectors became codes" in said
-    assert "the best of those as codes has, on the validation part, an NDCG@10 of 0.43" in said
 
 
 def test_products_that_few_have_touched_are_not_called_untouched(facts: Facts) -> None:

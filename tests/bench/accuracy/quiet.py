@@ -17,6 +17,9 @@ from model_export.training.watching import Judge
 class Silent:
     """See :class:`model_export.training.watching.Progress`."""
 
+    def begin(self, name: str) -> None:
+        """See :class:`model_export.training.watching.Progress`."""
+
     def step(self, done: float, loss: float) -> None:
         """See :class:`model_export.training.watching.Progress`."""
 
