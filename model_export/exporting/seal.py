@@ -79,9 +79,12 @@ def code_revision() -> str:
 
 def _origin(data: Prepared, checkpoint: Checkpoint) -> dict[str, str | int | float | bool]:
     settings: dict[str, str | int | float | bool] = msgspec.structs.asdict(checkpoint.settings)
+    coded = checkpoint.as_codes
     return {
         **origin(data.source),
         "best_epoch": checkpoint.epoch,
+        **({"best_epoch_as_codes": coded.epoch} if coded else {}),
+        **{f"made_with.{name}": number for name, number in checkpoint.versions.items()},
         **{f"train.{name}": value for name, value in settings.items()},
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,8 @@ def test_the_manifest_says_how_to_make_the_model_again(made: Path) -> None:
     for field in msgspec.structs.fields(QUICK):
         assert f"train.{field.name}" in origin
     assert origin["train.epochs"] == 12
+    assert origin["made_with.python"] == platform.python_version()
+    assert {"made_with.torch", "made_with.numpy", "made_with.scipy"} <= origin.keys()
     assert origin["split"] == "by time"
     days = [str(origin[name])[8:10] for name in ("last", "held_out_from", "validation_from")]
     assert [int(day) for day in days] == [24, 22, 20]
