@@ -118,7 +118,7 @@ def compared(name: str, data: Path, machine: Path, told: tuple[str, ...]) -> Com
     checkpoint = data.with_name(f"{data.name}-model")
     run = started("train", str(data), "--to", str(checkpoint), *told)
     made = msgspec.json.decode((checkpoint / "checkpoint.json").read_bytes(), type=Checkpoint)
-    return Compared(name, msgspec.json.decode(planned.said, type=Plan), len(made.curve), run)
+    return Compared(name, msgspec.json.decode(planned.said, type=Plan), len(made.whole_curve), run)
 
 
 def started(*arguments: str) -> Run:

@@ -15,7 +15,7 @@ from services.shared.encoder import Encoder, check_golden
 from services.shared.errors import BundleRefused
 from services.shared.model_input import SEARCH, VIEW, Interaction, encode
 from services.shared.scores import best
-from tests.tiny_bundle import TEXT_ENCODER, make_bundle, seal, write_json
+from tests.tiny_bundle import TEXT_ENCODER, edit_golden, make_bundle, seal, write_json
 
 VECTORS = {"mug": (1.0, 0.0), "cup": (1.0, 0.25), "lamp": (0.0, 1.0)}
 NOTHING = np.zeros((1, 2), np.float32)
@@ -74,15 +74,6 @@ def edit_content(**changed: object) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         content = msgspec.json.decode((folder / "content.json").read_bytes())
         write_json(folder / "content.json", {**content, **changed})
-
-    return edit
-
-
-def edit_golden(**changed: np.ndarray) -> Callable[[Path], None]:
-    def edit(folder: Path) -> None:
-        with np.load(folder / "golden.npz") as file:
-            arrays = {name: file[name] for name in file.files}
-        np.savez(folder / "golden.npz", **{**arrays, **changed})
 
     return edit
 
