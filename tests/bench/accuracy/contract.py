@@ -69,7 +69,7 @@ class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
     """History masked, the vectors read from product codes."""
     refit_blended: Figures | None = None
     """History masked, by the model and item-kNN, both with the validation items."""
-    settings: Mapping[str, float | str] = {}
+    settings: Mapping[str, bool | float | str] = {}
     """By which it was trained, those that the data suggested and the contender's own."""
 
 
