@@ -25,6 +25,8 @@ from tests.bench.report import ROOT, Row, publish
 DATA: Final = ROOT.parent / "shared/data/amazon-5core/Beauty.txt.gz"
 CORES: Final = len(os.sched_getaffinity(0))
 SEEDS: Final = 3
+PATIENCE: Final = 40
+"""To the last epoch: the longest that it can take."""
 GATE, AIM = 5.0, 2.0
 """Minutes."""
 
@@ -48,7 +50,7 @@ def main() -> None:
     told = parser.parse_args()
     if not told.data.exists():
         parser.error(f"{told.data} is not here: it may not be passed on with the project")
-    more = ("--epochs", 2) if told.quick else ()
+    more = ("--epochs", 2) if told.quick else ("--patience", PATIENCE)
     with tempfile.TemporaryDirectory() as made:
         data = Path(made) / "data"
         prepared = run("prepare", told.data, "--format", "s3rec", "--to", data)
