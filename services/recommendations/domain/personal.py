@@ -18,10 +18,10 @@ from services.recommendations.domain.rerank import POOL, diverse
 from services.recommendations.domain.search_terms import SearchBonus
 from services.shared.profile import Search
 
-SEARCH_STRENGTH: Final = 0.75
+SEARCH_STRENGTH: Final = 0.9
 """What a fresh search that matches fully is worth, as a share of the way from the average
-product to the best one: enough to lead the list with products that suit the shopper
-anyway, too little for words alone to outrun a strong habit."""
+product to the best one: enough to stand beside what the shopper buys week by week, though
+never bought before; too little for words alone to outrun a strong habit."""
 
 POPULARITY_WORTH: Final = 0.25
 """What being bought most is worth beside a search bonus of 1."""
