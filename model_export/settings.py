@@ -131,7 +131,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             ge=1,
             le=1_000_000_000,
-            description="of more products the vectors become codes, a byte for 8 numbers, and "
+            description="of more products the vectors become codes, 20 bytes for 128, and "
             "learn on as such",
         ),
     ] = CODES_ABOVE

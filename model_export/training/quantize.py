@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from services.shared.item_vectors import Floats
 from services.shared.product_codes import CENTROIDS, nearest
 
-NUMBERS_A_BYTE: Final = 8
-"""A code of one byte for so many numbers of a vector: 32 times smaller than float32."""
+NUMBERS_A_BYTE: Final = 6.4
+"""A code of one byte for so many numbers of a vector, so 20 for 128: a million products are then
+20 times smaller than float32, their lengths and the codebooks counted."""
 
 SAMPLE: Final = 65_536
 """Products that the centroids are learned from; 256 for each."""

@@ -15,8 +15,8 @@ product *is* what its code stands for, in histories and in scores alike.
     vᵢ = Σⱼ codebooks[j, codes[i, j]] / |Σⱼ …|
 
 The score of a product is scaleᵢ · Σⱼ tⱼ[codeᵢⱼ] with tⱼ[c] = query · centroid c of codebook j and
-scaleᵢ the inverse of the length: m·256 products of d numbers once a query, then m additions a
-product. Nothing is approximated and no product is skipped, so the best k are the best k of the
+scaleᵢ the inverse of the length, as float16: m·256 products of d numbers once a query, then m
+additions a product. Nothing is approximated and no product is skipped, so the best k are those of the
 vectors that the codes stand for. Products of the same code have the same score to the last bit.
 """
 
@@ -101,8 +101,10 @@ class CodedVectors:
         even = np.zeros((parts + parts % 2, len(codes)), dtype=np.uint16)
         even[:parts] = codes.T
         self._pairs: NDArray[np.uint16] = even[0::2] * np.uint16(CENTROIDS) + even[1::2]
-        self._scale = inverse(np.sqrt(np.maximum(self._squares(codes), 0)))
-        self._scale[:1] = 0
+        scale = inverse(np.sqrt(np.maximum(self._squares(codes), 0)))
+        scale[:1] = 0
+        scale[scale > np.finfo(np.float16).max] = 0  # next to no length has no direction
+        self._scale: NDArray[np.float16] = scale.astype(np.float16)
 
     @property
     def size(self) -> int:
@@ -116,7 +118,7 @@ class CodedVectors:
 
     @property
     def nbytes(self) -> int:
-        """Codes, codebooks and one float32 a product for its length."""
+        """Codes, codebooks and one float16 a product for its length."""
         return self._pairs.nbytes + self.codebooks.nbytes + self._scale.nbytes
 
     @property

@@ -57,7 +57,7 @@ def test_a_large_catalogue_becomes_codes(made: Path, tmp_path: Path) -> None:
     assert isinstance(bundle.item_vectors, CodedVectors)
     assert "items.npy" not in bundle.manifest.files
     found = bundle.item_vectors.rows(np.arange(9))
-    np.testing.assert_allclose(found, model.items.vectors().numpy(), atol=1e-5)
+    np.testing.assert_allclose(found, model.items.vectors().numpy(), atol=1e-3)
     assert bundle.manifest.metrics["ndcg_at_10_all"] > 0.9
     assert bundle.manifest.created_from["best_epoch_as_codes"] == coded.as_codes.epoch
     card = (tmp_path / "bundle/card.md").read_text()

@@ -41,8 +41,10 @@ def lost(vectors: Floats, books: Floats) -> float:
     return float(errors(vectors, books).sum() / whole)
 
 
-@pytest.mark.parametrize(("dimensions", "length"), [(128, 16), (64, 8), (100, 12), (20, 2), (6, 2)])
-def test_a_byte_stands_for_about_eight_numbers(dimensions: int, length: int) -> None:
+@pytest.mark.parametrize(
+    ("dimensions", "length"), [(128, 20), (64, 10), (100, 16), (20, 4), (6, 2)]
+)
+def test_a_byte_stands_for_about_six_numbers(dimensions: int, length: int) -> None:
     """The number of bytes is even, as they are read in pairs."""
     assert quantize.bytes_for(dimensions) == length
 

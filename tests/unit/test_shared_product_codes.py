@@ -67,7 +67,7 @@ def test_scores_of_any_numbers_are_full_scorings_but_for_rounding() -> None:
     coded = any_numbers(2 * CHUNK + 7, 3, 32, seed=3)
     query = np.random.default_rng(4).normal(size=32).astype(np.float32)
     vectors = coded.rows(np.arange(coded.size)).astype(np.float64)
-    assert np.allclose(np.linalg.norm(vectors[1:], axis=1), 1, atol=1e-5)
+    assert np.allclose(np.linalg.norm(vectors[1:], axis=1), 1, atol=1e-3)  # float16
     precise = vectors @ query
     scale = np.abs(vectors) @ np.abs(query)
     found = coded.scores(query)
@@ -112,8 +112,8 @@ def test_a_table_and_codes_of_the_same_vectors_answer_alike() -> None:
     some = np.array([[0, 7, 299], [1, 1, 2]])
     assert (coded.size, coded.dimensions) == (table.size, table.dimensions) == (300, 15)
     assert np.array_equal(coded.rows(some), table.rows(some))
-    assert np.allclose(coded.directions(some), table.directions(some), atol=1e-6)
-    assert np.allclose(coded.cosines(7), table.cosines(7), atol=1e-6)
+    assert np.allclose(coded.directions(some), table.directions(some), atol=1e-3)
+    assert np.allclose(coded.cosines(7), table.cosines(7), atol=1e-3)
     again = CodedVectors(coded.codes, coded.codebooks)
     assert np.array_equal(again.rows(some), coded.rows(some))
 
@@ -155,11 +155,11 @@ def test_codes_are_the_nearest_of_the_sums_that_were_kept() -> None:
     assert np.array_equal(nearest(points, books[0]), distances.argmin(axis=1))
 
 
-@pytest.mark.parametrize(("length", "least"), [(16, 20.0), (8, 38.0)])
+@pytest.mark.parametrize(("length", "least"), [(20, 20.0), (8, 38.0)])
 def test_a_million_products_take_a_twentieth_of_float32(length: int, least: float) -> None:
     """All that is held of item vectors: codes, codebooks, and lengths."""
     rows, dimensions = 1_000_000, 128
-    assert bytes_for(dimensions) == 16
+    assert bytes_for(dimensions) == 20
     codes = np.zeros((rows, length), np.uint8)
     coded = CodedVectors(codes, np.ones((length, 256, dimensions), np.float32))
     held = [each for each in vars(coded).values() if isinstance(each, np.ndarray)]
