@@ -17,7 +17,8 @@ product *is* what its code stands for, in histories and in scores alike.
 The score of a product is scaleᵢ · Σⱼ tⱼ[codeᵢⱼ] with tⱼ[c] = query · centroid c of codebook j and
 scaleᵢ the inverse of the length, as float16: m·256 products of d numbers once a query, then m
 additions a product. Nothing is approximated and no product is skipped, so the best k are those
-of the vectors that the codes stand for. Products of the same code have the same score to the last bit.
+of the vectors that the codes stand for. Products of the same code have the same score to the
+last bit.
 """
 
 from __future__ import annotations
