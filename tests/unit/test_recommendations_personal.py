@@ -139,6 +139,15 @@ def test_words_alone_do_not_outrun_a_strong_habit() -> None:
     assert next(iter(found)) == "tea"
 
 
+def test_a_search_stands_among_what_is_bought_week_by_week() -> None:
+    """A full match of an average product comes behind the strongest habit, before the others."""
+    catalog = shop()
+    by_model = np.array([0, 38, 34, 33, 0, 0, 21], np.float32)  # the saw is as good as the mean
+    scores = personal_scores(by_model, catalog, searching(catalog, "saw"), ())
+    order = [catalog.product_id(int(row)) for row in np.argsort(-scores.total)[:4]]
+    assert order == ["tea", "saw", "pot", "mug"]
+
+
 def test_a_product_the_model_has_not_learned_is_found_by_its_words() -> None:
     """Without a vector a product comes up through a search, and only then."""
     catalog = shop()

@@ -103,6 +103,8 @@ def test_centroids_that_add_up_to_nothing_are_no_vector() -> None:
     coded = CodedVectors(np.array([[0, 0], [1, 2], [1, 0]], np.uint8), books)
     assert coded.rows(np.array([1])).tolist() == [[0, 0, 0]]
     assert coded.scores(np.ones(3, np.float32))[:2].tolist() == [0, 0]
+    nearly = CodedVectors(np.array([[0, 0], [1, 0]], np.uint8), books * np.float32(1e-6))
+    assert not nearly.rows(np.array([1])).any()
 
 
 def test_a_table_and_codes_of_the_same_vectors_answer_alike() -> None:
