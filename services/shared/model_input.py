@@ -131,6 +131,11 @@ class Vocabulary:
         """The product's index, 0 if the model does not know it."""
         return self._index.get(product_id, 0)
 
+    def indices(self, product_ids: Iterable[str]) -> list[int]:
+        """:meth:`index` of each."""
+        find = self._index.get
+        return [find(product_id, 0) for product_id in product_ids]
+
     def product_id(self, index: int) -> str:
         """The product at ``index`` (1 … len). Raises IndexError for any other."""
         if index < 1:
@@ -177,21 +182,20 @@ def _shown(profile: Profile) -> Iterable[tuple[int, int, int, str, int, str]]:
     return once.values()
 
 
-def known(found: Iterable[Interaction], vocabulary: Vocabulary) -> Known:
+def known(found: Sequence[Interaction], vocabulary: Vocabulary) -> Known:
     """Those of ``found`` (oldest first) whose products the model knows, and the searches."""
-    rows: list[tuple[int, int, int]] = []
-    beyond = len(vocabulary)
-    for each in found:
-        if each.action == SEARCH:
-            beyond += 1
-            rows.append((beyond, each.action, each.at))
-        elif index := vocabulary.index(each.product_id):
-            rows.append((index, each.action, each.at))
-    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    return Known(table[:, 0].astype(np.int32), table[:, 1], table[:, 2])
+    items = np.array(vocabulary.indices([each.product_id for each in found]), dtype=np.int32)
+    actions = np.array([each.action for each in found], dtype=np.int64)
+    at = np.array([each.at for each in found], dtype=np.int64)
+    searched = np.flatnonzero(actions == SEARCH)
+    items[searched] = np.arange(1, len(searched) + 1) + len(vocabulary)
+    if items.all():
+        return Known(items, actions, at)
+    read = np.flatnonzero(items)
+    return Known(items[read], actions[read], at[read])
 
 
-def encode(found: Iterable[Interaction], vocabulary: Vocabulary, *, max_length: int) -> ModelInput:
+def encode(found: Sequence[Interaction], vocabulary: Vocabulary, *, max_length: int) -> ModelInput:
     """The newest ``max_length`` interactions with known products; ``found`` is oldest first."""
     return encode_known(*known(found, vocabulary).newest(max_length), max_length=max_length)
 
@@ -211,12 +215,14 @@ def encode_known(
     padding = max_length - len(items)
     if padding < 0:
         raise ValueError(f"{len(items)} interactions do not fit into {max_length}")
-    widths = (padding, 0)
-    return ModelInput(
-        np.pad(items.astype(np.int32), widths),
-        np.pad(actions.astype(np.int64), widths),
-        np.pad(gap_buckets(at), widths),
+    found = ModelInput(
+        np.zeros(max_length, dtype=np.int32),
+        np.zeros(max_length, dtype=np.int64),
+        np.zeros(max_length, dtype=np.int64),
     )
+    for column, values in zip(found, (items, actions, gap_buckets(at)), strict=True):
+        column[padding:] = values
+    return found
 
 
 def gap_buckets(at: NDArray[np.int64]) -> NDArray[np.int64]:

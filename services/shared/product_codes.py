@@ -23,6 +23,7 @@ last bit.
 
 from __future__ import annotations
 
+from copy import copy
 from itertools import combinations_with_replacement
 from typing import Final
 
@@ -92,25 +93,20 @@ def nearest(points: Floats, centroids: Floats) -> NDArray[np.intp]:
 
 
 class CodedVectors:
-    """See the module. Two codes are kept as one 16-bit number: half as many look-ups a product."""
+    """See the module. A product's codes are filled up to a multiple of four, read at once."""
 
     def __init__(self, codes: NDArray[np.uint8], codebooks: Floats) -> None:
         """Take ``codes`` [n, m] and ``codebooks`` [m, 256, d]."""
-        parts = len(codebooks)
         self.codebooks: Floats = np.ascontiguousarray(codebooks, dtype=np.float32)
         """[m, 256, d]."""
-        even = np.zeros((parts + parts % 2, len(codes)), dtype=np.uint16)
-        even[:parts] = codes.T
-        self._pairs: NDArray[np.uint16] = even[0::2] * np.uint16(CENTROIDS) + even[1::2]
-        scale = inverse(np.sqrt(np.maximum(self._squares(codes), 0)))
-        scale[:1] = 0
-        scale[scale > np.finfo(np.float16).max] = 0  # next to no length has no direction
-        self._scale: NDArray[np.float16] = scale.astype(np.float16)
+        self._codes = _filled(codes)
+        self._scale = _scale(codes, self.codebooks)
+        self._scale[:1] = 0
 
     @property
     def size(self) -> int:
         """See :class:`services.shared.item_vectors.ItemVectors`, as for all that follow."""
-        return int(self._pairs.shape[1])
+        return len(self._codes)
 
     @property
     def dimensions(self) -> int:
@@ -120,20 +116,19 @@ class CodedVectors:
     @property
     def nbytes(self) -> int:
         """Codes, codebooks and one float16 a product for its length."""
-        return self._pairs.nbytes + self.codebooks.nbytes + self._scale.nbytes
+        return self._codes.nbytes + self.codebooks.nbytes + self._scale.nbytes
 
     @property
     def codes(self) -> NDArray[np.uint8]:
-        """[n, m], as they were given."""
-        halves = np.stack([self._pairs >> 8, self._pairs & 255], axis=1).astype(np.uint8)
-        return np.ascontiguousarray(halves.reshape(-1, self.size)[: len(self.codebooks)].T)
+        """[n, m], as they were given; not to be changed."""
+        return self._codes[:, : len(self.codebooks)]
 
     def rows(self, indices: NDArray[np.integer]) -> Floats:
         """Vectors [..., d] put together from their centroids."""
+        codes = self.codes[indices]
         found = np.zeros((*indices.shape, self.dimensions), dtype=np.float32)
         for part, centroids in enumerate(self.codebooks):
-            pair = self._pairs[part // 2, indices]
-            found += centroids[pair & 255 if part % 2 else pair >> 8]
+            found += centroids[codes[..., part]]
         found *= self._scale[indices, None]
         return found
 
@@ -143,7 +138,14 @@ class CodedVectors:
 
     def scores(self, query: Floats) -> Floats:
         """[n], by tables."""
-        return self._looked_up(self.codebooks @ query) * self._scale
+        from services.shared.code_sums import sums  # here: see there what it takes
+
+        tables = np.zeros((self._codes.shape[1], CENTROIDS), dtype=np.float32)
+        np.matmul(self.codebooks, query, out=tables[: len(self.codebooks)])
+        found = np.empty(self.size, dtype=np.float32)
+        words, scale = self._codes.view("<u4"), self._scale.view(np.uint16)
+        sums(words, tables.reshape(-1), scale, found)
+        return found
 
     def scores_batch(self, queries: Floats) -> Floats:
         """[B, n], one query after the other."""
@@ -155,28 +157,39 @@ class CodedVectors:
 
     def appended(self, vectors: Floats) -> CodedVectors:
         """More products, encoded on the same codebooks; what was there keeps its codes."""
-        more = encode(np.asarray(vectors, dtype=np.float32), self.codebooks)
-        return CodedVectors(np.concatenate([self.codes, more]), self.codebooks)
+        codes = encode(np.asarray(vectors, dtype=np.float32), self.codebooks)
+        more = copy(self)
+        more._codes = np.concatenate([self._codes, _filled(codes)])
+        more._scale = np.concatenate([self._scale, _scale(codes, self.codebooks)])
+        return more
 
-    def _squares(self, codes: NDArray[np.uint8]) -> Floats:
-        """The squared lengths [n] of the sums: the products of each two of their centroids."""
-        total = np.zeros(len(codes), dtype=np.float32)
-        columns = codes.T.astype(np.uint16)
-        for one, other in combinations_with_replacement(range(len(columns)), 2):
-            products = self.codebooks[one] @ self.codebooks[other].T
-            pairs = columns[one] * np.uint16(CENTROIDS)
-            pairs += columns[other]
-            _add_looked_up(total, (products if one == other else 2 * products).reshape(-1), pairs)
-        return total
 
-    def _looked_up(self, tables: Floats) -> Floats:
-        """The sum of tables [m, 256] at every product's codes: [n]."""
-        even = np.zeros((2 * len(self._pairs), CENTROIDS), dtype=np.float32)
-        even[: len(tables)] = tables
-        total = np.zeros(self.size, dtype=np.float32)
-        for high, low, pairs in zip(even[0::2], even[1::2], self._pairs, strict=True):
-            _add_looked_up(total, (high[:, None] + low).reshape(-1), pairs)
-        return total
+def _filled(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Codes [n, m], filled up with zeros."""
+    count, parts = codes.shape
+    filled = np.zeros((count, -(-parts // 4) * 4), dtype=np.uint8)
+    filled[:, :parts] = codes
+    return filled
+
+
+def _scale(codes: NDArray[np.uint8], codebooks: Floats) -> NDArray[np.float16]:
+    """The inverse lengths [n] of the sums that codes [n, m] stand for; 0 for next to no length."""
+    scale = inverse(np.sqrt(np.maximum(_squares(codes, codebooks), 0)))
+    bounds = np.finfo(np.float16)
+    scale[(scale > bounds.max) | (scale < bounds.tiny)] = 0
+    return scale.astype(np.float16)
+
+
+def _squares(codes: NDArray[np.uint8], codebooks: Floats) -> Floats:
+    """The squared lengths [n] of the sums: the products of each two of their centroids."""
+    total = np.zeros(len(codes), dtype=np.float32)
+    columns = codes.T.astype(np.uint16)
+    for one, other in combinations_with_replacement(range(len(columns)), 2):
+        products = codebooks[one] @ codebooks[other].T
+        pairs = columns[one] * np.uint16(CENTROIDS)
+        pairs += columns[other]
+        _add_looked_up(total, (products if one == other else 2 * products).reshape(-1), pairs)
+    return total
 
 
 def _add_looked_up(total: Floats, table: Floats, pairs: NDArray[np.uint16]) -> None:

@@ -213,6 +213,8 @@ def bought(profile: Profile) -> tuple[Purchase, ...]:
 
     A line that was taken back in part stays with the rest, a cancelled order with nothing.
     """
+    if not profile.cancels:
+        return profile.purchases
     orders = {cancel.order_id for cancel in profile.cancels if not cancel.product_id}
     back: Counter[tuple[str, str]] = Counter()
     for cancel in profile.cancels:

@@ -82,11 +82,15 @@ def bought_before(
     ``at`` and ``now`` are microseconds; a purchase dated after ``now`` counts as made now, so
     that a clock that runs ahead gains nothing by it.
     """
-    bought = actions == PURCHASE
-    products, place, counts = np.unique(items[bought], return_inverse=True, return_counts=True)
-    last = np.full(len(products), np.iinfo(np.int64).min)
-    np.maximum.at(last, place, at[bought])
-    return Bought(products, counts, np.maximum(now - last, 0) / DAY)
+    bought = np.flatnonzero(actions == PURCHASE)
+    bought = bought[np.argsort(items[bought], kind="stable")]
+    found = items[bought]
+    starts = np.flatnonzero(np.diff(found, prepend=-1))
+    if not len(starts):
+        return Bought(found, np.zeros(0, dtype=np.int64), np.zeros(0))
+    last = np.maximum.reduceat(at[bought], starts)
+    counts = np.diff(starts, append=len(found))
+    return Bought(found[starts], counts, np.maximum(now - last, 0) / DAY)
 
 
 def buckets(numbers: NDArray[np.number], bounds: Sequence[float]) -> NDArray[np.int64]:
