@@ -14,12 +14,14 @@ index is behind the vocabulary's, and whoever encodes brings its vector.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.shared.profile import Profile, bought
+
+N = TypeVar("N", bound=np.integer)
 
 PAD: Final = 0
 VIEW: Final = 1
@@ -212,17 +214,19 @@ def encode_known(
     ``at`` is in microseconds. The first has no predecessor and so the gap 0, even where the
     shopper did more before: what lies beyond ``max_length`` must not be seen.
     """
-    padding = max_length - len(items)
-    if padding < 0:
+    if len(items) > max_length:
         raise ValueError(f"{len(items)} interactions do not fit into {max_length}")
-    found = ModelInput(
-        np.zeros(max_length, dtype=np.int32),
-        np.zeros(max_length, dtype=np.int64),
-        np.zeros(max_length, dtype=np.int64),
+    return ModelInput(
+        _padded(items, np.zeros(max_length, dtype=np.int32)),
+        _padded(actions, np.zeros(max_length, dtype=np.int64)),
+        _padded(gap_buckets(at), np.zeros(max_length, dtype=np.int64)),
     )
-    for column, values in zip(found, (items, actions, gap_buckets(at)), strict=True):
-        column[padding:] = values
-    return found
+
+
+def _padded(values: NDArray[np.integer], column: NDArray[N]) -> NDArray[N]:
+    """``values`` at the end of ``column``; np.pad takes longer than all the rest."""
+    column[len(column) - len(values) :] = values
+    return column
 
 
 def gap_buckets(at: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -22,6 +22,10 @@ class Source(Enum):
     SIMILAR = auto()
     TRENDING = auto()
     POPULAR = auto()
+    SESSION = auto()
+    BOUGHT_TOGETHER = auto()
+    BUY_AGAIN = auto()
+    GIVEN = auto()
 
 
 class Cause(Enum):
@@ -31,6 +35,9 @@ class Cause(Enum):
     UNKNOWN_SHOPPER = auto()
     EMPTY_PROFILE = auto()
     PROFILE_UNAVAILABLE = auto()
+    OUT_OF_TIME = auto()
+    NOTHING_LEFT = auto()
+    NOT_ASKED = auto()
 
 
 class Pick(NamedTuple):

@@ -25,6 +25,9 @@ class Kind(Enum):
     SIMILAR = auto()
     TRENDING = auto()
     POPULAR = auto()
+    PINNED = auto()
+    BOUGHT_TOGETHER = auto()
+    BUY_AGAIN = auto()
 
 
 class Reason(NamedTuple):

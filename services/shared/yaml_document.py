@@ -1,0 +1,209 @@
+"""YAML documents that people write: read into frozen structs, mistakes told by line.
+
+YAML's own conveniences that surprise are left out: a word is a text unless the struct asks for a
+number or a truth value (so ``no`` is Norway where a text is asked for), a name stands once, and
+there are no anchors, which a small document could be blown up by, and no tags.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
+
+import msgspec
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from services.shared.errors import BadInput
+
+DOCUMENT_LIMIT: Final = 262_144
+"""Characters."""
+DEEPEST: Final = 20
+MISTAKES: Final = 20
+"""At most so many are told at once."""
+
+_WORDS: Final = {
+    "`array`": "a list",
+    "`object`": "names with values",
+    "`float`": "a number",
+    "`int`": "a whole number",
+    "`str`": "a text",
+    "`bool`": "true or false",
+    "`null`": "nothing",
+    "Object missing required field": "missing here:",
+}
+"""What msgspec speaks of, in words of those who write YAML."""
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Mistake(NamedTuple):
+    """One thing that is wrong; lines and columns count from 1."""
+
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}, column {self.column}: {self.message}"
+
+
+class BadDocument(BadInput):
+    """A document cannot be read; ``mistakes`` has at least one."""
+
+    code = "DOCUMENT_INVALID"
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        super().__init__("; ".join(map(str, mistakes)))
+        self.mistakes = mistakes
+
+
+class Document:
+    """A document in two forms: what it says, and where it says so."""
+
+    def __init__(self, text: str) -> None:
+        """Parse ``text``. Raises BadDocument."""
+        if len(text) > DOCUMENT_LIMIT:
+            raise BadDocument([Mistake(1, 1, f"longer than {DOCUMENT_LIMIT:,} characters")])
+        self._root = _composed(text)
+        _check(self._root, 1)
+
+    def read(self, kind: type[S]) -> S:
+        """The document as ``kind``. Raises BadDocument, which names each mistake's place."""
+        try:
+            return msgspec.convert(_plain(self._root), kind, strict=False)
+        except (msgspec.ValidationError, ValueError) as error:
+            found = list(_mistakes(self._root, kind))[:MISTAKES]
+            raise BadDocument(found or [_at(self._root, _worded(str(error)))]) from error
+
+    def mistake(self, path: tuple[str | int, ...], message: str) -> Mistake:
+        """``message``, at the place of ``path``: names of mappings and numbers of lists.
+
+        Where the path leads out of the document, its last place within counts.
+        """
+        node = self._root
+        for step in path:
+            below = _below(node, step)
+            if below is None:
+                break
+            node = below
+        return _at(node, message)
+
+
+def _composed(text: str) -> Node:
+    try:
+        root = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise BadDocument([Mistake(*place, error.problem or "no YAML")]) from error
+    except yaml.YAMLError as error:  # such as a character that YAML does not have
+        raise BadDocument([Mistake(1, 1, " ".join(str(error).split()))]) from error
+    if root is None:
+        raise BadDocument([Mistake(1, 1, "the document is empty")])
+    return root
+
+
+def _check(node: Node, depth: int, seen: set[int] | None = None) -> None:
+    """Refuse what is left out of YAML, see the module."""
+    seen = set() if seen is None else seen
+    if depth > DEEPEST:
+        raise BadDocument([_at(node, f"nested deeper than {DEEPEST}")])
+    if id(node) in seen:
+        raise BadDocument([_at(node, "anchors are not read here: write it out")])
+    seen.add(id(node))
+    if isinstance(node, MappingNode):
+        names: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                raise BadDocument([_at(key, "a name must be a word")])
+            if key.value in names:
+                raise BadDocument([_at(key, f"{key.value} stands twice")])
+            names.add(key.value)
+            _check(value, depth + 1, seen)
+    elif isinstance(node, SequenceNode):
+        for each in node.value:
+            _check(each, depth + 1, seen)
+
+
+def _plain(node: Node) -> Any:
+    """What a node says; all scalars as text, which the struct's types read."""
+    if isinstance(node, MappingNode):
+        return {key.value: _plain(value) for key, value in node.value}
+    if isinstance(node, SequenceNode):
+        return [_plain(each) for each in node.value]
+    bare = isinstance(node, ScalarNode) and node.style is None
+    return None if bare and node.value in ("", "~", "null") else node.value
+
+
+def _mistakes(node: Node, kind: Any) -> Iterator[Mistake]:
+    """The innermost nodes that are not of their kind, each with what msgspec says of it."""
+    found = False
+    for child, part, unknown in _parts(node, kind):
+        if unknown:
+            found = True
+            yield _at(child, unknown)
+        else:
+            for mistake in _mistakes(child, part):
+                found = True
+                yield mistake
+    if found:
+        return
+    try:
+        msgspec.convert(_plain(node), kind, strict=False)
+    except (msgspec.ValidationError, ValueError) as error:
+        yield _at(node, _worded(str(error)))
+
+
+def _worded(message: str) -> str:
+    message, _, _ = message.partition(" - at `")
+    for theirs, ours in _WORDS.items():
+        message = message.replace(theirs, ours)
+    return message
+
+
+def _parts(node: Node, kind: Any) -> Iterator[tuple[Node, Any, str]]:
+    """What a node is made of, each with the kind it should have, or why it should not be there."""
+    kind = _without_none(kind)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if (
+        isinstance(node, MappingNode)
+        and isinstance(kind, type)
+        and issubclass(kind, msgspec.Struct)
+    ):
+        fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        for key, value in node.value:
+            known = key.value in fields
+            why = "" if known else f"{key.value} is not known here; there are {', '.join(fields)}"
+            yield (value if known else key), fields.get(key.value), why
+    elif isinstance(node, MappingNode) and origin in (dict, Mapping):
+        for key, value in node.value:
+            yield key, arguments[0], ""
+            yield value, arguments[1], ""
+    elif isinstance(node, SequenceNode) and origin in (tuple, list):
+        same = origin is list or arguments[-1] is Ellipsis
+        for place, each in enumerate(node.value):
+            if same or place < len(arguments):
+                yield each, arguments[0 if same else place], ""
+
+
+def _without_none(kind: Any) -> Any:
+    """The kind itself, where it may also be none, or carries limits of its own."""
+    if get_origin(kind) in (Union, types.UnionType):
+        some = [each for each in get_args(kind) if each is not type(None)]
+        return some[0] if len(some) == 1 else kind
+    return get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
+
+
+def _below(node: Node, step: str | int) -> Node | None:
+    if isinstance(node, MappingNode):
+        return next((value for key, value in node.value if key.value == step), None)
+    if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+        below: Node = node.value[step]
+        return below
+    return None
+
+
+def _at(node: Node, message: str) -> Mistake:
+    return Mistake(node.start_mark.line + 1, node.start_mark.column + 1, message)
