@@ -1,0 +1,271 @@
+"""How many recommendations a second, how late, for how much: ``make bench-serve``.
+
+Real Kafka, Redis and server, the demo's shoppers, and its catalogue cut or made larger. The
+server has one core, the load and all else the other; with two server processes everybody shares
+both. Beside the server: a bare gRPC call, and a naive server (:mod:`tests.bench.serve.controls`).
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the server; before NumPy is imported
+
+import argparse
+import asyncio
+import itertools
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import uvloop
+from rich.progress import track
+from rich.table import Table
+
+from deploy.local.demo.sending import producer, send_all
+from deploy.local.kafka import EmbeddedKafka
+from deploy.local.redis import EmbeddedRedis
+from deploy.local.services import EmbeddedService, recommendations_server
+from deploy.local.supervised import port_for
+from deploy.local.topics import create_topics
+from services.shared.identity import add_key
+from services.shared.profile_store import RedisProfileStore
+from services.shared.redis_connection import RedisConnection
+from services.shared.subject import event_key, subject_of
+from tests.bench.report import TARGET, Row, publish
+from tests.bench.serve.controls import Setup
+from tests.bench.serve.load import Task
+from tests.bench.serve.measuring import (
+    LATE_MS,
+    OTHERS,
+    SERVER_CORE,
+    Figures,
+    control,
+    median,
+    memory,
+    pin,
+    under_load,
+)
+from tests.bench.serve.stages import SHOPPERS, stages
+from tests.bench.serve.updates import updates
+from tests.bench.serve.world import SHOP, World, fold_profiles, records, world
+
+UPDATES: Final = 1_000
+"""Changes of the catalogue a second."""
+STEP: Final = 1.25
+"""How much more each try of the ladder asks for."""
+LOADING_SECONDS: Final = 600.0
+
+
+class Case(NamedTuple):
+    """A catalogue, and what is asked of it."""
+
+    products: int
+    gate: int
+    aim: int
+    """Answers a second of one core with p99 below :data:`LATE_MS`."""
+    memory: tuple[float, float]
+    """MB: gate and aim; infinite where there is none."""
+    naive: bool
+    """Whether the naive server is asked, too; it has no product codes."""
+
+
+CASES: Final = (
+    Case(20_000, 800, 1_500, (250, 150), naive=True),
+    Case(100_000, 500, 1_000, (float("inf"), float("inf")), naive=True),
+    Case(1_000_000, 100, 200, (650, 350), naive=False),
+)
+
+
+class Size(NamedTuple):
+    """How much is measured."""
+
+    cases: Sequence[Case]
+    runs: int
+    seconds: float
+
+
+WHOLE: Final = Size(CASES, 3, 20.0)
+QUICK: Final = Size(CASES[:1], 1, 5.0)
+
+
+class Place(NamedTuple):
+    """Where a case's servers are."""
+
+    world: World
+    kafka: str
+    redis: str
+    key: str
+    folder: Path
+
+
+@asynccontextmanager
+async def place(case: Case, folder: Path) -> AsyncIterator[Place]:
+    """Kafka with the catalogue and Redis with the shoppers."""
+    made = world(case.products, TARGET / "serve")
+    kafka, redis = EmbeddedKafka(folder / "kafka"), EmbeddedRedis(folder / "redis")
+    try:
+        kafka.start()
+        redis.start()
+        for process in (kafka.process, redis.process):
+            pin(process.pid, OTHERS)
+        await create_topics(kafka.servers)
+        await fold_profiles(redis.url, time.time_ns() // 1_000)
+        async with producer(kafka.servers) as sender:
+            for topic, grouped in itertools.groupby(
+                sorted(records(made.products), key=lambda each: each[0]), key=lambda each: each[0]
+            ):
+                await send_all(sender, topic, (each for _, each in grouped), lambda _: None)
+        key = add_key(folder / "keys.json", shop_id=SHOP, scopes=["recommendations.read"])
+        yield Place(made, kafka.servers, redis.url, key, folder)
+    finally:
+        kafka.kill()
+        redis.kill()
+
+
+def served(at: Place, *, name: str = "server", **told: str) -> EmbeddedService:
+    """A server of the place, not started."""
+    settings = {
+        "KAFKA_SERVERS": at.kafka,
+        "REDIS_URL": at.redis,
+        "BUNDLE": str(at.world.bundle),
+        "API_KEYS_FILE": str(at.folder / "keys.json"),
+        **told,
+    }
+    return recommendations_server(settings, at.folder / f"{name}.log")
+
+
+async def measure(case: Case, size: Size, at: Place) -> list[Row]:
+    """All rows of one case."""
+    server = served(at)
+    server.start()
+    try:
+        server.wait_ready(within=LOADING_SECONDS)
+        pin(server.process.pid, SERVER_CORE)
+        return await _of_server(case, size, at, server)
+    finally:
+        server.stop()
+
+
+async def _of_server(case: Case, size: Size, at: Place, server: EmbeddedService) -> list[Row]:
+    named = f"{case.products:,} products"
+    pids = [server.process.pid]
+
+    async def load(rate: float, callers: int = 1, seed: int = 1) -> Figures:
+        task = Task(server.address, at.key, at.world.users, size.seconds, rate, callers, seed)
+        return await under_load(task, pids)
+
+    made = [_row(f"{named}: memory", "MB", [memory(pids)], case.memory)]
+    alone = [await load(0, 1, seed) for seed in range(size.runs)]
+    made += _latencies(f"{named}, one caller", alone)
+    many = [await load(0, 16, seed) for seed in range(size.runs)]
+    made.append(_row(f"{named}, 16 callers: answers", "/s", [each.rate for each in many]))
+    for rate in (case.gate, case.aim):
+        runs = [await load(rate, 1, seed) for seed in range(size.runs)]
+        made += _latencies(f"{named}, {rate:,}/s", runs)
+        made.append(_row(f"{named}, {rate:,}/s: processor", "ms", [r.processor for r in runs]))
+        made.append(_row(f"{named}, {rate:,}/s: without answer", "", [r.failed for r in runs]))
+    greatest = await _ladder(case, load)
+    made.append(_row(f"{named}: answers with p99 < 10 ms", "/s", [greatest], (case.gate, case.aim)))
+    beyond = [await load(1.5 * max(greatest, case.gate), 1, seed) for seed in range(size.runs)]
+    made.append(_row(f"{named}, at 150 %: answers", "/s", [each.rate for each in beyond]))
+    made += _latencies(f"{named}, at 150 %", beyond)
+    async with updates(at.kafka, at.world.products, UPDATES):
+        changing = [await load(case.gate, 1, seed) for seed in range(size.runs)]
+    made += _latencies(f"{named}, {case.gate:,}/s and {UPDATES:,} updates/s", changing)
+    return made
+
+
+async def _ladder(case: Case, load: object) -> float:
+    """The greatest rate of a ladder that was answered in time; 0 where not even half the gate."""
+    best, rate = 0.0, case.gate / 2
+    while True:
+        found: Figures = await load(rate)  # type: ignore[operator]
+        if found.p99 >= LATE_MS or found.failed > 0:
+            return best
+        best, rate = rate, rate * STEP
+
+
+async def controls(case: Case, size: Size, at: Place) -> list[Row]:
+    """The bare call, and the naive server, at the case's gate."""
+    made: list[Row] = []
+    kinds = ["echo"] + (["naive"] if case.naive else [])
+    for kind in kinds:
+        setup = Setup(port_for(kind, None), at.redis, str(at.world.bundle))
+        with control(kind, setup, at.folder / f"{kind}.log") as running:
+            pid = running.process.pid
+            pin(pid, SERVER_CORE)
+            rate = case.gate if kind == "echo" else case.gate / 4
+            runs = [
+                await under_load(
+                    Task(
+                        f"127.0.0.1:{setup.port}",
+                        at.key,
+                        at.world.users,
+                        size.seconds,
+                        rate,
+                        seed=seed,
+                    ),
+                    [pid],
+                )
+                for seed in range(size.runs)
+            ]
+        named = f"{case.products:,} products, {kind} at {rate:,.0f}/s"
+        made += _latencies(named, runs)
+        made.append(_row(f"{named}: processor", "ms", [each.processor for each in runs]))
+    return made
+
+
+async def by_stage(case: Case, at: Place) -> list[Row]:
+    """Processor time of each stage."""
+    redis = RedisConnection(at.redis)
+    names = [event_key(SHOP, subject_of(user, "")) for user in at.world.users[:SHOPPERS]]
+    values = [stored.value for stored in await RedisProfileStore(redis).load(names)]
+    await redis.close()
+    found = await asyncio.to_thread(stages, at.world, values)
+    return [
+        _row(f"{case.products:,} products, stage: {name}", "ms", [value])
+        for name, value in found.items()
+    ]
+
+
+def _latencies(name: str, runs: Sequence[Figures]) -> list[Row]:
+    return [
+        _row(f"{name}: {which}", "ms", [getattr(run, which) for run in runs])
+        for which in ("p50", "p99", "p999")
+    ]
+
+
+def _row(
+    measure: str, unit: str, values: Sequence[float], limits: tuple[float, float] | None = None
+) -> Row:
+    told = [limit if limit < float("inf") else None for limit in limits or ()]
+    return Row(measure, median(values), unit, (min(values), max(values)), *told)
+
+
+async def run(size: Size) -> list[Row]:
+    """All cases, one after the other."""
+    made: list[Row] = []
+    for case in track(size.cases, "catalogues"):
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            async with place(case, folder) as at:
+                made += await measure(case, size, at)
+                made += await controls(case, size, at)
+                made += await by_stage(case, at)
+    return made
+
+
+def main() -> None:
+    """Measure, and publish."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.serve", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="20,000 products, one short run")
+    told = parser.parse_args()
+    publish("serve", uvloop.run(run(QUICK if told.quick else WHOLE)), Table())
+
+
+if __name__ == "__main__":
+    main()
