@@ -93,7 +93,7 @@ class Coded(Generic[V]):
         return self.dictionary.values
 
     def __getitem__(self, row: int) -> V:
-        return self.dictionary.values[self.codes[row]]
+        return self.dictionary.values[int(self.codes[row])]
 
     def __setitem__(self, row: int, value: V) -> None:
         code = self.dictionary.take(value)
