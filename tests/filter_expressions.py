@@ -17,6 +17,7 @@ TEXTS: Final = ("", "a", "b", "ab", "Ab", "é", "😀a", "aa", "a b", 'a"\\', "n
 QUOTED: Final = tuple(json.dumps(text, ensure_ascii=False) for text in TEXTS)
 PATTERNS: Final = ("", "a", "^a", "a$", "^a.?$", "(?i)AB", "[^a]", "é|😀", r"\\bb", r"\\w+\\s")
 NAMES: Final = ("colour", "size")
+TEXT_FIELDS: Final = ("id", "title", "brand", "category", "merchant", "currency")
 RELATIONS: Final = ("==", "!=", "<", "<=", ">", ">=")
 
 LEAVES: Final = {
@@ -38,7 +39,10 @@ LEAVES: Final = {
     ),
     "text": (
         *QUOTED,
-        *(f"product.{name}" for name in "id title brand category merchant currency".split() * 3),
+        *(
+            f"product.{name}"
+            for name in ["id", "title", "brand", "category", "merchant", "currency"] * 3
+        ),
         *(f"product.attributes.{name}" for name in NAMES * 3),
         *(f'product.attributes["{name}"]' for name in NAMES * 2),
         *("shopper.language", "shopper.country", "shopper.device"),
@@ -119,9 +123,7 @@ OFFERED: Final = st.builds(
     st.none() | _LISTINGS | _LISTINGS,
     st.none() | st.builds(Terms, price=_PRICES, available=st.booleans()),
 )
-PRODUCTS: Final = st.fixed_dictionaries(
-    {product_id: OFFERED for product_id in (*LEARNED, "n1", "n2")}
-)
+PRODUCTS: Final = st.fixed_dictionaries(dict.fromkeys((*LEARNED, "n1", "n2"), OFFERED))
 """What a shop has sent, by product."""
 
 _DOUBLES: Final = st.sampled_from((0.0, 0.5, 3.99, 1e9, float("inf")))

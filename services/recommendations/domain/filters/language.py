@@ -47,8 +47,9 @@ _TYPES: Final = {
     "map(string, string)": cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
 }
 
-_REFUSED: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
+_REFUSED: Final = re.compile(r"<input>:(\d+):(\d+): (.*?)(?: \[INVALID_ARGUMENT\])?$", re.MULTILINE)
 _NO_OVERLOAD: Final = re.compile(r"found no matching overload for '(.+)' applied to '(.+)'")
+_SYNTAX: Final = re.compile(r"Syntax error: (?:mismatched|extraneous) input '(.*)' expecting .*")
 _UNDECLARED: Final = re.compile(r"undeclared reference to '(.+)' \(in container ''\)")
 MESSAGE_LIMIT: Final = 300
 """Characters of what the library says."""
@@ -145,4 +146,6 @@ def _in_our_words(message: str) -> str:
         return f"{sentence}; write a double as 2.0" if mixed else sentence
     if found := _UNDECLARED.fullmatch(message):
         return f"there is no {found[1].strip('_@').replace('_', '') or found[1]!r} here"
+    if found := _SYNTAX.fullmatch(message):
+        return "something is missing" if found[1] == "<EOF>" else f"{found[1]!r} cannot stand here"
     return message

@@ -192,7 +192,8 @@ class _Reader:
         try:
             regexp = compiled_pattern(told)
         except re2.error as error:
-            raise self._refused(pattern, f"this is no pattern: {error}") from error
+            (said,) = error.args
+            raise self._refused(pattern, f"this is no pattern: {said.decode()}") from error
         return Matches(**self._known(expr), pattern=told, regexp=regexp, of=(text,))
 
     def _text_of(self, expr: Expr) -> str:
