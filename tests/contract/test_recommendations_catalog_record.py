@@ -68,8 +68,14 @@ def oracle_product(value: bytes) -> Listing | None:
     message = catalog_pb2.Product()
     if not accepted(message, value):
         return None
-    path = tuple(message.category_path)
-    return Listing(message.title, path, message.merchant_id, message.brand)
+    return Listing(
+        title=message.title,
+        category_path=tuple(message.category_path),
+        merchant_id=message.merchant_id,
+        brand=message.brand,
+        attributes=dict(message.attributes),
+        listed_at=message.listed_at.ToMicroseconds() if message.HasField("listed_at") else None,
+    )
 
 
 def oracle_offer(value: bytes) -> Terms | None:
@@ -162,6 +168,28 @@ def test_a_record_too_large_is_refused_unread(read: Any, start: dict[str, Any]) 
     with pytest.raises(RecordRefused) as caught:
         read("demo", "p1", value + b" " * (VALUE_LIMIT - len(value) + 1))
     assert caught.value.code == "RECORD_TOO_LARGE"
+
+
+@pytest.mark.parametrize("content_type", [JSON, PROTOBUF])
+def test_attributes_and_the_day_of_listing_are_read(content_type: str) -> None:
+    """A filter may ask for them; a product may also have neither."""
+    told = verdict(decode_product, written(PRODUCT, content_type), content_type)
+    assert told.attributes == {"size": "0.3 l", "colour": "blue"}
+    assert told.listed_at == 1_767_323_045_000_000
+    bare = {
+        name: value for name, value in PRODUCT.items() if name not in ("attributes", "listedAt")
+    }
+    told = verdict(decode_product, written(bare, content_type), content_type)
+    assert told.attributes == {}
+    assert told.listed_at is None
+
+
+def written(record: dict[str, Any], content_type: str) -> bytes:
+    """A product's bytes in either form."""
+    text = json.dumps(record)
+    if content_type == JSON:
+        return text.encode()
+    return json_format.Parse(text, catalog_pb2.Product()).SerializeToString()
 
 
 def test_binary_records_are_read_as_well() -> None:

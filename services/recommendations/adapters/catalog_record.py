@@ -8,7 +8,7 @@ the two equal on thousands of mutated records.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from services.recommendations.domain.catalog import Listing, Price, Terms
+from services.recommendations.domain.listing import NO_ATTRIBUTES, Listing, Price, Terms
 from services.shared.errors import BadInput
 from services.shared.json_keys import each_key_once
 from services.shared.media_type import JSON, PROTOBUF
@@ -41,6 +41,8 @@ _Attributes = Annotated[
     ],
     Meta(max_length=64),
 ]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 M = TypeVar("M", catalog_pb2.Product, catalog_pb2.Offer)
 
@@ -108,10 +110,18 @@ def decode_product(
                 category_path=fast.category_path or (),
                 merchant_id=fast.merchant_id,
                 brand=fast.brand or "",
+                attributes=fast.attributes or NO_ATTRIBUTES,
+                listed_at=_micros(fast.listed_at) if fast.listed_at else None,
             )
     product = _checked(catalog_pb2.Product(), shop_id, product_id, value, content_type)
-    path = tuple(product.category_path)
-    return Listing(product.title, path, product.merchant_id, product.brand)
+    return Listing(
+        title=product.title,
+        category_path=tuple(product.category_path),
+        merchant_id=product.merchant_id,
+        brand=product.brand,
+        attributes=dict(product.attributes),
+        listed_at=product.listed_at.ToMicroseconds() if product.HasField("listed_at") else None,
+    )
 
 
 def decode_offer(shop_id: str, product_id: str, value: bytes, content_type: str = JSON) -> Terms:
@@ -141,11 +151,16 @@ def _price(money: _MoneyJson | UnsetType) -> Price | None:
     return Price(money.currency_code, int(money.units or 0), money.nanos or 0)
 
 
+def _micros(time: str) -> int:
+    """Microseconds since 1970 of a time of whole seconds. Raises ValueError."""
+    return (datetime.fromisoformat(time) - _EPOCH) // timedelta(microseconds=1)
+
+
 def _fast_product(value: bytes) -> _ProductJson | None:
     try:
         product = _read_product(value)
         if product.listed_at:
-            datetime.fromisoformat(product.listed_at)
+            _micros(product.listed_at)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
         return None
     return product if each_key_once(value, _write(product)) else None

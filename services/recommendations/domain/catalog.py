@@ -13,44 +13,24 @@ and every change is small. Columns grow by doubling.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.recommendations.domain.changes import Changes
+from services.recommendations.domain.columns import NOTHING, grown
+from services.recommendations.domain.kept_masks import KeptMasks
+from services.recommendations.domain.listing import Listing, Price, Terms
+from services.recommendations.domain.product_columns import OfferColumns, ProductColumns
 from services.recommendations.domain.word_index import WordIndex
 from services.recommendations.domain.words import words_of
 from services.shared.model_input import Vocabulary
 
-NO_CATEGORY: Final = 0
+__all__ = ["NO_CATEGORY", "Catalog", "Listing", "Price", "Terms"]
+
+NO_CATEGORY: Final = NOTHING
 """The code of products without a category."""
-
-
-class Listing(NamedTuple):
-    """What a product is, as far as answers show it or search finds it."""
-
-    title: str
-    category_path: tuple[str, ...]
-    merchant_id: str
-    brand: str = ""
-
-
-class Price(NamedTuple):
-    """What one piece costs: ``units`` and billionths (``nanos``) of ``currency``."""
-
-    currency: str
-    units: int
-    nanos: int
-
-
-class Terms(NamedTuple):
-    """On what terms a product can be had now."""
-
-    price: Price | None
-    available: bool
-
-
-_UNOFFERED: Final = Terms(price=None, available=True)
 
 
 class Catalog:
@@ -61,21 +41,17 @@ class Catalog:
         self.vector_rows = len(vocabulary) + 1
         self.available: NDArray[np.bool_] = np.zeros(self.vector_rows, dtype=np.bool_)
         """[capacity] whether a row may be shown: listed, for sale, in stock."""
-        self.categories: NDArray[np.int32] = np.zeros(self.vector_rows, dtype=np.int32)
-        """[capacity] a code for each whole category path; 0 means none."""
+        self.products = ProductColumns(self.vector_rows)
+        self.offers = OfferColumns(self.vector_rows)
         self.index = WordIndex()
         self.listed = 0
         """How many products there are, available or not."""
-        self.revision = 0
-        """One more with each change."""
-        self._listings: list[Listing | None] = [None] * self.vector_rows
-        self._terms: list[Terms | None] = [None] * self.vector_rows
+        self.changes = Changes()
+        self.kept = KeptMasks()
+        """What filters say of the rows."""
         self._extra_rows: dict[str, int] = {}
         self._extra_ids: list[str] = []
         self._free: list[int] = []
-        self._codes: dict[tuple[str, ...], int] = {(): NO_CATEGORY}
-        self._paths: list[tuple[str, ...]] = [()]
-        self._path_words: list[tuple[str, ...]] = [()]
 
     @property
     def rows(self) -> int:
@@ -85,7 +61,7 @@ class Catalog:
     def row(self, product_id: str) -> int | None:
         """The row of a product that is listed, available or not; else None."""
         row = self._known_row(product_id)
-        return row if row and self._listings[row] is not None else None
+        return row if row and self.products.listed[row] else None
 
     def product_id(self, row: int) -> str:
         """The product of a row that is or was in use."""
@@ -95,7 +71,7 @@ class Catalog:
 
     def listing(self, row: int) -> Listing:
         """What the product of a listed row is. Raises LookupError for another row."""
-        listing = self._listings[row]
+        listing = self.products.listing(row)
         if listing is None:
             raise LookupError(f"row {row} is not listed")
         return listing
@@ -103,79 +79,65 @@ class Catalog:
     def title_or_id(self, product_id: str) -> str:
         """A product's title, or its id while it is not listed."""
         row = self.row(product_id)
-        return product_id if row is None else self.listing(row).title
+        return product_id if row is None else self.products.titles[row]
 
     def price(self, row: int) -> Price | None:
         """What the product of a row costs, where the shop said so."""
-        return (self._terms[row] or _UNOFFERED).price
+        return self.offers.price(row)
+
+    @property
+    def categories(self) -> NDArray[np.int32]:
+        """[capacity] a code for each whole category path; 0 means none."""
+        return self.products.paths.codes
 
     @property
     def category_paths(self) -> Sequence[tuple[str, ...]]:
         """The paths that the codes of :attr:`categories` stand for."""
-        return self._paths
+        return self.products.paths.values
 
     def put_product(self, product_id: str, listing: Listing) -> None:
         """List a product, or change what it is."""
         row = self._row_for(product_id)
-        code = self._category(listing.category_path)
-        listing = listing._replace(category_path=self._paths[code])
-        known = self._listings[row]
+        known = self.products.listing(row)
         if known == listing:
             return
         if known is not None:
-            self.index.discard(row, self._words(known))
+            self.index.discard(row, _words(known))
         else:
             self.listed += 1
-        self._listings[row] = listing
-        self.categories[row] = code
-        self.index.add(row, self._words(listing))
+        self.products.put(row, listing)
+        self.index.add(row, _words(listing))
         self._refresh(row)
 
     def remove_product(self, product_id: str) -> None:
         """Take a product out of the catalogue; unknown ones are no error."""
         row = self._known_row(product_id)
-        known = self._listings[row] if row else None
+        known = self.products.listing(row) if row else None
         if known is None:
             return
-        self.index.discard(row, self._words(known))
+        self.index.discard(row, _words(known))
         self.listed -= 1
-        self._listings[row] = None
-        self.categories[row] = NO_CATEGORY
+        self.products.clear(row)
         self._refresh(row)
         self._release(product_id, row)
 
     def put_offer(self, product_id: str, terms: Terms) -> None:
         """Say on what terms a product can be had; it may be listed later."""
         row = self._row_for(product_id)
-        self._terms[row] = terms
+        self.offers.put(row, terms)
         self._refresh(row)
 
     def remove_offer(self, product_id: str) -> None:
         """Forget the terms: the product counts as available, at no known price."""
         row = self._known_row(product_id)
         if row:
-            self._terms[row] = None
+            self.offers.clear(row)
             self._refresh(row)
             self._release(product_id, row)
 
     def _refresh(self, row: int) -> None:
-        terms = self._terms[row] or _UNOFFERED
-        self.available[row] = self._listings[row] is not None and terms.available
-        self.revision += 1
-
-    def _words(self, listing: Listing) -> list[str]:
-        """The words that find a product: of its title, brand and categories."""
-        words = dict.fromkeys(words_of(f"{listing.title} {listing.brand}"))
-        words.update(dict.fromkeys(self._path_words[self._codes[listing.category_path]]))
-        return list(words)
-
-    def _category(self, path: tuple[str, ...]) -> int:
-        code = self._codes.get(path)
-        if code is None:
-            code = self._codes[path] = len(self._paths)
-            self._paths.append(path)
-            self._path_words.append(tuple(words_of(" ".join(path))))
-        return code
+        self.available[row] = self.products.listed[row] and self.offers.available[row]
+        self.changes.note(row)
 
     def _known_row(self, product_id: str) -> int:
         return self._vocabulary.index(product_id) or self._extra_rows.get(product_id, 0)
@@ -190,8 +152,6 @@ class Catalog:
         else:
             row = self.rows
             self._extra_ids.append(product_id)
-            self._listings.append(None)
-            self._terms.append(None)
             if row >= len(self.available):
                 self._grow()
         self._extra_rows[product_id] = row
@@ -199,12 +159,18 @@ class Catalog:
 
     def _release(self, product_id: str, row: int) -> None:
         """Let another product have a row behind the vectors that holds nothing any more."""
-        empty = self._listings[row] is None and self._terms[row] is None
+        empty = not self.products.listed[row] and not self.offers.offered[row]
         if row >= self.vector_rows and empty:
             del self._extra_rows[product_id]
             self._free.append(row)
 
     def _grow(self) -> None:
-        more = max(1_024, len(self.available))
-        self.available = np.concatenate([self.available, np.zeros(more, dtype=np.bool_)])
-        self.categories = np.concatenate([self.categories, np.zeros(more, dtype=np.int32)])
+        size = len(self.available) + max(1_024, len(self.available))
+        self.available = grown(self.available, size)
+        self.products.grow(size)
+        self.offers.grow(size)
+
+
+def _words(listing: Listing) -> list[str]:
+    """The words that find a product: of its title, brand and categories."""
+    return words_of(" ".join([listing.title, listing.brand, *listing.category_path]))

@@ -1,0 +1,1 @@
+"""Filters and conditions of boosts, written in CEL and computed on columns."""

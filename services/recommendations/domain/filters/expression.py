@@ -1,0 +1,64 @@
+"""Expressions: compiled once, and asked for the mask of a catalogue at each call."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.recommendations.domain.catalog import Catalog
+from services.recommendations.domain.filters.fields import MICROSECONDS_A_MINUTE, Scope
+from services.recommendations.domain.filters.nodes import Node, OfShopper
+from services.recommendations.domain.filters.planning import Kept, planned
+from services.recommendations.domain.filters.reading import read
+from services.recommendations.domain.shopper import Shopper
+
+EXPRESSIONS: Final = 512
+"""How many compiled expressions are kept."""
+
+
+class Expression:
+    """One expression, ready to be asked; holds nothing of any catalogue."""
+
+    def __init__(self, text: str, root: Node) -> None:
+        self.text = text
+        self.asks_shopper = any(isinstance(node, OfShopper) for node in root.walk())
+        """Whether the shopper makes a difference; if not, anyone may be named."""
+        self._root = root
+
+    def mask(self, catalog: Catalog, shopper: Shopper, now: int) -> NDArray[np.bool_]:
+        """[rows] which listed products it is true of; an error is not true.
+
+        ``now`` is microseconds since 1970; whole minutes count. The array is the catalogue's
+        own: not to be changed, and valid until the catalogue changes.
+        """
+        scope = Scope(catalog, None, shopper, now // MICROSECONDS_A_MINUTE)
+        with np.errstate(all="ignore"):
+            value = self._root(scope).value
+        listed = scope.of(catalog.products.listed)
+        if isinstance(value, bool):
+            return listed if value else np.zeros_like(listed)
+        mask: NDArray[np.bool_] = value if isinstance(self._root, Kept) else value & listed
+        return mask
+
+
+def compile_expression(text: str) -> Expression:
+    """Raises BadExpression, with the place, for what is no CEL or outside what we compute."""
+    return Expression(text, planned(read(text)))
+
+
+class Expressions:
+    """The expressions compiled last: a caller sends the same few with each request."""
+
+    def __init__(self, limit: int = EXPRESSIONS) -> None:
+        self._limit = limit
+        self._compiled: dict[str, Expression] = {}
+
+    def of(self, text: str) -> Expression:
+        """The compiled expression. Raises BadExpression."""
+        found = self._compiled.pop(text, None) or compile_expression(text)
+        self._compiled[text] = found
+        if len(self._compiled) > self._limit:
+            del self._compiled[next(iter(self._compiled))]
+        return found
