@@ -60,7 +60,7 @@ class ModelRanker:
         """See :class:`model_export.evaluation.baselines.Ranker`."""
         for start in range(0, len(cases), self._chunk):
             chunk = cases[start : start + self._chunk]
-            for case, row in zip(chunk, self._scores(chunk)[:, 1:], strict=True):
+            for case, row in zip(chunk, self.scores(chunk)[:, 1:], strict=True):
                 every = self._items[best(row)]
                 bought = self._index[case.bought]
                 row[bought[bought > 0] - 1] = -np.inf
@@ -74,8 +74,12 @@ class ModelRanker:
         rows = np.flatnonzero((index > 0) & self._reads[actions])
         return Known(index[rows], actions[rows], self._data.at[newest][rows])
 
-    def _scores(self, cases: Sequence[Case]) -> Floats:
-        """[B, n], as each case's basket begins."""
+    def scores(self, cases: Sequence[Case]) -> Floats:
+        """What a server would score all products [B, n], as each case's basket begins.
+
+        Row 0 of the bundle is padding: whatever it has means nothing. All of it is held at once:
+        a few cases at a time.
+        """
         known = [self.known(case.before) for case in cases]
         inputs = [
             encode_known(*each.newest(self._length), max_length=self._length) for each in known

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.recommendations.domain.catalog import NO_CATEGORY
-from services.recommendations.domain.ranking import HIDDEN, Ranked, best, hide
-from services.recommendations.domain.rerank import cap, diverse
+from services.recommendations.domain.ranking import HIDDEN, best, hide
 
 
 def name(row: int) -> str:
@@ -62,38 +57,3 @@ def test_hidden_rows_never_come_up() -> None:
     scores = np.array([5, 4, 3, 2], np.float32)
     hide(scores, available=np.array([False, True, True, True]), excluded=[2])
     assert [each.row for each in best(scores, 10, name)] == [1, 3]
-
-
-def test_no_category_fills_a_list() -> None:
-    """At most the cap of one category is taken while others are there."""
-    pool = [Ranked(row, 100.0 - row) for row in range(30)]
-    chosen = diverse(pool, limit=10, category_of=lambda row: 1 if row < 20 else 2)
-    assert [each.row for each in chosen] == [0, 1, 2, 3, 20, 21, 22, 23, 4, 5]
-    assert cap(10) == 4
-
-
-def test_products_without_a_category_are_not_held_back() -> None:
-    """Having no category is not a category."""
-    pool = [Ranked(row, 100.0 - row) for row in range(30)]
-    chosen = diverse(pool, limit=10, category_of=lambda _row: NO_CATEGORY)
-    assert chosen == pool[:10]
-
-
-@given(
-    st.lists(st.integers(0, 4), max_size=60),
-    st.integers(1, 20),
-)
-def test_a_varied_list_keeps_its_promises(categories: list[int], limit: int) -> None:
-    """As long as the pool allows, no repeats, scores never rise, and the best comes first."""
-    pool = [Ranked(row, float(-row)) for row in range(len(categories))]
-    chosen = diverse(pool, limit=limit, category_of=lambda row: categories[row])
-    rows = [each.row for each in chosen]
-    assert len(rows) == len(set(rows)) == min(limit, len(pool))
-    assert all(a.score >= b.score for a, b in itertools.pairwise(chosen))
-    assert rows[:1] == [0][: len(pool)]
-
-
-@pytest.mark.parametrize("limit", [1, 2, 100])
-def test_a_list_of_any_length_allows_one_of_a_category(limit: int) -> None:
-    """Even a list of one shows the best product."""
-    assert 1 <= cap(limit) <= limit

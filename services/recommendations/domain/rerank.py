@@ -1,55 +1,144 @@
-"""A small step towards variety: no category may fill a list.
+"""A varied list: what differs from the products above it is worth more, and no kind fills it.
 
-Best first, at most :func:`cap` products of one category are taken; those left out come
-back, in their order, only if the list is not full otherwise. The whole category path
-counts ("GROCERY / SOUP" and "GROCERY / TEA" are two); products without a category are never
-left out. Greedy, so it is deterministic and easy to explain: a product is missing because
-better ones of its category are there.
+Maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998): products are chosen one by
+one, each time the one with the most
+
+::
+
+    (1 - strength) · score  -  strength · likeness to the nearest that is chosen
+
+Scores are brought to 0 … 1 within the pool; likeness is the cosine of the item vectors, 0 where
+it is below. So ``strength`` runs from 0, by score alone, to 1, as unlike as can be. A product
+without a vector counts as unlike everything: nothing says what it repeats, and new products
+should be seen.
+
+Beside it, *caps*: no category, brand or merchant has more than its share of the list. What a cap
+leaves out comes back, by the same rule, only if the list is not full otherwise. The whole
+category path counts ("GROCERY / SOUP" and "GROCERY / TEA" are two).
+
+What is chosen is shown by score. In the order of choosing, a list would begin with what is most
+unlike, and lose more of what shoppers look for; and a caller who sorts by score would undo it.
+Greedy, so it is deterministic and easy to explain: a product is missing because better ones
+like it are there.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import ceil
-from typing import Final
+from typing import Final, NamedTuple
 
-from services.recommendations.domain.catalog import NO_CATEGORY
-from services.recommendations.domain.ranking import Ranked
+import numpy as np
+from numpy.typing import NDArray
 
-SHARE: Final = 0.4
-"""How much of a list one category may have."""
+from services.recommendations.domain.ranking import HIDDEN, Ranked
 
 POOL: Final = 5
 """How many times its length is ranked before a list is chosen."""
 
+Floats = NDArray[np.float32]
+Codes = NDArray[np.integer]
 
-def cap(limit: int) -> int:
-    """How many products of one category a list of ``limit`` may have, at least 1."""
-    return max(1, ceil(limit * SHARE))
+
+class Kinds(NamedTuple):
+    """Of each of P products the codes [P] of its kinds, 0 where it has none.
+
+    Without an array nothing is known of that kind, and nothing is capped by it.
+    """
+
+    category: Codes | None = None
+    brand: Codes | None = None
+    merchant: Codes | None = None
+
+
+class Caps(NamedTuple):
+    """Which share of a list one category, brand or merchant may have; 1 is no cap."""
+
+    category: float = 1.0
+    brand: float = 1.0
+    merchant: float = 1.0
+
+
+def room(limit: int, share: float) -> int:
+    """How many products of one kind a list of ``limit`` may have: rounded up, at least 1."""
+    return max(1, ceil(round(limit * share, 6)))
 
 
 def diverse(
-    pool: Sequence[Ranked], *, limit: int, category_of: Callable[[int], int]
+    pool: Sequence[Ranked],
+    directions: Floats,
+    kinds: Kinds,
+    *,
+    limit: int,
+    strength: float,
+    caps: Caps,
 ) -> list[Ranked]:
-    """Choose ``limit`` of ``pool`` (best first). Scores never rise down the list.
+    """Choose ``limit``, at least 1, of the P of ``pool``: best first, ties by product id.
 
-    Where a product left out comes back behind a lesser one, it takes that one's score, so
-    that a caller who sorts by score keeps the order.
+    The chosen keep the pool's order and their scores, so scores never rise down the list. Of
+    equally good products the first of the pool is taken, and its very first always. ``strength``
+    0 and no caps give the first ``limit``. ``directions`` [P, d] are the item vectors at length
+    1; zeros where there is none.
     """
-    allowed = cap(limit)
-    taken: Counter[int] = Counter()
-    chosen: list[Ranked] = []
-    left_out: list[Ranked] = []
-    for each in pool:
+    if len(pool) <= limit:
+        return list(pool)
+    worth = _worth(pool, directions, strength)
+    capped = [
+        _Capped(codes, room(limit, share))
+        for codes, share in zip(kinds, caps, strict=True)
+        if codes is not None and share < 1
+    ]
+    return [pool[place] for place in sorted(_chosen(worth, capped, limit))]
+
+
+class _Capped:
+    """One kind of codes [P], and how often each was taken."""
+
+    def __init__(self, codes: Codes, allowed: int) -> None:
+        self._codes, self._allowed = codes, allowed
+        self._taken: Counter[int] = Counter()
+
+    def take(self, place: int) -> NDArray[np.bool_] | None:
+        """Count the product at ``place``; [P] which products are left out from now on, if any."""
+        code = int(self._codes[place])
+        if not code:
+            return None
+        self._taken[code] += 1
+        return self._codes == code if self._taken[code] == self._allowed else None
+
+
+def _worth(pool: Sequence[Ranked], directions: Floats, strength: float) -> Floats:
+    """[P, P] what product i is worth, in column i, if the nearest that is chosen is that of row j.
+
+    It is the whole matrix, as that is one call where the rows of a list would be ten.
+    """
+    scores = np.array([score for _, score in pool])
+    span = max(scores[0] - scores[-1], np.finfo(np.float32).tiny)
+    by_score = ((1 - strength) * (scores - scores[-1]) / span).astype(np.float32)
+    worth: Floats = directions @ directions.T
+    np.maximum(worth, 0, out=worth)
+    worth *= np.float32(-strength)
+    worth += by_score
+    return worth
+
+
+def _chosen(worth: Floats, capped: Sequence[_Capped], limit: int) -> list[int]:
+    """Places in the pool, in the order in which they are chosen. The first is the best."""
+    place, chosen = 0, [0]
+    value = worth[0].copy()
+    while True:
+        for kind in capped:
+            left_out = kind.take(place)
+            if left_out is not None:
+                value[left_out] = HIDDEN
+        value[place] = HIDDEN
         if len(chosen) == limit:
             return chosen
-        category = category_of(each.row)
-        if category != NO_CATEGORY and taken[category] >= allowed:
-            left_out.append(each)
-            continue
-        taken[category] += 1
-        chosen.append(each)
-    for each in left_out[: limit - len(chosen)]:
-        chosen.append(each._replace(score=min(each.score, chosen[-1].score)))
-    return chosen
+        place = int(value.argmax())
+        if value[place] == HIDDEN:
+            value, capped = worth[chosen].min(axis=0), ()
+            value[chosen] = HIDDEN
+            place = int(value.argmax())
+        chosen.append(place)
+        np.minimum(value, worth[place], out=value)
