@@ -34,6 +34,7 @@ from services.recommendations.adapters.model import Model, load_model
 from services.recommendations.adapters.profiles import ProfileReader
 from services.recommendations.adapters.trends import Trends
 from services.recommendations.domain.catalogs import Catalogs
+from services.recommendations.domain.policies import Policies
 from services.recommendations.profile_api import ProfileApi
 from services.recommendations.recommendation_api import RecommendationApi
 from services.recommendations.settings import PREFIX, Settings
@@ -90,6 +91,7 @@ class Server:
             model=model,
             profiles=profiles,
             trends=self._trends,
+            policies=Policies(),
             is_loaded=lambda: self._loaded,
             now_micros=lambda: time.time_ns() // 1000,
             new_token=lambda: secrets.token_urlsafe(16),
@@ -102,6 +104,8 @@ class Server:
                 {
                     "Recommend": recommending.recommend,
                     "SimilarProducts": recommending.similar_products,
+                    "RankProducts": recommending.rank_products,
+                    "RecommendBatch": recommending.recommend_batch,
                 },
             ),
             Service(

@@ -5,40 +5,87 @@ Read the profile, encode it, score the whole catalogue, mask, vary, explain, ans
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
 
 from attune.recommendations.v1 import recommendation_service_pb2 as pb
 from prometheus_client import Counter
 
-from services.recommendations.adapters.model import Model
 from services.recommendations.adapters.profiles import ProfileReader
-from services.recommendations.adapters.trends import Trends
+from services.recommendations.domain.answer import Answer, Cause
+from services.recommendations.domain.ask import Ask
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.catalogs import Catalogs
-from services.recommendations.domain.fallback import Answer, Cause, Pick, Source, fallback, filled
-from services.recommendations.domain.personal import (
-    personal_picks,
-    personal_scores,
-    searched_scores,
+from services.recommendations.domain.filters.expression import Expressions
+from services.recommendations.domain.given import ranked
+from services.recommendations.domain.learned import Model
+from services.recommendations.domain.lists import made
+from services.recommendations.domain.policies import Policies, Policy
+from services.recommendations.domain.rules import (
+    Conditions,
+    in_cart,
+    left_out,
+    pins_of,
+    rows_of,
+    rules_of,
 )
-from services.recommendations.domain.reasons import NOTHING_READ
-from services.recommendations.domain.search_terms import search_bonus
-from services.recommendations.domain.similar import similar
-from services.recommendations.messages import CAUSES, SOURCES, ranked_products
+from services.recommendations.domain.sentences import language_of
+from services.recommendations.domain.shopper import Shopper, shopper_of
+from services.recommendations.messages import CAUSES, SOURCES, arms_of, ranked_products
 from services.shared.errors import CatalogLoading, ProductUnknown, RedisUnavailable
 from services.shared.grpc_server import Call
-from services.shared.model_input import interactions
 from services.shared.profile import EMPTY, Profile
+from services.shared.subject import event_key, subject_of
 
 DEFAULT_LIMIT: Final = 10
 
-ANSWERS = Counter("recommendations_total", "Lists answered.", ["source", "fallback_cause"])
-UNLISTED = Counter(
-    "profile_products_unlisted_total",
-    "Interactions in profiles that were read with products that the catalogue does not have.",
+ANSWERS = Counter(
+    "recommendations_total", "Lists answered.", ["scenario", "source", "fallback_cause"]
 )
+
+
+class Trending(Protocol):
+    """What trends, by shop."""
+
+    def of(self, shop_id: str) -> Sequence[tuple[str, float]]:
+        """Product and score, best first."""
+        ...
+
+
+class Known(NamedTuple):
+    """What is known of a shopper."""
+
+    profile: Profile
+    cause: Cause
+    """Why nothing is, where nothing is."""
+
+
+UNASKED: Final = Known(EMPTY, Cause.UNKNOWN_SHOPPER)
+"""Of a call that names nobody."""
+
+
+class Who(NamedTuple):
+    """Whom a call is for, as far as it says."""
+
+    shop_id: str
+    user_id: str
+    visitor_id: str
+
+    @property
+    def unit(self) -> str:
+        """The shopper's name in experiments."""
+        return event_key(self.shop_id, subject_of(self.user_id, self.visitor_id)).decode()
+
+
+class Wanted(NamedTuple):
+    """What a call says of its list, whichever method it is."""
+
+    filter: str
+    context: pb.Context
+    limit: int
+    excluded: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,98 +95,180 @@ class RecommendationApi:
     catalogs: Catalogs
     model: Model
     profiles: ProfileReader
-    trends: Trends
+    trends: Trending
+    policies: Policies
     is_loaded: Callable[[], bool]
     """Whether the catalogue has been read to its end."""
     now_micros: Callable[[], int]
     new_token: Callable[[], str]
     """Names an answer: unique, not guessable, not empty."""
+    expressions: Expressions = field(default_factory=Expressions)
 
     async def recommend(self, request: pb.RecommendRequest, call: Call) -> pb.RecommendResponse:
         """See the contract."""
-        catalog = self._catalog(call.shop_id)
-        try:
-            profile = await self.profiles.read(
-                call.shop_id,
-                request.user_id,
-                request.visitor_id,
-                seconds_left=call.seconds_left,
+        who = Who(call.shop_id, request.user_id, request.visitor_id)
+        policy = self.policies.of(who.shop_id, request.scenario or "home", who.unit)
+        catalog = self._catalog(who.shop_id)
+        known = await self._known(who, call.seconds_left)
+        return self._list(who, policy, catalog, known, request)
+
+    async def recommend_batch(
+        self, request: pb.RecommendBatchRequest, call: Call
+    ) -> pb.RecommendBatchResponse:
+        """See the contract. Between two shoppers other calls have their turn."""
+        answers = []
+        for each in request.shoppers:
+            one = pb.RecommendRequest(
+                user_id=each.user_id,
+                visitor_id=each.visitor_id,
+                limit=_limit(request),
+                scenario=request.scenario or "e-mail",
+                filter=request.filter,
+                context=request.context,
             )
-            cause = Cause.UNKNOWN_SHOPPER if profile == EMPTY else Cause.EMPTY_PROFILE
-        except RedisUnavailable:
-            profile, cause = EMPTY, Cause.PROFILE_UNAVAILABLE
-        answer = self.answer(request, catalog, profile, cause, call.shop_id)
-        ANSWERS.labels(answer.source.name, answer.cause.name).inc()
-        return pb.RecommendResponse(
-            attribution_token=self.new_token(),
-            products=ranked_products(answer.picks, catalog),
-            source=SOURCES[answer.source],
-            fallback_cause=CAUSES[answer.cause],
-            model_version=self.model.version if answer.source is Source.PERSONAL else "",
-        )
-
-    def answer(
-        self,
-        request: pb.RecommendRequest,
-        catalog: Catalog,
-        profile: Profile,
-        cause: Cause,
-        shop_id: str,
-    ) -> Answer:
-        """A personal list if the profile allows one, else the fallback for ``cause``."""
-        limit = request.limit if request.HasField("limit") else DEFAULT_LIMIT
-        excluded = _rows(catalog, request.exclude_product_ids)
-        excluded |= _rows(catalog, [each.product_id for each in profile.not_interested])
-        picks = self._personal(catalog, profile, excluded, limit) if profile != EMPTY else []
-        popularity = self.model.learned.popularity
-        if picks:
-            picks = filled(picks, catalog, popularity, excluded=excluded, limit=limit)
-            return Answer(picks, Source.PERSONAL, Cause.UNSPECIFIED)
-        trending = self.trends.of(shop_id)
-        return fallback(cause, catalog, trending, popularity, excluded=excluded, limit=limit)
-
-    def _personal(
-        self, catalog: Catalog, profile: Profile, excluded: set[int], limit: int
-    ) -> list[Pick]:
-        learned, now = self.model.learned, self.now_micros()
-        did = interactions(profile, self.model.reads)
-        products = (each.product_id for each in did if each.product_id)
-        UNLISTED.inc(sum(catalog.row(product_id) is None for product_id in products))
-        reading = self.model.read(did, now)
-        bonus = search_bonus(
-            profile.searches,
-            catalog.index,
-            rows=catalog.rows,
-            listed=catalog.listed,
-            now=now,
-        )
-        if reading is not None:
-            history = reading.history
-            scores = personal_scores(reading.scores, catalog, bonus, excluded)
-        elif bonus is not None:
-            history = NOTHING_READ
-            scores = searched_scores(learned, catalog, bonus, excluded)
-        else:
-            return []
-        return personal_picks(scores, learned, catalog, history, bonus, limit=limit)
+            answers.append(await self.recommend(one, call))
+            await asyncio.sleep(0)
+        return pb.RecommendBatchResponse(answers=answers)
 
     async def similar_products(
         self, request: pb.SimilarProductsRequest, call: Call
     ) -> pb.SimilarProductsResponse:
         """See the contract."""
-        catalog = self._catalog(call.shop_id)
-        row = catalog.row(request.product_id)
-        if row is None:
+        who = Who(call.shop_id, request.user_id, request.visitor_id)
+        named = bool(who.user_id or who.visitor_id)
+        policy = self.policies.of(
+            who.shop_id, request.scenario or "product-page", who.unit if named else ""
+        )
+        catalog = self._catalog(who.shop_id)
+        if catalog.row(request.product_id) is None:
             raise ProductUnknown(f"the catalogue has no product {request.product_id!r}")
-        limit = request.limit if request.HasField("limit") else DEFAULT_LIMIT
-        answer = similar(row, self.model.learned, catalog, limit=limit)
-        ANSWERS.labels(answer.source.name, answer.cause.name).inc()
+        known = await self._known(who, call.seconds_left) if named else UNASKED
+        wanted = Wanted(
+            request.filter, request.context, _limit(request), request.exclude_product_ids
+        )
+        ask = self._ask(who, policy, catalog, known, wanted, [request.product_id])
+        answer = made(ask)
+        self._count(policy, answer)
         return pb.SimilarProductsResponse(
             attribution_token=self.new_token(),
-            products=ranked_products(answer.picks, catalog),
+            products=self._products(answer, ask, request.context),
             source=SOURCES[answer.source],
-            model_version=self.model.version if answer.source is Source.SIMILAR else "",
+            model_version=self._version(answer),
+            scenario=policy.name,
+            arms=arms_of(policy.arms),
         )
+
+    async def rank_products(
+        self, request: pb.RankProductsRequest, call: Call
+    ) -> pb.RankProductsResponse:
+        """See the contract."""
+        who = Who(call.shop_id, request.user_id, request.visitor_id)
+        policy = self.policies.of(who.shop_id, request.scenario or "search", who.unit)
+        catalog = self._catalog(who.shop_id)
+        known = await self._known(who, call.seconds_left)
+        wanted = Wanted(request.filter, request.context, len(request.product_ids))
+        ask = self._ask(who, policy, catalog, known, wanted)
+        given = (catalog.row(product_id) for product_id in dict.fromkeys(request.product_ids))
+        answer = ranked(ask, [row for row in given if row is not None])
+        self._count(policy, answer)
+        return pb.RankProductsResponse(
+            attribution_token=self.new_token(),
+            products=self._products(answer, ask, request.context),
+            source=SOURCES[answer.source],
+            fallback_cause=CAUSES[answer.cause],
+            model_version=self._version(answer),
+            scenario=policy.name,
+            arms=arms_of(policy.arms),
+        )
+
+    def _list(
+        self,
+        who: Who,
+        policy: Policy,
+        catalog: Catalog,
+        known: Known,
+        request: pb.RecommendRequest,
+    ) -> pb.RecommendResponse:
+        """``Recommend``, once the profile is known."""
+        wanted = Wanted(
+            request.filter, request.context, _limit(request), request.exclude_product_ids
+        )
+        ask = self._ask(who, policy, catalog, known, wanted, request.anchor_product_ids)
+        conditions = self._conditions(who, catalog, known.profile, wanted.context, ask.now)
+        answer = made(ask, pins_of(policy.scenario, catalog, conditions))
+        self._count(policy, answer)
+        return pb.RecommendResponse(
+            attribution_token=self.new_token(),
+            products=self._products(answer, ask, request.context),
+            source=SOURCES[answer.source],
+            fallback_cause=CAUSES[answer.cause],
+            model_version=self._version(answer),
+            scenario=policy.name,
+            arms=arms_of(policy.arms),
+        )
+
+    async def _known(self, who: Who, seconds_left: float) -> Known:
+        try:
+            profile = await self.profiles.read(*who, seconds_left=seconds_left)
+        except RedisUnavailable:
+            return Known(EMPTY, Cause.PROFILE_UNAVAILABLE)
+        return Known(profile, Cause.UNKNOWN_SHOPPER if profile == EMPTY else Cause.EMPTY_PROFILE)
+
+    def _ask(
+        self,
+        who: Who,
+        policy: Policy,
+        catalog: Catalog,
+        known: Known,
+        wanted: Wanted,
+        anchors: Sequence[str] = (),
+    ) -> Ask:
+        """The question that a call puts. Raises BadInput for a filter that cannot be read."""
+        now, scenario, profile = self.now_micros(), policy.scenario, known.profile
+        conditions = self._conditions(who, catalog, profile, wanted.context, now)
+        anchors = anchors or tuple(in_cart(profile))
+        excluded = rows_of(wanted.excluded, catalog)
+        excluded |= left_out(scenario.leave_out, profile, catalog, now)
+        return Ask(
+            catalog=catalog,
+            model=self.model,
+            scenario=scenario,
+            rules=rules_of(scenario, [wanted.filter], catalog, conditions),
+            profile=profile,
+            cause=known.cause,
+            limit=wanted.limit,
+            now=now,
+            trending=self.trends.of(who.shop_id),
+            anchors=[row for each in anchors if (row := catalog.row(each)) is not None],
+            recent=wanted.context.recent_product_ids,
+            page=tuple(wanted.context.category_path),
+            excluded=excluded,
+        )
+
+    def _conditions(
+        self, who: Who, catalog: Catalog, profile: Profile, context: pb.Context, now: int
+    ) -> Conditions:
+        def shopper() -> Shopper:
+            return shopper_of(
+                profile,
+                catalog,
+                now=now,
+                signed_in=bool(who.user_id),
+                language=context.language,
+                country=context.country,
+                device=context.device,
+            )
+
+        return Conditions(self.expressions, catalog, shopper, now)
+
+    def _products(self, answer: Answer, ask: Ask, context: pb.Context) -> list[pb.RankedProduct]:
+        return ranked_products(answer.picks, ask.catalog, language_of(context.language))
+
+    def _version(self, answer: Answer) -> str:
+        return self.model.version if answer.by_model else ""
+
+    def _count(self, policy: Policy, answer: Answer) -> None:
+        ANSWERS.labels(policy.name, answer.source.name, answer.cause.name).inc()
 
     def _catalog(self, shop_id: str) -> Catalog:
         if not self.is_loaded():
@@ -147,6 +276,7 @@ class RecommendationApi:
         return self.catalogs.of(shop_id)
 
 
-def _rows(catalog: Catalog, product_ids: Sequence[str]) -> set[int]:
-    found = (catalog.row(product_id) for product_id in product_ids)
-    return {row for row in found if row is not None}
+def _limit(
+    request: pb.RecommendRequest | pb.SimilarProductsRequest | pb.RecommendBatchRequest,
+) -> int:
+    return request.limit if request.HasField("limit") else DEFAULT_LIMIT

@@ -8,7 +8,7 @@
     │   ├── EventsRefused           of a request to write events none can be taken
     │   ├── RequestTooLarge
     │   ├── TooManyRefused          of files to import too many rows are wrong
-    │   └── ProductUnknown, ShopperUnknown, …
+    │   └── ProductUnknown, ShopperUnknown, ScenarioUnknown, …
     ├── Unauthenticated             who calls is not known
     ├── ScopeMissing                who calls may not do this
     ├── BadSetting                  the process was told something it cannot work with
@@ -92,6 +92,13 @@ class ShopperUnknown(BadInput):
     """Nothing is known of the shopper."""
 
     code = "SHOPPER_UNKNOWN"
+    grpc_status = grpc.StatusCode.NOT_FOUND
+
+
+class ScenarioUnknown(BadInput):
+    """The shop has no such scenario."""
+
+    code = "SCENARIO_UNKNOWN"
     grpc_status = grpc.StatusCode.NOT_FOUND
 
 

@@ -15,7 +15,7 @@ from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from services.recommendations import messages
-from services.recommendations.domain.fallback import Cause, Source
+from services.recommendations.domain.answer import Cause, Source
 from services.recommendations.domain.reasons import Kind
 
 pb = recommendation_service_pb2

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from services.recommendations.adapters.search_vectors import SearchVectors, TextVectors
-from services.recommendations.domain.learned import Learned
+from services.recommendations.domain.learned import Learned, Reading
 from services.recommendations.domain.reasons import History
 from services.shared.bundle import Bundle, load_bundle
 from services.shared.encoder import Encoder, check_golden
@@ -27,14 +26,6 @@ from services.shared.model_input import (
 from services.shared.scores import Scorer
 
 
-class Reading(NamedTuple):
-    """What the model makes of a shopper's interactions."""
-
-    scores: Floats
-    """[n] of all products that it has learned, by row; the caller's own to change."""
-    history: History
-
-
 class Model:
     """A bundle in memory; lives as long as the server."""
 
@@ -48,27 +39,37 @@ class Model:
         self._scorer = Scorer(bundle)
         self._search_vectors = None if text_vectors is None else SearchVectors(bundle, text_vectors)
         self._max_length = bundle.settings.max_length
+        self._targets = bundle.settings.targets
         self.reads = bundle.settings.reads
         """Names of the actions that :meth:`read` wants."""
         self.vocabulary: Vocabulary = bundle.vocabulary
         self.version = bundle.manifest.version
-        self.learned = Learned(bundle.item_vectors, bundle.popularity)
+        self.learned = Learned(
+            bundle.item_vectors, bundle.popularity, bundle.neighbours, bundle.repeat
+        )
 
-    def read(self, did: Sequence[Interaction], now: int) -> Reading | None:
-        """The scores for what a shopper did, oldest first; None if it knows none of it.
-
-        ``now`` is microseconds since 1970.
-        """
+    def read(
+        self, did: Sequence[Interaction], now: int, wanted: Mapping[str, float] | None = None
+    ) -> Reading | None:
+        """See :class:`services.recommendations.domain.learned.Model`."""
         read = [each for each in did if each.action == SEARCH or each.product_id in self.vocabulary]
         whole = known(read, self.vocabulary)
         newest = whole.newest(self._max_length)
         if (newest.actions == IMPRESSION).all():
             return None
         searched = self._searched(read)
-        model_input = encode_known(*newest, max_length=self._max_length)
-        query = self._encoder.encode(model_input, searched=searched)
+        query = self._encoder.encode(
+            encode_known(*newest, max_length=self._max_length),
+            wanted=self._wanted(wanted or {}),
+            searched=searched,
+        )
         history = self._history(read, newest, searched)
-        return Reading(self._scorer.scores(query, whole, now), history)
+        return Reading(self._scorer.scores(query, whole, now), history, whole)
+
+    def _wanted(self, told: Mapping[str, float]) -> Floats | None:
+        """What is wanted [A] of the model's targets, in 1 of all; None for the bundle's own."""
+        weights = np.array([told.get(name, 0.0) for name in self._targets], dtype=np.float32)
+        return weights / weights.sum() if weights.any() else None
 
     def _searched(self, read: Sequence[Interaction]) -> Floats | None:
         queries = [each.query for each in read if each.action == SEARCH]

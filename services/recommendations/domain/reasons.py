@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
@@ -28,34 +28,33 @@ class Kind(Enum):
     PINNED = auto()
     BOUGHT_TOGETHER = auto()
     BUY_AGAIN = auto()
+    LISTED = auto()
 
 
 class Reason(NamedTuple):
-    """One event or fact. ``at`` is microseconds since 1970, 0 for a fact."""
+    """One event or fact; :mod:`services.recommendations.domain.sentences` has the words.
+
+    ``at`` is microseconds since 1970, 0 for a fact.
+    """
 
     kind: Kind
-    sentence: str
     product_id: str = ""
     query: str = ""
     at: int = 0
 
 
-TRENDING: Final = Reason(Kind.TRENDING, "Many look at it or buy it just now")
-POPULAR: Final = Reason(Kind.POPULAR, "Bought by many")
-LISTED: Final = Reason(Kind.POPULAR, "From the shop's catalogue")
+TRENDING: Final = Reason(Kind.TRENDING)
+POPULAR: Final = Reason(Kind.POPULAR)
+LISTED: Final = Reason(Kind.LISTED)
 """For what fills a list in a shop of which too little is known."""
+PINNED: Final = Reason(Kind.PINNED)
+BUY_AGAIN: Final = Reason(Kind.BUY_AGAIN)
 
 _KINDS: Final[Mapping[int, Kind]] = {
     VIEW: Kind.VIEWED,
     CLICK: Kind.CLICKED,
     CART: Kind.IN_CART,
     PURCHASE: Kind.BOUGHT,
-}
-_SENTENCES: Final[Mapping[Kind, str]] = {
-    Kind.BOUGHT: "Because you bought {}",
-    Kind.IN_CART: "Because you put {} in your cart",
-    Kind.VIEWED: "Because you looked at {}",
-    Kind.CLICKED: "Because you chose {}",
 }
 
 
@@ -84,29 +83,28 @@ def last_bought(history: Sequence[Interaction]) -> dict[str, int]:
     return {each.product_id: each.at for each in history if each.action == PURCHASE}
 
 
-def of_event(event: Interaction, product_id: str, title_of: Callable[[str], str]) -> Reason:
-    """``product_id`` follows from a search, or what was done with another product or itself."""
+def of_event(event: Interaction) -> Reason:
+    """It follows from a search, or from what was done with a product."""
     if event.action == SEARCH:
-        return _searched(event.query, event.at)
-    kind = _KINDS[event.action]
-    what = "it" if event.product_id == product_id else title_of(event.product_id)
-    return Reason(kind, _SENTENCES[kind].format(what), event.product_id, at=event.at)
+        return Reason(Kind.SEARCHED, query=event.query, at=event.at)
+    return Reason(_KINDS[event.action], event.product_id, at=event.at)
 
 
 def of_earlier_purchase(product_id: str, at: int) -> Reason:
     """The shopper bought this very product before."""
-    return Reason(Kind.BOUGHT_BEFORE, "You bought it before", product_id, at=at)
+    return Reason(Kind.BOUGHT_BEFORE, product_id, at=at)
 
 
 def of_search(search: Search) -> Reason:
     """The product's words are those of a search."""
-    return _searched(search.query, search.at)
+    return Reason(Kind.SEARCHED, query=search.query, at=search.at)
 
 
-def of_likeness(product_id: str, title: str) -> Reason:
+def of_likeness(product_id: str) -> Reason:
     """It is like the product that the caller asked about."""
-    return Reason(Kind.SIMILAR, f"Like {title}", product_id)
+    return Reason(Kind.SIMILAR, product_id)
 
 
-def _searched(query: str, at: int) -> Reason:
-    return Reason(Kind.SEARCHED, f"Because you searched for “{query}”", query=query, at=at)
+def of_company(product_id: str) -> Reason:
+    """Shoppers buy it together with the product."""
+    return Reason(Kind.BOUGHT_TOGETHER, product_id)

@@ -1,0 +1,99 @@
+"""A scenario's conditions, applied to a catalogue for one shopper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.recommendations.domain.candidates import Lift, Rules
+from services.recommendations.domain.catalog import Catalog
+from services.recommendations.domain.filters.expression import Expressions
+from services.recommendations.domain.rerank import Caps
+from services.recommendations.domain.scenario import LeaveOut, Scenario
+from services.recommendations.domain.shopper import STRANGER, Shopper
+from services.shared.profile import Profile, bought
+
+MICROSECONDS_A_DAY: Final = 86_400_000_000
+
+
+class Conditions:
+    """Conditions in CEL for one shopper, who is read from the profile only if one asks."""
+
+    def __init__(
+        self,
+        expressions: Expressions,
+        catalog: Catalog,
+        shopper: Callable[[], Shopper],
+        now: int,
+    ) -> None:
+        self._expressions, self._catalog, self._now = expressions, catalog, now
+        self._shopper = cache(shopper)
+
+    def mask(self, text: str) -> NDArray[np.bool_]:
+        """[rows] where a condition is true. Raises BadExpression."""
+        expression = self._expressions.of(text)
+        shopper = self._shopper() if expression.asks_shopper else STRANGER
+        return expression.mask(self._catalog, shopper, self._now)
+
+
+def rules_of(
+    scenario: Scenario, filters: Sequence[str], catalog: Catalog, conditions: Conditions
+) -> Rules:
+    """What acts on all candidates; ``filters`` are beside the scenario's own.
+
+    Raises BadExpression.
+    """
+    allowed = catalog.available[: catalog.rows]
+    for text in (scenario.filter, *filters):
+        if text:
+            allowed = allowed & conditions.mask(text)
+    variety = scenario.variety
+    return Rules(
+        allowed,
+        [Lift(conditions.mask(boost.when), boost.by) for boost in scenario.boosts],
+        variety.strength,
+        Caps(variety.category, variety.brand, variety.merchant),
+    )
+
+
+def pins_of(scenario: Scenario, catalog: Catalog, conditions: Conditions) -> list[tuple[int, int]]:
+    """(place, row) of the products that are pinned for this shopper, by place, each once."""
+    found: dict[int, int] = {}
+    for pin in scenario.pins:
+        row = catalog.row(pin.product)
+        if row is None or row in found.values():
+            continue
+        if not pin.when or conditions.mask(pin.when)[row]:
+            found.setdefault(pin.place, row)
+    return sorted(found.items())
+
+
+def left_out(told: LeaveOut, profile: Profile, catalog: Catalog, now: int) -> set[int]:
+    """Rows of what this shopper is not to be shown."""
+    products = {each.product_id for each in profile.not_interested}
+    if told.bought_days:
+        since = now - told.bought_days * MICROSECONDS_A_DAY
+        products |= {line.product_id for line in bought(profile) if line.at >= since}
+    if told.in_cart:
+        products |= in_cart(profile).keys()
+    return rows_of(products, catalog)
+
+
+def in_cart(profile: Profile) -> dict[str, int]:
+    """What is in the cart now, and how much: put in and taken out since the last order."""
+    since = max((line.at for line in profile.purchases), default=-1)
+    held: dict[str, int] = {}
+    for each in profile.carts:
+        if each.at > since:
+            held[each.product_id] = max(held.get(each.product_id, 0) + each.quantity, 0)
+    return {product_id: quantity for product_id, quantity in held.items() if quantity}
+
+
+def rows_of(product_ids: Sequence[str] | set[str], catalog: Catalog) -> set[int]:
+    """The rows of those that are listed."""
+    found = (catalog.row(product_id) for product_id in product_ids)
+    return {row for row in found if row is not None}
