@@ -92,6 +92,7 @@ class Server:
             profiles=profiles,
             trends=self._trends,
             policies=Policies(),
+            clock=time.monotonic,
             is_loaded=lambda: self._loaded,
             now_micros=lambda: time.time_ns() // 1000,
             new_token=lambda: secrets.token_urlsafe(16),

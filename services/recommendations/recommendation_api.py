@@ -16,6 +16,7 @@ from prometheus_client import Counter
 from services.recommendations.adapters.profiles import ProfileReader
 from services.recommendations.domain.answer import Answer, Cause
 from services.recommendations.domain.ask import Ask
+from services.recommendations.domain.budget import Budget, Costs
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.catalogs import Catalogs
 from services.recommendations.domain.filters.expression import Expressions
@@ -85,6 +86,7 @@ class Wanted(NamedTuple):
     filter: str
     context: pb.Context
     limit: int
+    budget: Budget
     excluded: Sequence[str] = ()
 
 
@@ -102,22 +104,27 @@ class RecommendationApi:
     now_micros: Callable[[], int]
     new_token: Callable[[], str]
     """Names an answer: unique, not guessable, not empty."""
+    clock: Callable[[], float]
+    """Seconds, for what is left of a deadline."""
     expressions: Expressions = field(default_factory=Expressions)
+    costs: Costs = field(default_factory=Costs)
 
     async def recommend(self, request: pb.RecommendRequest, call: Call) -> pb.RecommendResponse:
         """See the contract."""
+        budget = self._budget(call)
         who = Who(call.shop_id, request.user_id, request.visitor_id)
         policy = self.policies.of(who.shop_id, request.scenario or "home", who.unit)
         catalog = self._catalog(who.shop_id)
         known = await self._known(who, call.seconds_left)
-        return self._list(who, policy, catalog, known, request)
+        return self._list(who, policy, catalog, known, request, budget)
 
     async def recommend_batch(
         self, request: pb.RecommendBatchRequest, call: Call
     ) -> pb.RecommendBatchResponse:
-        """See the contract. Between two shoppers other calls have their turn."""
-        answers = []
+        """See the contract. It rests as long as it works: other calls have half of the time."""
+        answers, begun = [], self.clock()
         for each in request.shoppers:
+            started = self.clock()
             one = pb.RecommendRequest(
                 user_id=each.user_id,
                 visitor_id=each.visitor_id,
@@ -126,14 +133,16 @@ class RecommendationApi:
                 filter=request.filter,
                 context=request.context,
             )
-            answers.append(await self.recommend(one, call))
-            await asyncio.sleep(0)
+            left = call.seconds_left - (started - begun)
+            answers.append(await self.recommend(one, call._replace(seconds_left=left)))
+            await asyncio.sleep(self.clock() - started)
         return pb.RecommendBatchResponse(answers=answers)
 
     async def similar_products(
         self, request: pb.SimilarProductsRequest, call: Call
     ) -> pb.SimilarProductsResponse:
         """See the contract."""
+        budget = self._budget(call)
         who = Who(call.shop_id, request.user_id, request.visitor_id)
         named = bool(who.user_id or who.visitor_id)
         policy = self.policies.of(
@@ -144,7 +153,7 @@ class RecommendationApi:
             raise ProductUnknown(f"the catalogue has no product {request.product_id!r}")
         known = await self._known(who, call.seconds_left) if named else UNASKED
         wanted = Wanted(
-            request.filter, request.context, _limit(request), request.exclude_product_ids
+            request.filter, request.context, _limit(request), budget, request.exclude_product_ids
         )
         ask = self._ask(who, policy, catalog, known, wanted, [request.product_id])
         answer = made(ask)
@@ -162,11 +171,12 @@ class RecommendationApi:
         self, request: pb.RankProductsRequest, call: Call
     ) -> pb.RankProductsResponse:
         """See the contract."""
+        budget = self._budget(call)
         who = Who(call.shop_id, request.user_id, request.visitor_id)
         policy = self.policies.of(who.shop_id, request.scenario or "search", who.unit)
         catalog = self._catalog(who.shop_id)
         known = await self._known(who, call.seconds_left)
-        wanted = Wanted(request.filter, request.context, len(request.product_ids))
+        wanted = Wanted(request.filter, request.context, len(request.product_ids), budget)
         ask = self._ask(who, policy, catalog, known, wanted)
         given = (catalog.row(product_id) for product_id in dict.fromkeys(request.product_ids))
         answer = ranked(ask, [row for row in given if row is not None])
@@ -188,14 +198,14 @@ class RecommendationApi:
         catalog: Catalog,
         known: Known,
         request: pb.RecommendRequest,
+        budget: Budget,
     ) -> pb.RecommendResponse:
         """``Recommend``, once the profile is known."""
         wanted = Wanted(
-            request.filter, request.context, _limit(request), request.exclude_product_ids
+            request.filter, request.context, _limit(request), budget, request.exclude_product_ids
         )
         ask = self._ask(who, policy, catalog, known, wanted, request.anchor_product_ids)
-        conditions = self._conditions(who, catalog, known.profile, wanted.context, ask.now)
-        answer = made(ask, pins_of(policy.scenario, catalog, conditions))
+        answer = made(ask)
         self._count(policy, answer)
         return pb.RecommendResponse(
             attribution_token=self.new_token(),
@@ -243,7 +253,12 @@ class RecommendationApi:
             recent=wanted.context.recent_product_ids,
             page=tuple(wanted.context.category_path),
             excluded=excluded,
+            pins=pins_of(scenario, catalog, conditions),
+            budget=wanted.budget,
         )
+
+    def _budget(self, call: Call) -> Budget:
+        return Budget(self.costs, call.seconds_left, self.clock)
 
     def _conditions(
         self, who: Who, catalog: Catalog, profile: Profile, context: pb.Context, now: int

@@ -3,10 +3,11 @@
 Each method is wrapped once, at start. An interceptor could do the same work, but in grpc.aio
 it makes a new method handler for every call. The wrapper, for every call:
 
-0. refuses it where as many are in hand as the server takes;
 1. verifies the API key and that it holds the method's ``attune.access.v1.required_scope``,
    read from the proto; a method without one is refused to everybody;
-2. checks the request against the limits stated in the proto (protovalidate);
+2. refuses it where more are in hand than can be answered in time
+   (:mod:`services.shared.calls_in_hand`), and checks the request against the limits stated in
+   the proto (protovalidate);
 3. calls the method with the shop of the key, within a deadline;
 4. maps :mod:`services.shared.errors` to ``google.rpc.Status`` with ``ErrorInfo``,
    ``BadRequest`` and ``RetryInfo``; anything unexpected is INTERNAL, said in the log only;
@@ -32,6 +33,7 @@ from grpc_status import rpc_status
 from prometheus_client import Counter, Histogram
 from protovalidate import Validator
 
+from services.shared.calls_in_hand import CallsInHand
 from services.shared.errors import AttuneError, BadInput, ScopeMissing, TooManyCalls
 from services.shared.health import Health, listen
 from services.shared.identity import ApiKey, ApiKeys
@@ -50,8 +52,8 @@ MESSAGE_BYTES: Final = 1 << 20
 """A larger request is refused by the transport, unless a service takes more."""
 
 CALLS_AT_ONCE: Final = 1_000
-"""Beyond these, calls are refused with RESOURCE_EXHAUSTED instead of queued. Health and
-reflection do not count: a server that is busy is still alive."""
+"""At most; usually fewer. Beyond these, calls are refused with RESOURCE_EXHAUSTED instead of
+queued. Health and reflection do not count: a server that is busy is still alive."""
 
 OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.so_reuseport", 0),  # else a second server on a taken port starts, and shares it
@@ -87,23 +89,6 @@ class Call(NamedTuple):
 Method = Callable[[Any, Call], Awaitable[Message]]
 
 
-class CallsInHand:
-    """How many calls a server is answering; a context manager around each."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._now = 0
-
-    def __enter__(self) -> None:
-        """Raises TooManyCalls."""
-        if self._now >= self._most:
-            raise TooManyCalls(f"{self._most} calls are in hand already; try again")
-        self._now += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._now -= 1
-
-
 class Service(NamedTuple):
     """One service of the contracts, and what answers its methods, by their names."""
 
@@ -132,12 +117,10 @@ class _Wrapped:
         started = time.perf_counter()
         code, key_id = grpc.StatusCode.CANCELLED, ""  # unless it comes to an end of its own
         try:
-            with self._in_hand:
-                key = self._keys.verify(_authorization(context))
-                key_id = key.key_id
-                self._authorize(key)
-                self._check(request)
-                answer = await self._within_deadline(request, key.shop_id, context)
+            key = self._keys.verify(_authorization(context))
+            key_id = key.key_id
+            self._authorize(key)
+            answer = await self._in_turn(request, key.shop_id, context)
             code = grpc.StatusCode.OK
             return answer
         except Exception as error:
@@ -147,6 +130,23 @@ class _Wrapped:
             raise AssertionError("abort_with_status raises") from error
         finally:
             self._count(code, context.time_remaining(), time.perf_counter() - started)
+
+    async def _in_turn(
+        self, request: Message, shop_id: str, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> Message:
+        """The answer, unless there are too many calls. Raises TooManyCalls, also in the middle."""
+        held = self._in_hand.take(shop_id, asyncio.current_task())
+        try:
+            self._check(request)
+            return await self._within_deadline(request, shop_id, context)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if not held.is_shed or task is None:
+                raise
+            task.uncancel()  # it was cancelled to end this call, not to end
+            raise TooManyCalls("other calls came first; try again") from error
+        finally:
+            self._in_hand.end(held)
 
     def _count(self, code: grpc.StatusCode, left: float | None, seconds: float) -> None:
         """Count and time a call, however it ended; gRPC cancels it at its caller's deadline."""

@@ -186,15 +186,22 @@ def _shown(profile: Profile) -> Iterable[tuple[int, int, int, str, int, str]]:
 
 def known(found: Sequence[Interaction], vocabulary: Vocabulary) -> Known:
     """Those of ``found`` (oldest first) whose products the model knows, and the searches."""
+    return known_places(found, vocabulary)[0]
+
+
+def known_places(
+    found: Sequence[Interaction], vocabulary: Vocabulary
+) -> tuple[Known, NDArray[np.intp]]:
+    """:func:`known`, and where in ``found`` each of them is: [h]."""
     items = np.array(vocabulary.indices([each.product_id for each in found]), dtype=np.int32)
     actions = np.array([each.action for each in found], dtype=np.int64)
     at = np.array([each.at for each in found], dtype=np.int64)
     searched = np.flatnonzero(actions == SEARCH)
     items[searched] = np.arange(1, len(searched) + 1) + len(vocabulary)
-    if items.all():
-        return Known(items, actions, at)
     read = np.flatnonzero(items)
-    return Known(items[read], actions[read], at[read])
+    if len(read) == len(items):
+        return Known(items, actions, at), read
+    return Known(items[read], actions[read], at[read]), read
 
 
 def encode(found: Sequence[Interaction], vocabulary: Vocabulary, *, max_length: int) -> ModelInput:
@@ -235,6 +242,7 @@ def gap_buckets(at: NDArray[np.int64]) -> NDArray[np.int64]:
     Bucket b ≥ 1 holds 2^(b-1) to 2^b seconds (excluded); the last, 31, holds all above
     34 years. [n] microseconds in ascending order → [n], the first always 0.
     """
-    seconds = np.diff(at, prepend=at[:1]) // MICROSECONDS
-    _, exponent = np.frexp(seconds.astype(np.float64))
+    seconds = np.zeros(len(at))
+    seconds[1:] = (at[1:] - at[:-1]) // MICROSECONDS
+    _, exponent = np.frexp(seconds)
     return np.clip(exponent, 0, GAP_BUCKETS - 1).astype(np.int64)

@@ -85,12 +85,13 @@ def bought_before(
     bought = np.flatnonzero(actions == PURCHASE)
     bought = bought[np.argsort(items[bought], kind="stable")]
     found = items[bought]
-    starts = np.flatnonzero(np.diff(found, prepend=-1))
-    if not len(starts):
+    if not len(found):
         return Bought(found, np.zeros(0, dtype=np.int64), np.zeros(0))
+    starts = np.flatnonzero(found[1:] != found[:-1]) + 1
+    ends = np.append(starts, len(found))
+    starts = np.append(0, starts)
     last = np.maximum.reduceat(at[bought], starts)
-    counts = np.diff(starts, append=len(found))
-    return Bought(found[starts], counts, np.maximum(now - last, 0) / DAY)
+    return Bought(found[starts], ends - starts, np.maximum(now - last, 0) / DAY)
 
 
 def buckets(numbers: NDArray[np.number], bounds: Sequence[float]) -> NDArray[np.int64]:

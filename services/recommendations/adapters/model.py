@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.recommendations.adapters.search_vectors import SearchVectors, TextVectors
 from services.recommendations.domain.learned import Learned, Reading
@@ -21,7 +22,7 @@ from services.shared.model_input import (
     Known,
     Vocabulary,
     encode_known,
-    known,
+    known_places,
 )
 from services.shared.scores import Scorer
 
@@ -52,18 +53,17 @@ class Model:
         self, did: Sequence[Interaction], now: int, wanted: Mapping[str, float] | None = None
     ) -> Reading | None:
         """See :class:`services.recommendations.domain.learned.Model`."""
-        read = [each for each in did if each.action == SEARCH or each.product_id in self.vocabulary]
-        whole = known(read, self.vocabulary)
+        whole, places = known_places(did, self.vocabulary)
         newest = whole.newest(self._max_length)
         if (newest.actions == IMPRESSION).all():
             return None
-        searched = self._searched(read)
+        searched = self._searched(did)
         query = self._encoder.encode(
             encode_known(*newest, max_length=self._max_length),
             wanted=self._wanted(wanted or {}),
             searched=searched,
         )
-        history = self._history(read, newest, searched)
+        history = self._history(did, places[-self._max_length :], newest, searched)
         return Reading(self._scorer.scores(query, whole, now), history, whole)
 
     def _wanted(self, told: Mapping[str, float]) -> Floats | None:
@@ -71,18 +71,22 @@ class Model:
         weights = np.array([told.get(name, 0.0) for name in self._targets], dtype=np.float32)
         return weights / weights.sum() if weights.any() else None
 
-    def _searched(self, read: Sequence[Interaction]) -> Floats | None:
-        queries = [each.query for each in read if each.action == SEARCH]
-        if not queries or self._search_vectors is None:
+    def _searched(self, did: Sequence[Interaction]) -> Floats | None:
+        if self._search_vectors is None:
             return None
-        return self._search_vectors(queries)
+        queries = [each.query for each in did if each.action == SEARCH]
+        return self._search_vectors(queries) if queries else None
 
     def _history(
-        self, read: Sequence[Interaction], newest: Known, searched: Floats | None
+        self,
+        did: Sequence[Interaction],
+        places: NDArray[np.intp],
+        newest: Known,
+        searched: Floats | None,
     ) -> History:
         """What can be a reason: all that was done, not what was only shown."""
         done = np.flatnonzero(newest.actions != IMPRESSION)
-        events = [read[i - len(newest.items)] for i in done.tolist()]
+        events = [did[place] for place in places[done].tolist()]
         return History(events, self._encoder.directions(newest.items[done], searched))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.recommendations.domain.answer import Cause
+from services.recommendations.domain.budget import Budget
 from services.recommendations.domain.candidates import Rules
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.learned import Model, Reading
@@ -16,7 +17,7 @@ from services.shared.profile import EMPTY, Profile
 
 @dataclass(kw_only=True)
 class Ask:
-    """Lives as long as its answer is made; all of it are values but two clocks."""
+    """Lives as long as its answer is made."""
 
     catalog: Catalog
     model: Model
@@ -38,8 +39,10 @@ class Ask:
     """Categories of the page, widest first."""
     excluded: set[int] = field(default_factory=set)
     """Rows."""
-    has_time: Callable[[str], bool] = lambda _: True
-    """Whether a source can still be asked, by its name."""
+    pins: Sequence[tuple[int, int]] = ()
+    """(place from 1 on, row) of what the shop shows whatever the sources say, by place."""
+    budget: Budget | None = None
+    """The caller's time; None where there is no hurry."""
 
     def did(self) -> list[Interaction]:
         """What the shopper did, as far as the model reads it; oldest first."""

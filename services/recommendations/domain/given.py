@@ -11,7 +11,7 @@ from services.recommendations.domain.ask import Ask
 from services.recommendations.domain.candidates import Candidates
 from services.recommendations.domain.ranking import Ranked
 from services.recommendations.domain.reasons import Reason
-from services.recommendations.domain.sources import SOURCES
+from services.recommendations.domain.sources import asked
 from services.shared.item_vectors import Floats
 
 
@@ -48,7 +48,7 @@ def _by_model(ask: Ask) -> tuple[Candidates | None, Cause]:
     """The first of the scenario's sources that the model orders, or why there is none."""
     cause = Cause.UNSPECIFIED
     for name in ask.scenario.sources:
-        found = SOURCES[name](ask) if ask.has_time(name) else Cause.OUT_OF_TIME
+        found = asked(ask, name)
         if isinstance(found, Candidates) and found.by_model:
             return found, cause
         if cause is Cause.UNSPECIFIED:

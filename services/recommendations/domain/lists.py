@@ -13,19 +13,19 @@ from services.recommendations.domain import reasons
 from services.recommendations.domain.answer import Answer, Cause, Pick, Source
 from services.recommendations.domain.ask import Ask
 from services.recommendations.domain.candidates import Candidates, chosen
-from services.recommendations.domain.sources import SOURCES
+from services.recommendations.domain.sources import asked
 
 NOTHING: Final = Answer((), Source.POPULAR, Cause.NOTHING_LEFT, by_model=False)
 
 
-def made(ask: Ask, pins: Sequence[tuple[int, int]] = ()) -> Answer:
+def made(ask: Ask) -> Answer:
     """The list that ``ask`` is about, of at most its limit.
 
-    ``pins`` are (place from 1 on, row), by place; those that may not be shown are passed over.
-    The answer's source is that of its first products, pins apart; its cause says why those are
-    not what the list is meant to be, and is unspecified where they are.
+    Pins that may not be shown are passed over. The answer's source is that of its first products,
+    pins apart; its cause says why those are not what the list is meant to be, and is unspecified
+    where they are.
     """
-    pinned = [(place, row) for place, row in pins if _may(ask, row) and place <= ask.limit]
+    pinned = [(place, row) for place, row in ask.pins if _may(ask, row) and place <= ask.limit]
     taken = {row for _, row in pinned}
     answer = _from_sources(ask, taken, ask.limit - len(pinned))
     return answer._replace(picks=_with_pins(answer.picks, pinned))
@@ -38,7 +38,7 @@ def _from_sources(ask: Ask, taken: set[int], limit: int) -> Answer:
         missing = limit - len(picks)
         if missing <= 0:
             break
-        found = SOURCES[name](ask) if ask.has_time(name) else Cause.OUT_OF_TIME
+        found = asked(ask, name)
         if isinstance(found, Cause):
             first_cause = found if first_cause is Cause.UNSPECIFIED else first_cause
             continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Final
 
 import numpy as np
@@ -31,13 +30,14 @@ class Conditions:
         now: int,
     ) -> None:
         self._expressions, self._catalog, self._now = expressions, catalog, now
-        self._shopper = cache(shopper)
+        self._shopper, self._read = shopper, STRANGER
 
     def mask(self, text: str) -> NDArray[np.bool_]:
         """[rows] where a condition is true. Raises BadExpression."""
         expression = self._expressions.of(text)
-        shopper = self._shopper() if expression.asks_shopper else STRANGER
-        return expression.mask(self._catalog, shopper, self._now)
+        if expression.asks_shopper and self._read is STRANGER:
+            self._read = self._shopper()
+        return expression.mask(self._catalog, self._read, self._now)
 
 
 def rules_of(

@@ -22,8 +22,6 @@ from services.recommendations.domain.search_terms import search_bonus
 from services.recommendations.domain.similar import by_category, by_cosine
 from services.shared.repeat import repeat_scores
 
-MANY_ANCHORS: Final = 100
-
 Found = Candidates | Cause
 
 
@@ -171,3 +169,13 @@ SOURCES: Final[Mapping[str, Callable[[Ask], Found]]] = {
     "popular": popular,
 }
 """By the names of :data:`services.recommendations.domain.scenario.SourceName`."""
+
+CHEAP: Final = frozenset({"trending-in-category", "trending", "popular"})
+"""Asked however little time is left: something always comes back."""
+
+
+def asked(ask: Ask, name: str) -> Found:
+    """What the source of that name has; OUT_OF_TIME where it would come too late."""
+    if ask.budget is None or name in CHEAP:
+        return SOURCES[name](ask)
+    return ask.budget.spend(name, lambda: SOURCES[name](ask)) or Cause.OUT_OF_TIME
