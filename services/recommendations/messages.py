@@ -40,6 +40,7 @@ def _product(pick: Pick, catalog: Catalog, language: str) -> pb.RankedProduct:
         if price
         else None,
         reason=_reason(pick.reason, product_id, catalog, language) if pick.reason else None,
+        further_reasons=[_reason(each, product_id, catalog, language) for each in pick.further],
     )
 
 

@@ -70,12 +70,35 @@ class Scorer:
         if self._first is not None:
             scores += np.float32(self._blend.repeat) * self._first
         if self._neighbours is not None:
-            age = np.arange(len(items))[::-1]
-            weights = (self._blend.neighbours * self._blend.decay**age).astype(np.float32)
-            np.add.at(scores, *self._neighbours.scores(items, weights))
+            np.add.at(scores, *self._neighbours.scores(items, self._weights(len(items))))
         if again is not None:
             bought, settled = again
             scores[bought] = settled
+
+    def company(self, items: NDArray[np.integer], rows: NDArray[np.integer]) -> Floats:
+        """What each product of a history adds to others by being like them: [k, h].
+
+        ``items`` [h] are those that count in the blend, oldest first; ``rows`` [k] the others,
+        each once. It is the third term of the sum, taken apart.
+        """
+        added = np.zeros((len(rows), len(items)), dtype=np.float32)
+        if self._neighbours is None:
+            return added
+        near = self._neighbours
+        others, terms = near.scores(items, self._weights(len(items)))
+        events = np.repeat(np.arange(len(items)), near.starts[items + 1] - near.starts[items])
+        asked = np.zeros(self._vectors.size, dtype=np.bool_)
+        asked[rows] = True
+        hits = np.flatnonzero(asked[others])
+        order = np.argsort(rows)
+        found = order[np.searchsorted(rows, others[hits], sorter=order)]
+        added[found, events[hits]] = terms[hits]
+        return added
+
+    def _weights(self, count: int) -> Floats:
+        """What each of a history's products counts, by its age."""
+        age = np.arange(count)[::-1]
+        return (self._blend.neighbours * self._blend.decay**age).astype(np.float32)
 
 
 def best(scores: NDArray[np.floating], count: int) -> NDArray[np.int64]:

@@ -86,8 +86,16 @@ class Model:
     ) -> History:
         """What can be a reason: all that was done, not what was only shown."""
         done = np.flatnonzero(newest.actions != IMPRESSION)
-        events = [did[place] for place in places[done].tolist()]
-        return History(events, self._encoder.directions(newest.items[done], searched))
+        events, items = [did[place] for place in places[done].tolist()], newest.items[done]
+        directions = self._encoder.directions(items, searched)
+        counts = items <= len(self.vocabulary)  # a search adds nothing by itself
+
+        def company(rows: NDArray[np.intp]) -> Floats:
+            added = np.zeros((len(rows), len(items)), dtype=np.float32)
+            added[:, counts] = self._scorer.company(items[counts], rows)
+            return added
+
+        return History(events, directions, company)
 
 
 def load_model(folder: Path, text_vectors_of: Callable[[str], TextVectors] | None = None) -> Model:

@@ -40,7 +40,9 @@ class Pick(NamedTuple):
     row: int
     score: float
     reason: Reason | None
-    """None for a given product that nothing speaks for."""
+    """What it follows from most; None for a given product that nothing speaks for."""
+    further: tuple[Reason, ...] = ()
+    """What else it follows from."""
 
 
 class Answer(NamedTuple):

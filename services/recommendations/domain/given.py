@@ -10,7 +10,6 @@ from services.recommendations.domain.answer import Answer, Cause, Pick, Source
 from services.recommendations.domain.ask import Ask
 from services.recommendations.domain.candidates import Candidates
 from services.recommendations.domain.ranking import Ranked
-from services.recommendations.domain.reasons import Reason
 from services.recommendations.domain.sources import asked
 from services.shared.item_vectors import Floats
 
@@ -25,7 +24,7 @@ def ranked(ask: Ask, rows: Sequence[int]) -> Answer:
     kept = np.array([row for row in rows if ask.rules.allowed[row]], dtype=np.intp)
     relevance = np.linspace(1, 0, len(kept), dtype=np.float32)
     by_model, cause = _by_model(ask)
-    reasons: dict[int, Reason | None] = {}
+    reasons: dict[int, Pick] = {}
     if by_model is None or not len(kept):
         scores, source = relevance, Source.GIVEN
     else:
@@ -33,13 +32,14 @@ def ranked(ask: Ask, rows: Sequence[int]) -> Answer:
         scores = (1 - weight) * relevance + weight * _scaled(by_model.scores[kept])
         source = by_model.source
         shown = [Ranked(int(row), 0.0) for row in kept if np.isfinite(by_model.scores[row])]
-        reasons = {pick.row: pick.reason for pick in by_model.explain(shown)}
+        reasons = {pick.row: pick for pick in by_model.explain(shown)}
     for mask, by in ask.rules.lifts:
         scores[mask[kept]] += np.float32(by)
     order = np.argsort(-scores, kind="stable")
+    nothing = Pick(0, 0.0, None)
     picks = [
-        Pick(int(kept[place]), float(scores[place]), reasons.get(int(kept[place])))
-        for place in order
+        reasons.get(row, nothing)._replace(row=row, score=score)
+        for row, score in zip(kept[order].tolist(), scores[order].tolist(), strict=True)
     ]
     return Answer(picks, source, cause, by_model=source is not Source.GIVEN)
 

@@ -17,7 +17,7 @@ from services.recommendations.domain.candidates import Candidates
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.learned import Learned, Reading
 from services.recommendations.domain.ranking import HIDDEN, Ranked
-from services.recommendations.domain.reasons import NOTHING_READ, History
+from services.recommendations.domain.reasons import NOTHING_READ, History, Reason
 from services.recommendations.domain.search_terms import SearchBonus
 from services.shared.item_vectors import Floats
 from services.shared.profile import Search
@@ -29,6 +29,10 @@ never bought before; too little for words alone to outrun a strong habit."""
 
 POPULARITY_WORTH: Final = 0.25
 """What being bought most is worth beside a search bonus of 1."""
+
+
+REASONS: Final = 3
+"""Told of one product, at most."""
 
 
 class Origin(NamedTuple):
@@ -95,32 +99,43 @@ def _candidates(source: Source, total: Floats, origin: Origin) -> Candidates:
 
 
 def explained(chosen: Sequence[Ranked], origin: Origin) -> list[Pick]:
-    """Give each product the one event it follows from most.
+    """Give each product the one event it follows from most, and at most two more.
 
     A search, if it lifted the product by more than the model did; else an earlier purchase
-    of the same product; else the event with the most similar product. What the model has
-    not read or not learned can only follow from a search.
+    of the same product; else the event that counts most. What the model has not read or not
+    learned can only follow from a search.
     """
     searches = [_search_behind(each.row, origin) for each in chosen]
     rows = [each.row for each, search in zip(chosen, searches, strict=True) if search is None]
-    history, directions = origin.history, origin.learned.vectors.directions
-    events = iter(history.nearest(directions(np.array(rows))).tolist() if rows else ())
-    earlier = reasons.last_bought(history.interactions)
+    events = iter(_events(rows, origin))
+    earlier = reasons.last_bought(origin.history.interactions)
     picks = []
     for each, search in zip(chosen, searches, strict=True):
+        found = [reasons.of_search(search)] if search else next(events)
         product_id = origin.catalog.product_id(each.row)
-        if search is not None:
-            reason = reasons.of_search(search)
-        else:
-            event = history.interactions[next(events)]
-            at = earlier.get(product_id)
-            reason = (
-                reasons.of_event(event)
-                if at is None
-                else reasons.of_earlier_purchase(product_id, at)
-            )
-        picks.append(Pick(each.row, each.score, reason))
+        at = None if search else earlier.get(product_id)
+        if at is not None:
+            before = reasons.of_earlier_purchase(product_id, at)
+            found = [before, *(one for one in found if one.product_id != product_id)]
+        picks.append(Pick(each.row, each.score, found[0], tuple(found[1:REASONS])))
     return picks
+
+
+def _events(rows: Sequence[int], origin: Origin) -> list[list[Reason]]:
+    """For each of the products the events that count most in it, each product of them once."""
+    if not rows:
+        return []
+    at = np.array(rows)
+    directions = origin.learned.vectors.directions(at)
+    history = origin.history
+    found = []
+    for places in history.strongest(at, directions, REASONS).tolist():
+        once: dict[tuple[str, str], Reason] = {}
+        for place in places:
+            told = reasons.of_event(history.interactions[place])
+            once.setdefault((told.product_id, told.query), told)
+        found.append([*once.values()])
+    return found
 
 
 def _search_behind(row: int, origin: Origin) -> Search | None:

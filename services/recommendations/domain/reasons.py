@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
@@ -58,20 +58,35 @@ _KINDS: Final[Mapping[int, Kind]] = {
 }
 
 
+LIKENESS: Final = 0.1
+"""What a cosine of 1 counts beside what an event adds by itself."""
+
+
 class History(NamedTuple):
     """The events that the model has read, oldest first; h of them."""
 
     interactions: Sequence[Interaction]
     directions: NDArray[np.float32]
     """[h, d] their products' vectors at length 1."""
+    company: Callable[[NDArray[np.intp]], NDArray[np.float32]] | None = None
+    """Rows [k] → [k, h] what each event adds to a product by what was bought with it, where the
+    scores have such a part."""
 
-    def nearest(self, directions: NDArray[np.float32]) -> NDArray[np.intp]:
-        """For each of [k, d] products, the event whose product is most like it: [k].
+    def strongest(
+        self, rows: NDArray[np.intp], directions: NDArray[np.float32], count: int
+    ) -> NDArray[np.intp]:
+        """The events that count most in each of k products at ``rows``, of ``directions`` [k, d].
 
-        Likeness is the cosine of the item vectors; of equal ones the newest counts.
+        [k, count], strongest first, or fewer where the history is shorter. How much an event
+        counts is what it adds by itself, and the cosine of the item vectors for what it does
+        within the model; of equal ones the newest counts. That this is true is tested: without the
+        first of them the product's score falls by more than without another.
         """
-        likeness = directions @ self.directions.T
-        return np.asarray(likeness.shape[1] - 1 - likeness[:, ::-1].argmax(axis=1))
+        weight = LIKENESS * (directions @ self.directions.T)
+        if self.company is not None:
+            weight += self.company(rows)
+        newest_first = np.argsort(-weight[:, ::-1], axis=1, kind="stable")[:, :count]
+        return np.asarray(weight.shape[1] - 1 - newest_first)
 
 
 NOTHING_READ: Final = History((), np.zeros((0, 0), dtype=np.float32))
