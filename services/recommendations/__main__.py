@@ -65,7 +65,8 @@ class Server:
         self._settings = settings
         self._keys = keys
         self._health = Health()
-        self._catalogs = Catalogs(model.vocabulary)
+        self._catalogs = Catalogs(model.vocabulary, model.learned.vectors.dimensions)
+        self._model = model
         self._redis = redis_pool(settings.redis_url, size=REDIS_CONNECTIONS)
         self._trends = Trends(self._redis, shops=lambda: self._catalogs.shops, clock=time.time)
         self._feed = CatalogFeed(
@@ -73,6 +74,7 @@ class Server:
             topic_prefix=settings.topic_prefix,
             catalogs=self._catalogs,
             when_caught_up=self._caught_up,
+            when_changed=self._place,
         )
         self._services = self._join(model)
         self._version = model.version
@@ -114,6 +116,12 @@ class Server:
                 {"GetProfile": reading.get_profile},
             ),
         )
+
+    async def _place(self) -> None:
+        """Give new products their vectors, with calls answered in between."""
+        for shop_id in self._catalogs.shops:
+            for _ in self._catalogs.placed(shop_id).refresh(self._model):
+                await asyncio.sleep(0)
 
     async def _caught_up(self) -> None:
         self._loaded = True

@@ -242,6 +242,7 @@ class RecommendationApi:
         return Ask(
             catalog=catalog,
             model=self.model,
+            placed=self.catalogs.placed(who.shop_id),
             scenario=scenario,
             rules=rules_of(scenario, [wanted.filter], catalog, conditions),
             profile=profile,

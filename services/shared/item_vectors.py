@@ -57,8 +57,8 @@ class ItemVectors(Protocol):
         """:meth:`scores` of queries [B, d]: [B, n]."""
         ...
 
-    def cosines(self, index: int) -> Floats:
-        """The cosine of one product's vector with every product's: [n]."""
+    def likeness(self, direction: Floats) -> Floats:
+        """The cosine of every product's vector with a direction [d] of length 1: [n]."""
         ...
 
     def appended(self, vectors: Floats) -> ItemVectors:
@@ -109,9 +109,11 @@ class FullVectors:
         found: Floats = np.dot(queries, self._table.T)
         return found
 
-    def cosines(self, index: int) -> Floats:
+    def likeness(self, direction: Floats) -> Floats:
         """See :class:`ItemVectors`."""
-        return self.scores(self.directions(np.array([index]))[0]) * self._scale
+        found = self.scores(direction)
+        found *= self._scale
+        return found
 
     def appended(self, vectors: Floats) -> FullVectors:
         """See :class:`ItemVectors`."""

@@ -151,9 +151,9 @@ class CodedVectors:
         """[B, n], one query after the other."""
         return np.stack([self.scores(query) for query in queries])
 
-    def cosines(self, index: int) -> Floats:
-        """[n], by tables."""
-        return self.scores(self.rows(np.array([index]))[0])
+    def likeness(self, direction: Floats) -> Floats:
+        """[n], by tables: all vectors have length 1."""
+        return self.scores(direction)
 
     def appended(self, vectors: Floats) -> CodedVectors:
         """More products, encoded on the same codebooks; what was there keeps its codes."""

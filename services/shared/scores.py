@@ -79,7 +79,8 @@ class Scorer:
         """What each product of a history adds to others by being like them: [k, h].
 
         ``items`` [h] are those that count in the blend, oldest first; ``rows`` [k] the others,
-        each once. It is the third term of the sum, taken apart.
+        each once; beyond the bundle's they are like nothing. It is the third term of the sum,
+        taken apart.
         """
         added = np.zeros((len(rows), len(items)), dtype=np.float32)
         if self._neighbours is None:
@@ -88,7 +89,7 @@ class Scorer:
         others, terms = near.scores(items, self._weights(len(items)))
         events = np.repeat(np.arange(len(items)), near.starts[items + 1] - near.starts[items])
         asked = np.zeros(self._vectors.size, dtype=np.bool_)
-        asked[rows] = True
+        asked[rows[rows < len(asked)]] = True
         hits = np.flatnonzero(asked[others])
         order = np.argsort(rows)
         found = order[np.searchsorted(rows, others[hits], sorter=order)]

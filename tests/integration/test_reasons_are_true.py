@@ -18,6 +18,7 @@ from services.recommendations.domain.ask import Ask
 from services.recommendations.domain.candidates import Rules
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.lists import made
+from services.recommendations.domain.placed import Placed
 from services.recommendations.domain.rerank import Caps
 from services.recommendations.domain.scenario import Scenario
 from services.shared.model_input import PURCHASE, Interaction
@@ -58,6 +59,7 @@ def picks(model: Model, catalog: Catalog, profile: Profile, now: int, *, new: bo
     ask = Ask(
         catalog=catalog,
         model=model,
+        placed=Placed(catalog, model.learned.vectors.dimensions),
         scenario=Scenario(sources=("personal",)),
         rules=Rules(catalog.available[: catalog.rows], (), 0.0, Caps()),
         profile=profile,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.recommendations.domain.catalog import Catalog, Terms
 from services.recommendations.domain.answer import Answer, Cause, Source, fallback, filled
+from services.recommendations.domain.catalog import Catalog, Terms
 from services.recommendations.domain.reasons import Kind
 from services.recommendations.domain.similar import similar
 from services.recommendations.domain.trending import HALF_LIFE, LENGTH, add_hour, leaders, weight

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from services.recommendations.domain.catalog import Catalog, Terms
 from services.recommendations.domain.answer import Pick
+from services.recommendations.domain.catalog import Catalog, Terms
 from services.recommendations.domain.personal import (
     personal_picks,
     personal_scores,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_export.training.quantize import bytes_for
-from services.shared.item_vectors import FullVectors
+from services.shared.item_vectors import Floats, FullVectors, ItemVectors
 from services.shared.product_codes import BEAM, CHUNK, CodedVectors, encode, nearest
 from services.shared.scores import best
 
@@ -62,6 +62,12 @@ def test_the_best_are_those_of_scoring_every_vector(
     assert np.array_equal(coded.scores_batch(query[None])[0], expected)
 
 
+def direction(vectors: ItemVectors, row: int) -> Floats:
+    """Of one product, at length 1."""
+    found: Floats = vectors.directions(np.array([row]))[0]
+    return found
+
+
 def test_scores_of_any_numbers_are_full_scorings_but_for_rounding() -> None:
     """Each within a few float32 roundings of the sum that float64 gives, over several chunks."""
     coded = any_numbers(2 * CHUNK + 7, 3, 32, seed=3)
@@ -92,8 +98,8 @@ def test_padding_is_zeros_whatever_its_codes_say() -> None:
     assert not coded.rows(padding)[0, 0].any()
     assert not coded.directions(padding)[1, 1].any()
     assert coded.scores(np.ones(6, np.float32))[0] == 0
-    assert coded.cosines(3)[0] == 0
-    assert not coded.cosines(0).any()
+    assert coded.likeness(direction(coded, 3))[0] == 0
+    assert not coded.likeness(direction(coded, 0)).any()
 
 
 def test_centroids_that_add_up_to_nothing_are_no_vector() -> None:
@@ -115,7 +121,9 @@ def test_a_table_and_codes_of_the_same_vectors_answer_alike() -> None:
     assert (coded.size, coded.dimensions) == (table.size, table.dimensions) == (300, 15)
     assert np.array_equal(coded.rows(some), table.rows(some))
     assert np.allclose(coded.directions(some), table.directions(some), atol=1e-3)
-    assert np.allclose(coded.cosines(7), table.cosines(7), atol=1e-3)
+    assert np.allclose(
+        coded.likeness(direction(coded, 7)), table.likeness(direction(table, 7)), atol=1e-3
+    )
     again = CodedVectors(coded.codes, coded.codebooks)
     assert np.array_equal(again.rows(some), coded.rows(some))
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from services.recommendations.adapters.placing import TowerPlacer
 from services.recommendations.adapters.search_vectors import SearchVectors, TextVectors
 from services.recommendations.domain.learned import Learned, Reading
 from services.recommendations.domain.reasons import History
 from services.shared.bundle import Bundle, load_bundle
+from services.shared.content_input import ProductContent
 from services.shared.encoder import Encoder, check_golden
 from services.shared.errors import BundleRefused
 from services.shared.item_vectors import Floats
@@ -38,7 +40,12 @@ class Model:
         self._encoder = Encoder(bundle)
         check_golden(bundle, self._encoder)
         self._scorer = Scorer(bundle)
-        self._search_vectors = None if text_vectors is None else SearchVectors(bundle, text_vectors)
+        self._search_vectors = None
+        if text_vectors is not None and "search" in bundle.settings.reads:
+            self._search_vectors = SearchVectors(bundle, text_vectors)
+        self._placer = (
+            None if bundle.content is None else TowerPlacer(bundle, bundle.content, text_vectors)
+        )
         self._max_length = bundle.settings.max_length
         self._targets = bundle.settings.targets
         self.reads = bundle.settings.reads
@@ -64,7 +71,11 @@ class Model:
             searched=searched,
         )
         history = self._history(did, places[-self._max_length :], newest, searched)
-        return Reading(self._scorer.scores(query, whole, now), history, whole)
+        return Reading(self._scorer.scores(query, whole, now), history, query, whole)
+
+    def place(self, contents: Sequence[ProductContent], titles: Sequence[str]) -> Floats | None:
+        """See :class:`services.recommendations.domain.placed.Placer`."""
+        return None if self._placer is None else self._placer.place(contents, titles)
 
     def _wanted(self, told: Mapping[str, float]) -> Floats | None:
         """What is wanted [A] of the model's targets, in 1 of all; None for the bundle's own."""

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from services.recommendations.domain.answer import Cause
 from services.recommendations.domain.budget import Budget
 from services.recommendations.domain.candidates import Rules
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.learned import Model, Reading
+from services.recommendations.domain.placed import Placed
 from services.recommendations.domain.scenario import Scenario
+from services.shared.item_vectors import Floats
 from services.shared.model_input import VIEW, Interaction, interactions
 from services.shared.profile import EMPTY, Profile
 
@@ -21,6 +26,7 @@ class Ask:
 
     catalog: Catalog
     model: Model
+    placed: Placed
     scenario: Scenario
     rules: Rules
     profile: Profile
@@ -43,6 +49,10 @@ class Ask:
     """(place from 1 on, row) of what the shop shows whatever the sources say, by place."""
     budget: Budget | None = None
     """The caller's time; None where there is no hurry."""
+
+    def directions(self, rows: NDArray[np.intp]) -> Floats:
+        """Vectors [k, d] at length 1 of rows [k], learned or placed; else zeros."""
+        return self.placed.directions(self.model.learned.vectors, rows)
 
     def did(self) -> list[Interaction]:
         """What the shopper did, as far as the model reads it; oldest first."""

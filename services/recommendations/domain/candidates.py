@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from services.recommendations.domain.answer import Pick, Source
 from services.recommendations.domain.catalog import Catalog
-from services.recommendations.domain.learned import Learned
 from services.recommendations.domain.ranking import HIDDEN, Ranked, best
 from services.recommendations.domain.rerank import POOL, Caps, Kinds, diverse
 from services.shared.item_vectors import Floats
 
 Explain = Callable[[Sequence[Ranked]], list[Pick]]
+Directions = Callable[[NDArray[np.intp]], Floats]
+"""Rows [k] → vectors [k, d] at length 1; zeros where there is none."""
 
 LEAST_SPAN: Final = 1e-6
 """Of a source whose products all score the same, so that a boost still tells."""
@@ -62,7 +63,7 @@ def chosen(
     candidates: Candidates,
     rules: Rules,
     catalog: Catalog,
-    learned: Learned,
+    directions: Directions,
     *,
     excluded: set[int],
     limit: int,
@@ -88,7 +89,7 @@ def chosen(
         pool = [Ranked(int(rows[place]), score) for place, score in pool]
     if rules.exposure is not None:
         pool = rules.exposure(pool, span)
-    return varied(pool, learned, catalog, rules, limit=limit)
+    return varied(pool, directions, catalog, rules, limit=limit)
 
 
 def _span(scores: Floats, average: float) -> float:
@@ -102,20 +103,18 @@ def _named(catalog: Catalog, rows: NDArray[np.intp]) -> Callable[[int], str]:
 
 
 def varied(
-    pool: Sequence[Ranked], learned: Learned, catalog: Catalog, rules: Rules, *, limit: int
+    pool: Sequence[Ranked], directions: Directions, catalog: Catalog, rules: Rules, *, limit: int
 ) -> list[Ranked]:
-    """Choose ``limit`` of a ranked pool, by the rules' variety.
-
-    Rows behind the vectors have none; so has row 0, padding, which is looked up for them.
-    """
+    """Choose ``limit`` of a ranked pool, by the rules' variety."""
     if len(pool) <= limit:
         return list(pool)
     rows = np.array([row for row, _ in pool], dtype=np.intp)
-    directions = learned.vectors.directions(np.where(rows < catalog.vector_rows, rows, 0))
     products = catalog.products
     kinds = Kinds(
         category=products.paths.codes[rows] if rules.caps.category < 1 else None,
         brand=products.brands.codes[rows] if rules.caps.brand < 1 else None,
         merchant=products.merchants.codes[rows] if rules.caps.merchant < 1 else None,
     )
-    return diverse(pool, directions, kinds, limit=limit, strength=rules.strength, caps=rules.caps)
+    return diverse(
+        pool, directions(rows), kinds, limit=limit, strength=rules.strength, caps=rules.caps
+    )

@@ -34,6 +34,8 @@ class Reading(NamedTuple):
     """[n] of all products that it has learned, by row; the caller's own to change."""
     history: History
     """What can be a reason."""
+    query: Floats
+    """[d] what its vectors were multiplied with."""
     known: Known
     """All interactions with products that it has learned."""
 

@@ -59,7 +59,7 @@ def _picked(ask: Ask, found: Candidates, taken: set[int], limit: int) -> list[Pi
         found,
         ask.rules,
         ask.catalog,
-        ask.model.learned,
+        ask.directions,
         excluded=ask.excluded | taken,
         limit=limit,
     )

@@ -1,7 +1,7 @@
 """What the model and a shopper's searches make of a catalogue, and why.
 
-The model reads products, and a search lifts what its words find; a product that the model has not
-learned counts as an average one, and only where a search found it.
+The model reads products, and a search lifts what its words find; a product without a vector counts
+as an average one, and only where a search found it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 from services.recommendations.domain import reasons
 from services.recommendations.domain.answer import Pick, Source
+from services.recommendations.domain.ask import Ask
 from services.recommendations.domain.candidates import Candidates
-from services.recommendations.domain.catalog import Catalog
-from services.recommendations.domain.learned import Learned, Reading
+from services.recommendations.domain.learned import Reading
 from services.recommendations.domain.ranking import HIDDEN, Ranked
 from services.recommendations.domain.reasons import NOTHING_READ, History, Reason
 from services.recommendations.domain.search_terms import SearchBonus
@@ -38,56 +38,47 @@ REASONS: Final = 3
 class Origin(NamedTuple):
     """What scores are made of, to tell reasons from."""
 
-    learned: Learned
-    catalog: Catalog
+    ask: Ask
     history: History
     bonus: SearchBonus | None
     by_model: Floats | None
-    """[vector rows] before the bonus; None where the model has read nothing."""
+    """[rows] before the bonus; None where the model has read nothing, or nothing was searched."""
     average: float
     """The model's score of an average product."""
     strength: float
     """What a search bonus of 1 added."""
 
 
-def by_model(
-    reading: Reading,
-    learned: Learned,
-    catalog: Catalog,
-    bonus: SearchBonus | None,
-    source: Source,
-) -> Candidates:
+def by_model(reading: Reading, ask: Ask, bonus: SearchBonus | None, source: Source) -> Candidates:
     """Every product by the model's score, plus the search bonus."""
+    learned, rows = ask.catalog.vector_rows, ask.catalog.rows
     average = float(reading.scores[1:].mean())
-    total, strength = _spread(reading.scores, catalog, HIDDEN if bonus is None else average), 0.0
-    if bonus is not None:
-        known, rows = catalog.vector_rows, catalog.rows
-        highest = float(total.max(where=catalog.available[:rows], initial=average))
-        strength = SEARCH_STRENGTH * max(highest - average, 1e-6)
-        total += strength * bonus.values
-        total[known:][bonus.values[known:] == 0] = HIDDEN
-    origin = Origin(learned, catalog, reading.history, bonus, reading.scores, average, strength)
+    total = np.empty(rows, dtype=np.float32)
+    total[:learned] = reading.scores
+    ask.placed.scores(reading.query, total[learned:])
+    if bonus is None:
+        return _candidates(source, total, Origin(ask, reading.history, None, None, average, 0.0))
+    before = total.copy()
+    unplaced = total[learned:] == HIDDEN
+    total[learned:][unplaced] = average
+    highest = float(total.max(where=ask.catalog.available[:rows], initial=average))
+    strength = SEARCH_STRENGTH * max(highest - average, 1e-6)
+    total += np.float32(strength) * bonus.values
+    total[learned:][unplaced & (bonus.values[learned:] == 0)] = HIDDEN
+    origin = Origin(ask, reading.history, bonus, before, average, strength)
     return _candidates(source, total, origin)
 
 
-def _spread(scores: Floats, catalog: Catalog, behind: np.floating | float) -> Floats:
-    """Scores [vector rows] for all rows; a copy, and ``behind`` for those behind the vectors."""
-    total = np.empty(catalog.rows, dtype=np.float32)
-    total[: catalog.vector_rows] = scores
-    total[catalog.vector_rows :] = behind
-    return total
-
-
-def by_searches(learned: Learned, catalog: Catalog, bonus: SearchBonus) -> Candidates:
+def by_searches(ask: Ask, bonus: SearchBonus) -> Candidates:
     """What was searched for, by a shopper of whom the model has read nothing yet.
 
     The bonus, and at most :data:`POPULARITY_WORTH` for how often a product is bought.
     """
-    liked = np.log1p(learned.popularity, dtype=np.float32)
+    liked = np.log1p(ask.model.learned.popularity, dtype=np.float32)
     total = bonus.values.copy()
-    total[: catalog.vector_rows] += POPULARITY_WORTH * liked / max(float(liked.max()), 1.0)
+    total[: ask.catalog.vector_rows] += POPULARITY_WORTH * liked / max(float(liked.max()), 1.0)
     total[bonus.values == 0] = HIDDEN
-    origin = Origin(learned, catalog, NOTHING_READ, bonus, None, average=0.0, strength=1.0)
+    origin = Origin(ask, NOTHING_READ, bonus, None, average=0.0, strength=1.0)
     return _candidates(Source.PERSONAL, total, origin)
 
 
@@ -112,7 +103,7 @@ def explained(chosen: Sequence[Ranked], origin: Origin) -> list[Pick]:
     picks = []
     for each, search in zip(chosen, searches, strict=True):
         found = [reasons.of_search(search)] if search else next(events)
-        product_id = origin.catalog.product_id(each.row)
+        product_id = origin.ask.catalog.product_id(each.row)
         at = None if search else earlier.get(product_id)
         if at is not None:
             before = reasons.of_earlier_purchase(product_id, at)
@@ -126,8 +117,7 @@ def _events(rows: Sequence[int], origin: Origin) -> list[list[Reason]]:
     if not rows:
         return []
     at = np.array(rows)
-    directions = origin.learned.vectors.directions(at)
-    history = origin.history
+    directions, history = origin.ask.directions(at), origin.history
     found = []
     for places in history.strongest(at, directions, REASONS).tolist():
         once: dict[tuple[str, str], Reason] = {}
@@ -142,7 +132,7 @@ def _search_behind(row: int, origin: Origin) -> Search | None:
     if origin.bonus is None:
         return None
     value, search = origin.bonus.of(row)
-    if origin.by_model is None or row >= origin.catalog.vector_rows:
+    if origin.by_model is None or origin.by_model[row] == HIDDEN:
         return search
     added = value * origin.strength
     return search if value > 0 and added > float(origin.by_model[row]) - origin.average else None

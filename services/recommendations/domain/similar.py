@@ -8,35 +8,39 @@ import numpy as np
 
 from services.recommendations.domain import reasons
 from services.recommendations.domain.answer import Pick, Source
+from services.recommendations.domain.ask import Ask
 from services.recommendations.domain.candidates import Candidates
 from services.recommendations.domain.catalog import NO_CATEGORY, Catalog
 from services.recommendations.domain.learned import Learned
 from services.recommendations.domain.ranking import HIDDEN, Ranked
 
 
-def by_cosine(anchors: Sequence[int], learned: Learned, catalog: Catalog) -> Candidates:
-    """The products most like the anchors, rows that the model has learned; without themselves.
+def by_cosine(ask: Ask) -> Candidates | None:
+    """The products most like the anchors, without themselves; None where no anchor has a vector.
 
-    Of several anchors, the score is the mean cosine, and the reason the nearest of them.
+    Of several anchors the score is the cosine with the mean of their directions, and the reason
+    the nearest of them.
     """
-    vectors = learned.vectors
-    directions = vectors.directions(np.array(anchors))
-    mean = directions.mean(axis=0)
-    scores = np.full(catalog.rows, HIDDEN, dtype=np.float32)
-    if len(anchors) == 1:
-        scores[: catalog.vector_rows] = vectors.cosines(anchors[0])
-    else:
-        every = np.arange(vectors.size)
-        scores[: catalog.vector_rows] = vectors.directions(every) @ mean
-    average = float(scores[1 : catalog.vector_rows].mean())
-    scores[list(anchors)] = HIDDEN
+    anchors = np.array(ask.anchors, dtype=np.intp)
+    directions = ask.directions(anchors)
+    mean = directions.sum(axis=0)
+    length = float(np.linalg.norm(mean))
+    if length == 0:
+        return None
+    mean /= np.float32(length)
+    learned, catalog = ask.catalog.vector_rows, ask.catalog
+    scores = np.empty(catalog.rows, dtype=np.float32)
+    scores[:learned] = ask.model.learned.vectors.likeness(mean)
+    ask.placed.likeness(mean, scores[learned:])
+    average = float(scores[1:learned].mean())
+    scores[anchors] = HIDDEN
 
     def explain(ranked: Sequence[Ranked]) -> list[Pick]:
-        shown = vectors.directions(np.array([row for row, _ in ranked], dtype=np.intp))
-        nearest = (shown @ directions.T).argmax(axis=1).tolist()
+        shown = ask.directions(np.array([row for row, _ in ranked], dtype=np.intp))
+        nearest = anchors[(shown @ directions.T).argmax(axis=1)].tolist()
         return [
-            Pick(row, score, reasons.of_likeness(catalog.product_id(anchors[place])))
-            for (row, score), place in zip(ranked, nearest, strict=True)
+            Pick(row, score, reasons.of_likeness(catalog.product_id(anchor)))
+            for (row, score), anchor in zip(ranked, nearest, strict=True)
         ]
 
     return Candidates(Source.SIMILAR, scores, average, explain, by_model=True)

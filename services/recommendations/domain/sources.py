@@ -37,9 +37,9 @@ def personal(ask: Ask) -> Found:
         now=ask.now,
     )
     if reading is not None:
-        return by_model(reading, ask.model.learned, catalog, bonus, Source.PERSONAL)
+        return by_model(reading, ask, bonus, Source.PERSONAL)
     if bonus is not None:
-        return by_searches(ask.model.learned, catalog, bonus)
+        return by_searches(ask, bonus)
     return ask.cause
 
 
@@ -48,17 +48,14 @@ def session(ask: Ask) -> Found:
     reading = ask.reading(ask.visit())
     if reading is None:
         return Cause.NOT_ASKED
-    return by_model(reading, ask.model.learned, ask.catalog, None, Source.SESSION)
+    return by_model(reading, ask, None, Source.SESSION)
 
 
 def similar(ask: Ask) -> Found:
     """Like the anchors, by the model where it has learned them, else by category."""
-    known = [row for row in ask.anchors if row < ask.catalog.vector_rows]
-    if known:
-        return by_cosine(known, ask.model.learned, ask.catalog)
-    if ask.anchors:
-        return by_category(ask.anchors[0], ask.model.learned, ask.catalog)
-    return Cause.NOT_ASKED
+    if not ask.anchors:
+        return Cause.NOT_ASKED
+    return by_cosine(ask) or by_category(ask.anchors[0], ask.model.learned, ask.catalog)
 
 
 def bought_together(ask: Ask) -> Found:
