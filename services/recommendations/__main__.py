@@ -145,6 +145,7 @@ class Server:
             health=self._health,
             host=settings.host,
             port=settings.port,
+            share_port=settings.share_port,
         )
         _log.info("listening", host=settings.host, port=port, metrics_port=metrics_port)
         stopping = asyncio.create_task(told_to_stop.wait())

@@ -33,6 +33,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     topic_prefix: TopicPrefix = ""
     host: GrpcHost = "127.0.0.1"
     port: Port = 50_051
+    share_port: Annotated[
+        bool,
+        Meta(
+            description="Whether other servers may listen on the same port; the kernel spreads "
+            "connections over them. One process uses one core; each holds the catalogue."
+        ),
+    ] = False
     metrics_host: MetricsHost = "127.0.0.1"
     metrics_port: Port = 9_101
     profile_deadline_ms: Annotated[

@@ -56,7 +56,6 @@ CALLS_AT_ONCE: Final = 1_000
 queued. Health and reflection do not count: a server that is busy is still alive."""
 
 OPTIONS: Final[Sequence[tuple[str, int]]] = (
-    ("grpc.so_reuseport", 0),  # else a second server on a taken port starts, and shares it
     ("grpc.max_send_message_length", 4 << 20),
     ("grpc.max_metadata_size", 16 << 10),
     ("grpc.max_concurrent_streams", 1_000),  # of one connection
@@ -242,14 +241,21 @@ async def start_server(
     host: str,
     port: int,
     message_bytes: int = MESSAGE_BYTES,
+    share_port: bool = False,
 ) -> tuple[grpc.aio.Server, int]:
     """Serve ``services``, health and reflection; health and reflection need no key.
 
     Returns the server and its port (a free one for ``port`` 0). Raises BadSetting if the
-    port is taken. To end: ``await server.stop(grace)``, which lets calls finish.
+    port is taken; with ``share_port`` only if by somebody who does not share it: the kernel
+    then spreads connections over those who do. To end: ``await server.stop(grace)``, which lets
+    calls finish.
     """
-    received = ("grpc.max_receive_message_length", message_bytes)
-    server = grpc.aio.server(options=(*OPTIONS, received))
+    options = (
+        *OPTIONS,
+        ("grpc.max_receive_message_length", message_bytes),
+        ("grpc.so_reuseport", int(share_port)),
+    )
+    server = grpc.aio.server(options=options)
     in_hand = CallsInHand(CALLS_AT_ONCE)
     server.add_generic_rpc_handlers(tuple(_handler(service, keys, in_hand) for service in services))
     health.add_to(server)

@@ -16,7 +16,7 @@ import asyncio
 import itertools
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -48,16 +48,22 @@ from tests.bench.serve.measuring import (
     memory,
     pin,
     under_load,
+    wait_for_line,
 )
 from tests.bench.serve.stages import SHOPPERS, stages
 from tests.bench.serve.updates import updates
 from tests.bench.serve.world import SHOP, World, fold_profiles, records, world
+from tests.stack import started
 
 UPDATES: Final = 1_000
 """Changes of the catalogue a second."""
 STEP: Final = 1.25
 """How much more each try of the ladder asks for."""
 LOADING_SECONDS: Final = 600.0
+MOST_TWICE: Final = 100_000
+"""Two processes with more products would want more memory than a small machine has."""
+
+Load = Callable[[float], Awaitable[Figures]]
 
 
 class Case(NamedTuple):
@@ -139,15 +145,60 @@ def served(at: Place, *, name: str = "server", **told: str) -> EmbeddedService:
 
 
 async def measure(case: Case, size: Size, at: Place) -> list[Row]:
-    """All rows of one case."""
-    server = served(at)
-    server.start()
-    try:
+    """All rows of one case: one server on one core, then two on both."""
+    server = served(at, SHARE_PORT="true")
+    with started(server):
         server.wait_ready(within=LOADING_SECONDS)
         pin(server.process.pid, SERVER_CORE)
-        return await _of_server(case, size, at, server)
-    finally:
-        server.stop()
+        made = await _of_server(case, size, at, server)
+        if case.products > MOST_TWICE:
+            return made
+        alone = await _processor(case, size, at, [server])
+        second = served(at, name="second", SHARE_PORT="true", PORT=str(server.port))
+        with started(second):
+            wait_for_line(second.log_path, '"ready"', LOADING_SECONDS)
+            both = [server, second]
+            for each in both:
+                pin(each.process.pid, (*SERVER_CORE, *OTHERS))
+            return made + await _of_two(case, size, at, both, alone)
+
+
+async def _processor(
+    case: Case, size: Size, at: Place, servers: Sequence[EmbeddedService]
+) -> list[Figures]:
+    """Load at the case's gate, every process on any core."""
+    for server in servers:
+        pin(server.process.pid, (*SERVER_CORE, *OTHERS))
+    address, pids = servers[0].address, [server.process.pid for server in servers]
+    return [
+        await under_load(
+            Task(address, at.key, at.world.users, size.seconds, case.gate, seed=seed), pids
+        )
+        for seed in range(size.runs)
+    ]
+
+
+async def _of_two(
+    case: Case,
+    size: Size,
+    at: Place,
+    servers: Sequence[EmbeddedService],
+    alone: Sequence[Figures],
+) -> list[Row]:
+    named = f"{case.products:,} products, two processes"
+    runs = await _processor(case, size, at, servers)
+    ratios = [two.processor / one.processor for two, one in zip(runs, alone, strict=True)]
+    pids = [server.process.pid for server in servers]
+
+    async def load(rate: float) -> Figures:
+        task = Task(servers[0].address, at.key, at.world.users, size.seconds, rate)
+        return await under_load(task, pids)
+
+    greatest = await _ladder(case, load)
+    return [
+        _row(f"{named}: processor time of a call, to one's", "times", ratios, (1.10, 1.05)),
+        _row(f"{named}: answers with p99 < 10 ms", "/s", [greatest]),
+    ]
 
 
 async def _of_server(case: Case, size: Size, at: Place, server: EmbeddedService) -> list[Row]:
@@ -179,11 +230,11 @@ async def _of_server(case: Case, size: Size, at: Place, server: EmbeddedService)
     return made
 
 
-async def _ladder(case: Case, load: object) -> float:
+async def _ladder(case: Case, load: Load) -> float:
     """The greatest rate of a ladder that was answered in time; 0 where not even half the gate."""
     best, rate = 0.0, case.gate / 2
     while True:
-        found: Figures = await load(rate)  # type: ignore[operator]
+        found = await load(rate)
         if found.p99 >= LATE_MS or found.failed > 0:
             return best
         best, rate = rate, rate * STEP

@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ SERVER_CORE: Final = (0,)
 OTHERS: Final = (1,)
 """Where the load, Redis and Kafka run while the server has its core."""
 LATE_MS: Final = 10.0
+LOOK_SECONDS: Final = 0.2
 ROOT: Final = Path(__file__).parents[3]
 
 
@@ -115,6 +117,15 @@ def control(kind: str, setup: Setup, log: Path) -> Iterator[Supervised]:
         yield server
     finally:
         server.kill()
+
+
+def wait_for_line(log: Path, word: str, within: float) -> None:
+    """Return once a line of the log has ``word``. Raises TimeoutError."""
+    until = time.monotonic() + within
+    while word not in (log.read_text() if log.exists() else ""):
+        if time.monotonic() > until:
+            raise TimeoutError(f"{log} has no {word} after {within:.0f} s")
+        time.sleep(LOOK_SECONDS)
 
 
 def median(values: Sequence[float]) -> float:
