@@ -101,6 +101,10 @@ bench-freshness: .venv-dev/.ready build/gen/.ready ## How soon an event is in it
 bench-stream: .venv-dev/.ready .venv-bench/.ready build/gen/.ready ## The worker beside its peers, one core each (QUICK=1: in two minutes, coarser)
 	$(DEV)/python -m tests.bench.stream $(if $(QUICK),--quick)
 
+.PHONY: bench-serve
+bench-serve: .venv-dev/.ready build/gen/.ready ## How many recommendations a second, how late, for how much (QUICK=1: in minutes, coarser)
+	$(DEV)/python -m tests.bench.serve $(if $(QUICK),--quick)
+
 .PHONY: bench-archive
 bench-archive: .venv-dev/.ready build/gen/.ready ## How many events a second one core archives (QUICK=1: in a minute, coarser)
 	$(DEV)/python -m tests.bench.archive $(if $(QUICK),--quick)

@@ -13,11 +13,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the server; before NumP
 
 import argparse
 import asyncio
-import itertools
 import tempfile
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,17 +23,12 @@ import uvloop
 from rich.progress import track
 from rich.table import Table
 
-from deploy.local.demo.sending import producer, send_all
-from deploy.local.kafka import EmbeddedKafka
-from deploy.local.redis import EmbeddedRedis
-from deploy.local.services import EmbeddedService, recommendations_server
+from deploy.local.services import EmbeddedService
 from deploy.local.supervised import port_for
-from deploy.local.topics import create_topics
-from services.shared.identity import add_key
 from services.shared.profile_store import RedisProfileStore
 from services.shared.redis_connection import RedisConnection
 from services.shared.subject import event_key, subject_of
-from tests.bench.report import TARGET, Row, publish
+from tests.bench.report import Row, publish
 from tests.bench.serve.controls import Setup
 from tests.bench.serve.load import Task
 from tests.bench.serve.measuring import (
@@ -50,9 +43,10 @@ from tests.bench.serve.measuring import (
     under_load,
     wait_for_line,
 )
+from tests.bench.serve.place import Place, place, served
 from tests.bench.serve.stages import SHOPPERS, stages
 from tests.bench.serve.updates import updates
-from tests.bench.serve.world import SHOP, World, fold_profiles, records, world
+from tests.bench.serve.world import SHOP
 from tests.stack import started
 
 UPDATES: Final = 1_000
@@ -96,52 +90,6 @@ class Size(NamedTuple):
 
 WHOLE: Final = Size(CASES, 3, 20.0)
 QUICK: Final = Size(CASES[:1], 1, 5.0)
-
-
-class Place(NamedTuple):
-    """Where a case's servers are."""
-
-    world: World
-    kafka: str
-    redis: str
-    key: str
-    folder: Path
-
-
-@asynccontextmanager
-async def place(case: Case, folder: Path) -> AsyncIterator[Place]:
-    """Kafka with the catalogue and Redis with the shoppers."""
-    made = world(case.products, TARGET / "serve")
-    kafka, redis = EmbeddedKafka(folder / "kafka"), EmbeddedRedis(folder / "redis")
-    try:
-        kafka.start()
-        redis.start()
-        for process in (kafka.process, redis.process):
-            pin(process.pid, OTHERS)
-        await create_topics(kafka.servers)
-        await fold_profiles(redis.url, time.time_ns() // 1_000)
-        async with producer(kafka.servers) as sender:
-            for topic, grouped in itertools.groupby(
-                sorted(records(made.products), key=lambda each: each[0]), key=lambda each: each[0]
-            ):
-                await send_all(sender, topic, (each for _, each in grouped), lambda _: None)
-        key = add_key(folder / "keys.json", shop_id=SHOP, scopes=["recommendations.read"])
-        yield Place(made, kafka.servers, redis.url, key, folder)
-    finally:
-        kafka.kill()
-        redis.kill()
-
-
-def served(at: Place, *, name: str = "server", **told: str) -> EmbeddedService:
-    """A server of the place, not started."""
-    settings = {
-        "KAFKA_SERVERS": at.kafka,
-        "REDIS_URL": at.redis,
-        "BUNDLE": str(at.world.bundle),
-        "API_KEYS_FILE": str(at.folder / "keys.json"),
-        **told,
-    }
-    return recommendations_server(settings, at.folder / f"{name}.log")
 
 
 async def measure(case: Case, size: Size, at: Place) -> list[Row]:
@@ -303,7 +251,7 @@ async def run(size: Size) -> list[Row]:
     for case in track(size.cases, "catalogues"):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            async with place(case, folder) as at:
+            async with place(case.products, folder) as at:
                 made += await measure(case, size, at)
                 made += await controls(case, size, at)
                 made += await by_stage(case, at)
