@@ -44,7 +44,7 @@ from tests.bench.serve.measuring import (
     wait_for_line,
 )
 from tests.bench.serve.place import Place, place, served
-from tests.bench.serve.stages import SHOPPERS, stages
+from tests.bench.serve.stages import BARE, SHOPPERS, WHOLE_STAGE, stages
 from tests.bench.serve.updates import updates
 from tests.bench.serve.world import SHOP
 from tests.stack import started
@@ -225,10 +225,21 @@ async def by_stage(case: Case, at: Place) -> list[Row]:
     values = [stored.value for stored in await RedisProfileStore(redis).load(names)]
     await redis.close()
     found = await asyncio.to_thread(stages, at.world, values)
+    limits = {WHOLE_STAGE: (5.0, 3.0)} if case.products >= 1_000_000 else {}
     return [
-        _row(f"{case.products:,} products, stage: {name}", "ms", [value])
+        _row(f"{case.products:,} products, stage: {name}", "ms", [value], limits.get(name))
         for name, value in found.items()
     ]
+
+
+def beyond_the_graph(case: Case, rows: Sequence[Row]) -> Row:
+    """What a call takes besides the model itself."""
+    value_of = {row.measure: row.value for row in rows}
+    named = f"{case.products:,} products"
+    whole = value_of[f"{named}, {case.gate:,}/s: processor"]
+    graph = value_of[f"{named}, stage: {BARE}"]
+    limits = (0.8, 0.45) if case.products == CASES[0].products else None
+    return _row(f"{named}: processor beyond the bare graph", "ms", [whole - graph], limits)
 
 
 def _latencies(name: str, runs: Sequence[Figures]) -> list[Row]:
@@ -255,6 +266,7 @@ async def run(size: Size) -> list[Row]:
                 made += await measure(case, size, at)
                 made += await controls(case, size, at)
                 made += await by_stage(case, at)
+                made.append(beyond_the_graph(case, made))
     return made
 
 

@@ -26,6 +26,8 @@ from tests.bench.serve.world import World, records
 
 ROUNDS: Final = 5
 SHOPPERS: Final = 200
+BARE: Final = "bare graph"
+WHOLE_STAGE: Final = "encoder, scores, top 50"
 LIST: Final = 50
 """What a list of ten is chosen from."""
 
@@ -65,11 +67,11 @@ def stages(world: World, values: Sequence[bytes]) -> dict[str, float]:
             *known(interactions(profiles[i], model.reads), model.vocabulary).newest(length),
             max_length=length,
         ),
-        "bare graph": lambda i: graph.run(feeds[i]),
+        BARE: lambda i: graph.run(feeds[i]),
         "encoder": lambda i: encoder.encode(told[i]),
         "scores": lambda i: scores(queries[i]),
         "top 50": lambda _: best(one, LIST, catalog.product_id),
-        "encoder, scores, top 50": encode_score_best,
+        WHOLE_STAGE: encode_score_best,
         "all scores of the model": lambda i: model.read(did[i], now),
     }
     return {name: _timed(job, count) for name, job in jobs.items()}
