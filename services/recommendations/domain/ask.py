@@ -38,6 +38,9 @@ class Ask:
     """Categories of the page, widest first."""
     excluded: set[int] = field(default_factory=set)
     """Rows."""
+    pins: Sequence[tuple[int, int]] = ()
+    """(place from 1 on, row) of what the shop shows whatever the sources say; at a place the first
+    that may be shown."""
     has_time: Callable[[str], bool] = lambda _: True
     """Whether a source can still be asked, by its name."""
 
