@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Final
 
@@ -13,7 +13,7 @@ from services.recommendations.domain.candidates import Exposing, Lift, Rules
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.filters.expression import Expressions
 from services.recommendations.domain.rerank import Caps
-from services.recommendations.domain.scenario import LeaveOut, Scenario
+from services.recommendations.domain.scenario import LeaveOut, Scenario, Scenarios
 from services.recommendations.domain.shopper import STRANGER, Shopper
 from services.shared.profile import Profile, bought
 
@@ -63,6 +63,16 @@ def rules_of(
         Caps(variety.category, variety.brand, variety.merchant),
         exposure,
     )
+
+
+def warmed(
+    scenarios: Scenarios, expressions: Expressions, catalog: Catalog, now: int
+) -> Iterator[None]:
+    """Compute all conditions of a document for a catalogue; each step is one of them."""
+    for scenario in scenarios.scenarios.values():
+        for _, condition in scenario.conditions():
+            expressions.of(condition).warm(catalog, now)
+            yield
 
 
 def pins_of(scenario: Scenario, catalog: Catalog, conditions: Conditions) -> list[tuple[int, int]]:
