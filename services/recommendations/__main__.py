@@ -32,8 +32,11 @@ from prometheus_client import Info
 from services.recommendations.adapters.catalog_feed import CatalogFeed
 from services.recommendations.adapters.model import Model, load_model
 from services.recommendations.adapters.profiles import ProfileReader
+from services.recommendations.adapters.scenario_folder import ScenarioFolder
 from services.recommendations.adapters.trends import Trends
+from services.recommendations.checking import COMMAND, check, parser
 from services.recommendations.domain.catalogs import Catalogs
+from services.recommendations.domain.filters.expression import Expressions
 from services.recommendations.domain.policies import Policies
 from services.recommendations.profile_api import ProfileApi
 from services.recommendations.recommendation_api import RecommendationApi
@@ -67,6 +70,8 @@ class Server:
         self._health = Health()
         self._catalogs = Catalogs(model.vocabulary, model.learned.vectors.dimensions)
         self._model = model
+        self._policies, self._expressions = Policies(), Expressions()
+        self._scenarios = self._follow_scenarios() if settings.scenarios else None
         self._redis = redis_pool(settings.redis_url, size=REDIS_CONNECTIONS)
         self._trends = Trends(self._redis, shops=lambda: self._catalogs.shops, clock=time.time)
         self._feed = CatalogFeed(
@@ -82,6 +87,18 @@ class Server:
         self._loaded = False
         self._ending = False
 
+    def _follow_scenarios(self) -> ScenarioFolder:
+        """Raises BadSetting, with the mistakes of the documents."""
+        folder = ScenarioFolder(
+            Path(self._settings.scenarios),
+            policies=self._policies,
+            catalogs=self._catalogs,
+            expressions=self._expressions,
+            now_micros=now_micros,
+        )
+        folder.start()
+        return folder
+
     def _join(self, model: Model) -> Sequence[Service]:
         profiles = ProfileReader(
             RedisProfileStore(self._redis),
@@ -93,10 +110,11 @@ class Server:
             model=model,
             profiles=profiles,
             trends=self._trends,
-            policies=Policies(),
+            policies=self._policies,
+            expressions=self._expressions,
             clock=time.monotonic,
             is_loaded=lambda: self._loaded,
-            now_micros=lambda: time.time_ns() // 1000,
+            now_micros=now_micros,
             new_token=lambda: secrets.token_urlsafe(16),
         )
         reading = ProfileApi(catalogs=self._catalogs, profiles=profiles)
@@ -125,6 +143,8 @@ class Server:
 
     async def _caught_up(self) -> None:
         self._loaded = True
+        if self._scenarios:
+            await self._scenarios.warm()
         if self._ending:
             return
         gc.collect()
@@ -149,7 +169,9 @@ class Server:
         )
         _log.info("listening", host=settings.host, port=port, metrics_port=metrics_port)
         stopping = asyncio.create_task(told_to_stop.wait())
-        work = [asyncio.create_task(job) for job in (self._feed.run(), self._trends.run())]
+        jobs = [self._feed.run(), self._trends.run()]
+        jobs += [self._scenarios.run()] if self._scenarios else []
+        work = [asyncio.create_task(job) for job in jobs]
         # A background job ends only by a mistake of ours: stop, and be started anew.
         await asyncio.wait((stopping, *work), return_when=asyncio.FIRST_COMPLETED)
         await self._drain(server)
@@ -169,16 +191,25 @@ class Server:
         await server.stop(GRACE_SECONDS)
 
 
-def main() -> int:
+def now_micros() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 after a stop by signal, 2 if it cannot start."""
+    told = sys.argv[1:] if arguments is None else list(arguments)
+    if told[:1] == [COMMAND]:
+        return check(parser().parse_args(told[1:]).files, print)
     settings_help(
         Settings,
         prefix=PREFIX,
         prog="python -m services.recommendations",
         description="Answers Recommend, SimilarProducts and GetProfile over gRPC.",
         epilog="It is ready when the catalogue has been read to its end. SIGTERM lets calls in "
-        "progress end and ends with status 0.",
-    ).parse_args()
+        "progress end and ends with status 0. "
+        f"Another command: python -m services.recommendations {COMMAND} --help",
+    ).parse_args(told)
     try:
         settings = read_settings(Settings, prefix=PREFIX, environ=os.environ)
         configure_logs("recommendations", settings.log_level)

@@ -19,6 +19,8 @@ from services.recommendations.domain.ask import Ask
 from services.recommendations.domain.budget import Budget, Costs
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.catalogs import Catalogs
+from services.recommendations.domain.exposure import Exposures
+from services.recommendations.domain.filters.errors import BadExpression
 from services.recommendations.domain.filters.expression import Expressions
 from services.recommendations.domain.given import ranked
 from services.recommendations.domain.learned import Model
@@ -33,7 +35,7 @@ from services.recommendations.domain.rules import (
     rules_of,
 )
 from services.recommendations.domain.sentences import language_of
-from services.recommendations.domain.shopper import Shopper, shopper_of
+from services.recommendations.domain.shopper import Shopper, shopper_of, unlisted
 from services.recommendations.messages import CAUSES, SOURCES, arms_of, ranked_products
 from services.shared.errors import CatalogLoading, ProductUnknown, RedisUnavailable
 from services.shared.grpc_server import Call
@@ -44,6 +46,11 @@ DEFAULT_LIMIT: Final = 10
 
 ANSWERS = Counter(
     "recommendations_total", "Lists answered.", ["scenario", "source", "fallback_cause"]
+)
+
+UNLISTED = Counter(
+    "profile_products_unlisted_total",
+    "Interactions with products that the catalogue lacks, in profiles that were read.",
 )
 
 
@@ -108,6 +115,7 @@ class RecommendationApi:
     """Seconds, for what is left of a deadline."""
     expressions: Expressions = field(default_factory=Expressions)
     costs: Costs = field(default_factory=Costs)
+    exposures: Exposures = field(default_factory=Exposures)
 
     async def recommend(self, request: pb.RecommendRequest, call: Call) -> pb.RecommendResponse:
         """See the contract."""
@@ -157,7 +165,7 @@ class RecommendationApi:
         )
         ask = self._ask(who, policy, catalog, known, wanted, [request.product_id])
         answer = made(ask)
-        self._count(policy, answer)
+        self._count(who, policy, ask, answer)
         return pb.SimilarProductsResponse(
             attribution_token=self.new_token(),
             products=self._products(answer, ask, request.context),
@@ -180,7 +188,7 @@ class RecommendationApi:
         ask = self._ask(who, policy, catalog, known, wanted)
         given = (catalog.row(product_id) for product_id in dict.fromkeys(request.product_ids))
         answer = ranked(ask, [row for row in given if row is not None])
-        self._count(policy, answer)
+        self._count(who, policy, ask, answer)
         return pb.RankProductsResponse(
             attribution_token=self.new_token(),
             products=self._products(answer, ask, request.context),
@@ -206,7 +214,8 @@ class RecommendationApi:
         )
         ask = self._ask(who, policy, catalog, known, wanted, request.anchor_product_ids)
         answer = made(ask)
-        self._count(policy, answer)
+        self._count(who, policy, ask, answer)
+        UNLISTED.inc(unlisted(known.profile, catalog))
         return pb.RecommendResponse(
             attribution_token=self.new_token(),
             products=self._products(answer, ask, request.context),
@@ -236,21 +245,26 @@ class RecommendationApi:
         """The question that a call puts. Raises BadInput for a filter that cannot be read."""
         now, scenario, profile = self.now_micros(), policy.scenario, known.profile
         conditions = self._conditions(who, catalog, profile, wanted.context, now)
-        anchors = anchors or tuple(in_cart(profile))
-        excluded = rows_of(wanted.excluded, catalog)
+        exposure = self.exposures.rule(who.shop_id, policy, catalog, now)
+        try:
+            rules = rules_of(scenario, wanted.filter, catalog, conditions, exposure)
+        except BadExpression as error:  # the scenario's own were read when it was taken
+            raise error.in_field("filter") from None
+        excluded = rows_of([*wanted.excluded, *anchors], catalog)
         excluded |= left_out(scenario.leave_out, profile, catalog, now)
+        start = dict.fromkeys(anchors or in_cart(profile))
         return Ask(
             catalog=catalog,
             model=self.model,
             placed=self.catalogs.placed(who.shop_id),
             scenario=scenario,
-            rules=rules_of(scenario, [wanted.filter], catalog, conditions),
+            rules=rules,
             profile=profile,
             cause=known.cause,
             limit=wanted.limit,
             now=now,
             trending=self.trends.of(who.shop_id),
-            anchors=[row for each in anchors if (row := catalog.row(each)) is not None],
+            anchors=[row for each in start if (row := catalog.row(each)) is not None],
             recent=wanted.context.recent_product_ids,
             page=tuple(wanted.context.category_path),
             excluded=excluded,
@@ -283,8 +297,10 @@ class RecommendationApi:
     def _version(self, answer: Answer) -> str:
         return self.model.version if answer.by_model else ""
 
-    def _count(self, policy: Policy, answer: Answer) -> None:
+    def _count(self, who: Who, policy: Policy, ask: Ask, answer: Answer) -> None:
         ANSWERS.labels(policy.name, answer.source.name, answer.cause.name).inc()
+        shown = (pick.row for pick in answer.picks)
+        self.exposures.add(who.shop_id, policy, ask.catalog, shown, ask.now)
 
     def _catalog(self, shop_id: str) -> Catalog:
         if not self.is_loaded():

@@ -31,6 +31,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bundle: Annotated[Text, Meta(description="The folder of the model bundle.")]
     api_keys_file: ApiKeysFile
     topic_prefix: TopicPrefix = ""
+    scenarios: Annotated[
+        str,
+        Meta(
+            description="The folder of scenario documents: <shop>.yaml of a shop, default.yaml of "
+            "those without; changes count while it runs. Only what comes ready if empty."
+        ),
+    ] = ""
     host: GrpcHost = "127.0.0.1"
     port: Port = 50_051
     share_port: Annotated[

@@ -2,90 +2,100 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
+from attune.recommendations.v1 import recommendation_service_pb2 as pb
 
-from services.recommendations.domain.answer import Answer, Cause, Source, fallback, filled
-from services.recommendations.domain.catalog import Catalog, Terms
-from services.recommendations.domain.reasons import Kind
-from services.recommendations.domain.similar import similar
+from services.recommendations.adapters.model import Model
+from services.recommendations.domain.scenario import Boost, Variety
 from services.recommendations.domain.trending import HALF_LIFE, LENGTH, add_hour, leaders, weight
-from services.shared.model_input import Vocabulary
-from tests.recommendation_parts import catalog_of, items_of, listing
-
-POPULARITY = np.array([0, 5, 9, 0], dtype=np.int32)
-GONE = Terms(None, available=False)
-
-
-def shop() -> Catalog:
-    """Three learned products, popular b > a > c, and two new ones."""
-    return catalog_of(
-        {
-            "a": listing("A", "home", "mugs"),
-            "b": listing("B", "home", "pots"),
-            "c": listing("C", "garden"),
-        },
-        {"x": listing("X", "home", "mugs"), "y": listing("Y")},
-    )
+from services.shared.profile import Profile
+from tests.storefront import (
+    BEST_SOLD,
+    GONE,
+    Kind,
+    Storefront,
+    bought,
+    by_id,
+    ids,
+    model_of,
+    shop_of,
+    viewed,
+)
 
 
-def ids(catalog: Catalog, answer: Answer) -> list[str]:
-    """The products of an answer."""
-    return [catalog.product_id(pick.row) for pick in answer.picks]
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return model_of(tmp_path_factory.mktemp("model") / "bundle")
 
 
-@pytest.mark.parametrize("cause", list(Cause))
-def test_trending_products_come_first_and_popular_ones_fill_up(cause: Cause) -> None:
+@pytest.fixture
+def shop(model: Model) -> Storefront:
+    """Six learned products, and a new one."""
+    return shop_of(model, "novel")
+
+
+async def test_trending_products_come_first_and_popular_ones_fill_up(shop: Storefront) -> None:
     """A short trending list is filled with popular products; the source is trending."""
-    catalog = shop()
-    trending = (("x", 7.0), ("gone", 5.0), ("a", 3.0))
-    answer = fallback(cause, catalog, trending, POPULARITY, excluded=(), limit=4)
-    assert ids(catalog, answer) == ["x", "a", "b", "c"]
-    assert (answer.source, answer.cause) == (Source.TRENDING, cause)
-    kinds = [pick.reason.kind for pick in answer.picks]
-    assert kinds == [Kind.TRENDING] * 2 + [Kind.POPULAR] * 2
-    scores = [pick.score for pick in answer.picks]
+    shop.scenario(variety=Variety(strength=0.0))
+    shop.trends.leaders = [("novel", 7.0), ("gone", 5.0), ("saw", 3.0)]
+    answer = await shop.recommend("nobody", limit=5)
+    assert ids(answer.products) == ["novel", "saw", "tea", "pot", "mug"]
+    assert answer.source == pb.SOURCE_TRENDING
+    assert answer.fallback_cause == pb.FALLBACK_CAUSE_UNKNOWN_SHOPPER
+    assert answer.model_version == ""
+    kinds = [product.reason.kind for product in answer.products]
+    assert kinds == [Kind.KIND_TRENDING] * 2 + [Kind.KIND_POPULAR] * 3
+    scores = [product.score for product in answer.products]
     assert scores == sorted(scores, reverse=True)
 
 
-def test_popular_products_where_nothing_trends() -> None:
-    """Without trends the most bought come first, never bought ones last by product id."""
-    catalog = shop()
-    answer = fallback(Cause.UNKNOWN_SHOPPER, catalog, (), POPULARITY, excluded=(), limit=10)
-    assert ids(catalog, answer) == ["b", "a", "c", "x", "y"]
-    assert answer.source is Source.POPULAR
-    sentences = [pick.reason.sentence for pick in answer.picks]
-    assert sentences[:2] == ["Bought by many"] * 2
-    assert sentences[2:] == ["From the shop's catalogue"] * 3
+@pytest.mark.parametrize(
+    ("profile", "cause"),
+    [
+        (None, pb.FALLBACK_CAUSE_UNKNOWN_SHOPPER),
+        (viewed("unheard-of"), pb.FALLBACK_CAUSE_EMPTY_PROFILE),
+        (viewed("tea"), pb.FALLBACK_CAUSE_PROFILE_UNAVAILABLE),
+    ],
+)
+async def test_the_answer_says_why_it_is_not_personal(
+    shop: Storefront, profile: Profile | None, cause: int
+) -> None:
+    """Nobody knows the shopper, or nothing to go by, or the profile cannot be read now."""
+    if profile is not None:
+        await shop.know("ana", profile)
+    shop.profiles.is_away = cause == pb.FALLBACK_CAUSE_PROFILE_UNAVAILABLE
+    answer = await shop.recommend()
+    assert (answer.source, answer.fallback_cause) == (pb.SOURCE_POPULAR, cause)
+    assert ids(answer.products) == [*BEST_SOLD, "novel", "saw"]
 
 
-def test_fallbacks_hide_what_is_unavailable_or_excluded() -> None:
+async def test_what_was_never_bought_does_not_claim_it(shop: Storefront) -> None:
+    """Never bought products come last by product id, however much they are lifted."""
+    shop.scenario(sources=("popular",), boosts=(Boost(when='product.id == "saw"', by=1.0),))
+    found = by_id((await shop.recommend()).products)
+    assert [*found] == ["tea", "pot", "saw", "mug", "sock", "shoe", "novel"]
+    assert found["saw"].reason.kind == Kind.KIND_LISTED
+    assert found["saw"].reason.sentence == "From the shop's catalogue"
+    assert found["tea"].reason.sentence == "Bought by many"
+
+
+async def test_fallbacks_hide_what_is_unavailable_or_excluded(shop: Storefront) -> None:
     """Sold out and excluded products are in no list, trending or popular."""
-    catalog = shop()
-    catalog.put_offer("x", GONE)
-    catalog.put_offer("b", GONE)
-    excluded = {catalog.row("a") or 0}
-    trending = (("x", 7.0), ("a", 3.0), ("c", 1.0))
-    answer = fallback(
-        Cause.EMPTY_PROFILE, catalog, trending, POPULARITY, excluded=excluded, limit=9
-    )
-    assert ids(catalog, answer) == ["c", "y"]
+    shop.catalog.put_offer("novel", GONE)
+    shop.catalog.put_offer("pot", GONE)
+    shop.trends.leaders = [("novel", 7.0), ("tea", 3.0), ("saw", 1.0)]
+    answer = await shop.recommend("nobody", exclude_product_ids=["tea"])
+    assert ids(answer.products) == ["saw", "mug", "sock", "shoe"]
 
 
-def test_an_empty_catalogue_gives_an_empty_list() -> None:
-    """A shop without products is answered with none; that is no error."""
-    catalog = Catalog(Vocabulary(["a", "b", "c"]))
-    answer = fallback(
-        Cause.UNKNOWN_SHOPPER, catalog, (("a", 1.0),), POPULARITY, excluded=(), limit=5
-    )
-    assert list(answer.picks) == []
-
-
-def test_a_full_list_is_not_filled() -> None:
-    """Filling up adds nothing to a list that is long enough."""
-    catalog = shop()
-    full = fallback(Cause.EMPTY_PROFILE, catalog, (), POPULARITY, excluded=(), limit=2).picks
-    assert filled(list(full), catalog, POPULARITY, excluded=(), limit=2) == full
+async def test_an_empty_catalogue_gives_an_empty_list(model: Model) -> None:
+    """A shop without products is answered with none; that is no error, and says what is left."""
+    shop = Storefront(model)
+    shop.trends.leaders = [("tea", 1.0)]
+    await shop.know("ana", bought(("tea", 1)))
+    answer = await shop.recommend()
+    assert not answer.products
+    assert answer.fallback_cause == pb.FALLBACK_CAUSE_NOTHING_LEFT
 
 
 def test_a_count_is_worth_half_after_each_half_life() -> None:
@@ -104,32 +114,3 @@ def test_leaders_are_bounded_and_ordered() -> None:
     found = leaders(scores)
     assert len(found) == LENGTH
     assert [product for product, _ in found[:4]] == ["p0998", "p0999", "p0996", "p0997"]
-
-
-def test_similar_products_go_by_the_model() -> None:
-    """A learned product is compared by its vector; itself and hidden ones are left out."""
-    catalog = shop()
-    items = items_of([(1, 0), (3, 1), (0, 1)])
-    answer = similar(1, items, catalog, limit=5)
-    assert ids(catalog, answer) == ["b", "c"]
-    assert answer.source is Source.SIMILAR
-    assert answer.picks[0].score == pytest.approx(3 / 10**0.5)
-    assert answer.picks[0].reason[:3] == (Kind.SIMILAR, "Like A", "a")
-
-
-def test_products_like_a_new_one_go_by_category_then_popularity() -> None:
-    """Where the model has not learned a product, the narrowest shared category comes first."""
-    catalog = shop()
-    items = items_of([(1, 0), (3, 1), (0, 1)], popularity=[5, 9, 0])
-    answer = similar(catalog.row("x") or 0, items, catalog, limit=5)
-    assert ids(catalog, answer) == ["a", "b"]
-    assert answer.source is Source.POPULAR
-
-
-def test_products_like_one_without_vector_and_category_are_the_popular_ones() -> None:
-    """With nothing to go by, the most bought come, and do not claim a likeness."""
-    catalog = shop()
-    items = items_of([(1, 0), (3, 1), (0, 1)], popularity=[5, 9, 0])
-    answer = similar(catalog.row("y") or 0, items, catalog, limit=2)
-    assert ids(catalog, answer) == ["b", "a"]
-    assert {pick.reason.kind for pick in answer.picks} == {Kind.POPULAR}

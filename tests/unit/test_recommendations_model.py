@@ -116,8 +116,8 @@ def test_a_model_that_reads_searches_is_given_their_words_as_vectors(tmp_path: P
     assert both is not None
     assert both.scores[3] == 2
     assert both.history.directions.tolist() == [[1, 0], [0, 1], [0, 1]]
-    nearest = both.history.nearest(np.array([[0.1, 0.9]], np.float32))
-    reason = of_event(both.history.interactions[int(nearest[0])], "lamp", str)
+    nearest = both.history.strongest(np.array([3]), np.array([[0.1, 0.9]], np.float32), 1)
+    reason = of_event(both.history.interactions[int(nearest[0, 0])])
     assert (reason.kind, reason.query, reason.at) == (Kind.SEARCHED, "a lamp", 4)
     with pytest.raises(BundleRefused, match=f"the text encoder {TEXT_ENCODER}, which this server"):
         load_model(folder)

@@ -2,176 +2,210 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
+import pytest
+from attune.recommendations.v1 import recommendation_service_pb2 as pb
 
-from services.recommendations.domain.answer import Pick
-from services.recommendations.domain.catalog import Catalog, Terms
-from services.recommendations.domain.personal import (
-    personal_picks,
-    personal_scores,
-    searched_scores,
+from services.recommendations.adapters.model import Model
+from services.recommendations.domain.learned import Reading
+from services.recommendations.domain.scenario import Variety
+from services.shared.model_input import Interaction
+from services.shared.profile import Cart, Touch
+from services.shared.repeat import DAY
+from tests.storefront import (
+    GONE,
+    NOW,
+    VECTORS,
+    Kind,
+    Storefront,
+    bought,
+    by_id,
+    ids,
+    model_of,
+    number,
+    searched,
+    shop_of,
+    viewed,
 )
-from services.recommendations.domain.reasons import NOTHING_READ, History, Kind
-from services.recommendations.domain.search_terms import SearchBonus, search_bonus
-from services.shared.model_input import CART, CLICK, PURCHASE, VIEW
-from services.shared.profile import Search
-from tests.recommendation_parts import catalog_of, history_of, items_of, listing
-
-NOW = 1_800_000_000_000_000
-VECTORS = {
-    "tea": (1.0, 0.0, 0.0),
-    "pot": (0.9, 0.1, 0.0),
-    "mug": (0.7, 0.6, 0.0),
-    "sock": (0.0, 1.0, 0.1),
-    "shoe": (0.0, 0.9, 0.3),
-    "saw": (0.0, 0.0, 1.0),
-}
-ITEMS = items_of(list(VECTORS.values()), popularity=[5, 4, 3, 2, 1, 0])
 
 
-def shop() -> Catalog:
-    """Six products the model knows and one it does not."""
-    learned = {name: listing(f"The {name}", name) for name in VECTORS}
-    return catalog_of(learned, {"novel": listing("The novel", "books")})
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return model_of(tmp_path_factory.mktemp("model") / "bundle")
 
 
-def searching(catalog: Catalog, query: str) -> SearchBonus | None:
-    """The bonus of a search made now."""
-    search = Search(NOW, 115, 0, query)
-    return search_bonus((search,), catalog.index, rows=catalog.rows, listed=catalog.listed, now=NOW)
+@pytest.fixture
+def shop(model: Model) -> Storefront:
+    """Six products the model knows and one it does not, in the order of their scores."""
+    shop = shop_of(model, "novel")
+    shop.scenario(sources=("personal",), variety=Variety(strength=0.0, category=1.0))
+    return shop
 
 
-def picks(
-    catalog: Catalog,
-    query: tuple[float, ...],
-    *events: tuple[int, str, int],
-    bonus: SearchBonus | None = None,
-    excluded: tuple[int, ...] = (),
-    limit: int = 10,
-) -> dict[str, Pick]:
-    """Product → its place in the list, in order."""
-    history = history_of(catalog, ITEMS, *events)
-    by_model = ITEMS.vectors.scores(np.array(query, np.float32))
-    scores = personal_scores(by_model, catalog, bonus, excluded)
-    found = personal_picks(scores, ITEMS, catalog, history, bonus, limit=limit)
-    return {catalog.product_id(pick.row): pick for pick in found}
-
-
-def test_scores_are_query_times_vector_over_the_whole_catalogue() -> None:
+async def test_scores_are_query_times_vector_over_the_whole_catalogue(shop: Storefront) -> None:
     """Without searches, order and scores are exactly those of a naive ranking."""
-    query = (1.0, 0.2, 0.05)
+    await shop.know("ana", viewed("tea", "mug", "saw"))
+    query = np.sum([VECTORS[name] for name in ("tea", "mug", "saw")], axis=0)
     naive = {name: float(np.dot(query, vector)) for name, vector in VECTORS.items()}
-    found = picks(shop(), query, (1, "tea", VIEW))
-    assert list(found) == sorted(naive, key=lambda name: -naive[name])
-    assert all(abs(found[name].score - naive[name]) < 1e-6 for name in naive)
+    answer = await shop.recommend()
+    assert ids(answer.products) == sorted(naive, key=lambda name: -naive[name])
+    assert {each.product_id: each.score for each in answer.products} == naive
+    assert (answer.source, answer.fallback_cause) == (pb.SOURCE_PERSONAL, 0)
+    assert answer.model_version == shop.model.version
 
 
-def test_what_is_unavailable_or_excluded_is_never_shown() -> None:
-    """Sold out, excluded and removed products are not in the list, however well they fit."""
-    catalog = shop()
-    catalog.put_offer("tea", Terms(None, available=False))
-    catalog.remove_product("pot")
-    excluded = (catalog.row("mug") or 0,)
-    found = picks(catalog, (1.0, 0.2, 0.1), (1, "tea", VIEW), excluded=excluded)
-    assert set(found) == {"sock", "shoe", "saw"}
+async def test_what_is_unavailable_or_unwanted_is_never_shown(shop: Storefront) -> None:
+    """Sold out, removed, excluded and refused products are not there, however well they fit."""
+    shop.catalog.put_offer("tea", GONE)
+    shop.catalog.remove_product("pot")
+    refused = (Touch(NOW, number("no"), 0, "sock"),)
+    await shop.know("ana", viewed("tea", "sock", "saw", not_interested=refused))
+    answer = await shop.recommend(exclude_product_ids=["mug", "not in the catalogue"])
+    assert ids(answer.products) == ["shoe", "saw"]
 
 
-def test_each_reason_is_the_event_with_the_most_similar_product() -> None:
+async def test_each_reason_is_the_event_with_the_most_similar_product(shop: Storefront) -> None:
     """A product follows from the event whose product is most like it, with its action's kind."""
-    events = ((1, "tea", PURCHASE), (2, "shoe", CART), (3, "saw", CLICK))
-    found = picks(shop(), (1.0, 0.9, 0.8), *events)
-    pot, sock = found["pot"].reason, found["sock"].reason
-    assert (pot.kind, pot.product_id, pot.at) == (Kind.BOUGHT, "tea", 1)
+    carts = (Cart(NOW - DAY, number("c"), 0, "shoe", 1),)
+    clicks = (Touch(NOW - DAY, number("k"), 0, "saw"),)
+    await shop.know("ana", bought(("tea", 3), carts=carts, clicks=clicks))
+    found = by_id((await shop.recommend()).products)
+    pot, sock, saw = (found[name].reason for name in ("pot", "sock", "saw"))
+    assert (pot.kind, pot.product_id) == (Kind.KIND_BOUGHT, "tea")
+    assert pot.occurred_at.seconds == (NOW - 3 * DAY) // 10**6
     assert pot.sentence == "Because you bought The tea"
-    assert (sock.kind, sock.product_id, sock.at) == (Kind.IN_CART, "shoe", 2)
+    assert (sock.kind, sock.product_id) == (Kind.KIND_IN_CART, "shoe")
     assert sock.sentence == "Because you put The shoe in your cart"
+    assert (saw.kind, saw.sentence) == (Kind.KIND_CLICKED, "Because you chose it")
 
 
-def test_a_product_bought_before_says_so_with_its_last_purchase() -> None:
+async def test_a_product_bought_before_says_so_with_its_last_purchase(shop: Storefront) -> None:
     """An earlier purchase of the same product is the reason, the newest one."""
-    found = picks(shop(), (1.0, 0, 0), (1, "tea", PURCHASE), (5, "tea", PURCHASE), (7, "tea", VIEW))
-    reason = found["tea"].reason
-    assert (reason.kind, reason.product_id, reason.at) == (Kind.BOUGHT_BEFORE, "tea", 5)
+    views = viewed("tea").views
+    await shop.know("ana", bought(("tea", 9), ("tea", 5), views=views))
+    reason = by_id((await shop.recommend()).products)["tea"].reason
+    assert (reason.kind, reason.product_id) == (Kind.KIND_BOUGHT_BEFORE, "tea")
+    assert reason.occurred_at.seconds == (NOW - 5 * DAY) // 10**6
+    assert reason.sentence == "You bought it before"
 
 
-def test_a_product_that_was_only_looked_at_names_itself_as_it() -> None:
-    """The newest event with a product explains that product, without repeating its title."""
-    found = picks(shop(), (1.0, 0, 0), (1, "tea", CLICK), (5, "tea", VIEW))
-    reason = found["tea"].reason
-    assert (reason.kind, reason.at, reason.sentence) == (
-        Kind.VIEWED,
-        5,
-        "Because you looked at it",
-    )
-
-
-def test_an_event_about_an_unlisted_product_is_named_by_its_id() -> None:
+async def test_an_event_about_an_unlisted_product_is_named_by_its_id(shop: Storefront) -> None:
     """A product that left the catalogue still explains others."""
-    catalog = shop()
-    catalog.remove_product("tea")
-    history = History(
-        history_of(shop(), ITEMS, (1, "tea", PURCHASE)).interactions,
-        ITEMS.vectors.directions(np.array([1])),
-    )
-    by_model = ITEMS.vectors.scores(np.array((1.0, 0, 0), np.float32))
-    scores = personal_scores(by_model, catalog, None, ())
-    (first, *_) = personal_picks(scores, ITEMS, catalog, history, None, limit=3)
-    assert first.reason.sentence == "Because you bought tea"
+    shop.catalog.remove_product("tea")
+    await shop.know("ana", bought(("tea", 1)))
+    found = by_id((await shop.recommend()).products)
+    assert found["pot"].reason.sentence == "Because you bought tea"
 
 
-def test_a_search_changes_the_list_at_once_and_is_the_reason() -> None:
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("", "Because you looked at The tea"),
+        ("en-GB", "Because you looked at The tea"),
+        ("fr", "Because you looked at The tea"),
+        ("zh", "因为您看过The tea"),
+        ("ZH_hant-TW", "因为您看过The tea"),
+    ],
+)
+async def test_reasons_are_in_the_callers_language(
+    shop: Storefront, language: str, sentence: str
+) -> None:
+    """English and Chinese; English for whoever asks for another."""
+    await shop.know("ana", viewed("tea"))
+    answer = await shop.recommend(context=pb.Context(language=language))
+    assert by_id(answer.products)["pot"].reason.sentence == sentence
+
+
+async def test_a_search_changes_the_list_at_once_and_is_the_reason(shop: Storefront) -> None:
     """A product that a search lifted leads and names the search; others keep their reasons."""
-    catalog = shop()
-    events = ((1, "tea", PURCHASE),)
-    before = picks(catalog, (1.0, 0.2, 0.1), *events)
-    after = picks(catalog, (1.0, 0.2, 0.1), *events, bonus=searching(catalog, "mug"))
-    assert next(iter(before)) == "tea"
-    assert next(iter(after)) == "mug"
-    mug = after["mug"].reason
-    assert (mug.kind, mug.query, mug.at) == (Kind.SEARCHED, "mug", NOW)
-    assert after["pot"].reason == before["pot"].reason
+    await shop.know("ana", bought(("tea", 1)))
+    await shop.know("bo", bought(("tea", 1), searches=searched("mug").searches))
+    before, after = await shop.recommend("ana"), await shop.recommend("bo")
+    assert ids(before.products)[0] == "tea"
+    assert ids(after.products)[0] == "mug"
+    mug = by_id(after.products)["mug"].reason
+    assert (mug.kind, mug.query, mug.occurred_at.seconds) == (
+        Kind.KIND_SEARCHED,
+        "mug",
+        NOW // 10**6,
+    )
+    assert mug.sentence == "Because you searched for “mug”"
+    assert by_id(after.products)["pot"].reason == by_id(before.products)["pot"].reason
 
 
-def test_words_alone_do_not_outrun_a_strong_habit() -> None:
+async def test_words_alone_do_not_outrun_a_strong_habit(shop: Storefront) -> None:
     """A full match of the least fitting product stays below the best fitting one."""
-    catalog = shop()
-    found = picks(catalog, (1.0, 0.2, -0.5), (1, "tea", PURCHASE), bonus=searching(catalog, "saw"))
-    assert next(iter(found)) == "tea"
+    await shop.know("ana", bought(("tea", 2), ("tea", 1), searches=searched("saw").searches))
+    assert ids((await shop.recommend()).products)[0] == "tea"
 
 
-def test_a_search_stands_among_what_is_bought_week_by_week() -> None:
+async def test_a_search_stands_among_what_is_bought_week_by_week(tmp_path: Path) -> None:
     """A full match of an average product comes behind the strongest habit, before the others."""
-    catalog = shop()
-    by_model = np.array([0, 38, 34, 33, 0, 0, 21], np.float32)  # the saw is as good as the mean
-    scores = personal_scores(by_model, catalog, searching(catalog, "saw"), ())
-    order = [catalog.product_id(int(row)) for row in np.argsort(-scores.total)[:4]]
-    assert order == ["tea", "saw", "pot", "mug"]
+    scores = {"tea": 38, "pot": 34, "mug": 33, "sock": 0, "shoe": 0, "saw": 18, "habit": 1}
+    vectors = {product_id: (float(score),) for product_id, score in scores.items()}
+    shop = shop_of(model_of(tmp_path / "bundle", vectors))
+    await shop.know("ana", viewed("habit", searches=searched("saw").searches))
+    answer = await shop.recommend(exclude_product_ids=["habit"])
+    assert ids(answer.products)[:4] == ["tea", "saw", "pot", "mug"]
 
 
-def test_a_product_the_model_has_not_learned_is_found_by_its_words() -> None:
+async def test_a_product_the_model_has_not_learned_is_found_by_its_words(shop: Storefront) -> None:
     """Without a vector a product comes up through a search, and only then."""
-    catalog = shop()
-    assert "novel" not in picks(catalog, (1.0, 0.2, 0.1), (1, "tea", VIEW))
-    found = picks(catalog, (1.0, 0.2, 0.1), (1, "tea", VIEW), bonus=searching(catalog, "novel"))
-    assert found["novel"].reason.kind is Kind.SEARCHED
+    await shop.know("ana", viewed("tea"))
+    await shop.know("bo", viewed("tea", searches=searched("novel").searches))
+    assert "novel" not in ids((await shop.recommend("ana")).products)
+    found = by_id((await shop.recommend("bo")).products)
+    assert found["novel"].reason.kind == Kind.KIND_SEARCHED
 
 
-def test_a_shopper_who_only_searched_gets_what_was_searched_for() -> None:
+async def test_a_shopper_who_only_searched_gets_what_was_searched_for(shop: Storefront) -> None:
     """With nothing for the model to read, matches come by bonus and popularity, nothing else."""
-    catalog = shop()
-    bonus = searching(catalog, "mug novel")
-    assert bonus is not None
-    scores = searched_scores(ITEMS, catalog, bonus, ())
-    found = personal_picks(scores, ITEMS, catalog, NOTHING_READ, bonus, limit=5)
-    assert [catalog.product_id(pick.row) for pick in found] == ["mug", "novel"]
-    assert {pick.reason.kind for pick in found} == {Kind.SEARCHED}
+    await shop.know("ana", searched("mug novel"))
+    answer = await shop.recommend()
+    assert ids(answer.products) == ["mug", "novel"]
+    assert {product.reason.kind for product in answer.products} == {Kind.KIND_SEARCHED}
+    assert answer.source == pb.SOURCE_PERSONAL
 
 
-def test_the_same_input_gives_the_same_list() -> None:
+async def test_a_short_personal_list_is_filled_and_scores_never_rise(shop: Storefront) -> None:
+    """What the model has not learned comes behind, below the last score, with its own reason."""
+    shop.scenario(sources=("personal", "trending", "popular"))
+    shop.trends.leaders = [("novel", 900.0), ("tea", 800.0)]
+    await shop.know("ana", viewed("saw"))
+    answer = await shop.recommend(limit=7)
+    assert ids(answer.products)[-1] == "novel"
+    assert answer.products[-1].reason.kind == Kind.KIND_TRENDING
+    assert len({*ids(answer.products)}) == 7
+    scores = [product.score for product in answer.products]
+    assert scores == sorted(scores, reverse=True)
+    assert answer.source == pb.SOURCE_PERSONAL
+
+
+async def test_the_same_input_gives_the_same_list(shop: Storefront) -> None:
     """Ranking has no luck in it."""
-    catalog = shop()
-    events = ((1, "tea", PURCHASE), (2, "sock", VIEW))
-    lists = [
-        picks(catalog, (1.0, 0.9, 0.1), *events, bonus=searching(catalog, "the")) for _ in range(3)
-    ]
-    assert lists[0] == lists[1] == lists[2]
+    shop.scenario()
+    await shop.know("ana", bought(("tea", 1), views=viewed("sock").views))
+    answers = [await shop.recommend() for _ in range(3)]
+    assert answers[0] == answers[1] == answers[2]
+
+
+async def test_what_the_model_foretells_is_said_by_the_scenario(
+    shop: Storefront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights of actions reach the model; without any it goes by its own."""
+    asked: list[object] = []
+    read = shop.model.read
+
+    def reading(did: list[Interaction], now: int, wanted: Mapping[str, float]) -> Reading | None:
+        asked.append(wanted)
+        return read(did, now, wanted)
+
+    monkeypatch.setattr(shop.model, "read", reading)
+    await shop.know("ana", viewed("tea"))
+    await shop.recommend()
+    shop.scenario(actions={"click": 0.25, "purchase": 1.0})
+    await shop.recommend()
+    assert asked == [{}, {"click": 0.25, "purchase": 1.0}]

@@ -23,7 +23,7 @@ class Source(Enum):
 
 
 class Cause(Enum):
-    """Why a list is not personal, by the names of ``FallbackCause`` there."""
+    """Why a list is not what it is meant to be, by the names of ``FallbackCause`` there."""
 
     UNSPECIFIED = auto()
     UNKNOWN_SHOPPER = auto()
@@ -32,6 +32,7 @@ class Cause(Enum):
     OUT_OF_TIME = auto()
     NOTHING_LEFT = auto()
     NOT_ASKED = auto()
+    NOT_LEARNED = auto()
 
 
 class Pick(NamedTuple):

@@ -46,7 +46,8 @@ class Ask:
     excluded: set[int] = field(default_factory=set)
     """Rows."""
     pins: Sequence[tuple[int, int]] = ()
-    """(place from 1 on, row) of what the shop shows whatever the sources say, by place."""
+    """(place from 1 on, row) of what the shop shows whatever the sources say; at a place the first
+    that may be shown."""
     budget: Budget | None = None
     """The caller's time; None where there is no hurry."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -10,16 +10,21 @@ from numpy.typing import NDArray
 
 from services.recommendations.domain.answer import Pick, Source
 from services.recommendations.domain.catalog import Catalog
-from services.recommendations.domain.ranking import HIDDEN, Ranked, best
-from services.recommendations.domain.rerank import POOL, Caps, Kinds, diverse
+from services.recommendations.domain.ranking import HIDDEN, Ranked, best, hide
+from services.recommendations.domain.rerank import POOL, Above, Caps, Kinds, diverse
 from services.shared.item_vectors import Floats
 
 Explain = Callable[[Sequence[Ranked]], list[Pick]]
 Directions = Callable[[NDArray[np.intp]], Floats]
 """Rows [k] → vectors [k, d] at length 1; zeros where there is none."""
+Exposing = Callable[[Sequence[Ranked], float], Sequence[Ranked]]
+"""A pool, best first, and how far it is from the average product to the best one → the same
+products, ranked anew."""
 
-LEAST_SPAN: Final = 1e-6
-"""Of a source whose products all score the same, so that a boost still tells."""
+UNCAPPED: Final = Caps()
+LEAST_SPAN: Final = 1e-4
+"""Of a source whose products all score the same, in parts of that score (at least of 1), so that a
+boost still tells."""
 
 
 class Candidates(NamedTuple):
@@ -55,8 +60,8 @@ class Rules(NamedTuple):
     strength: float
     """Of variety."""
     caps: Caps
-    exposure: Callable[[Sequence[Ranked], float], Sequence[Ranked]] | None = None
-    """Lifts merchants who are shown too little within a pool, by parts of a span."""
+    exposure: Exposing | None = None
+    """Lifts merchants who are shown too little within a pool."""
 
 
 def chosen(
@@ -66,19 +71,20 @@ def chosen(
     directions: Directions,
     *,
     excluded: set[int],
+    above: Collection[int] = (),
     limit: int,
 ) -> list[Ranked]:
-    """The ``limit`` products to show, best first; ties by product id."""
+    """The ``limit`` products to show, best first; ties by product id.
+
+    ``above`` are the rows that the list has already: they count for its caps.
+    """
     scores, rows = candidates.scores, candidates.rows
-    allowed = rules.allowed if rows is None else rules.allowed[rows]
-    np.copyto(scores, HIDDEN, where=~allowed)
     if rows is None:
-        scores[list(excluded)] = HIDDEN
-    elif excluded:
-        scores[np.isin(rows, list(excluded))] = HIDDEN
-    span = 0.0
-    if rules.lifts or rules.exposure is not None:
-        span = _span(scores, candidates.average)
+        hide(scores, available=rules.allowed, excluded=excluded)
+    else:
+        hidden = np.flatnonzero(np.isin(rows, list(excluded)))
+        hide(scores, available=rules.allowed[rows], excluded=hidden)
+    span = span_of(scores, candidates.average) if rules.lifts or rules.exposure else 0.0
     for mask, by in rules.lifts:
         np.add(
             scores, np.float32(by * span), out=scores, where=mask if rows is None else mask[rows]
@@ -87,15 +93,17 @@ def chosen(
     pool: Sequence[Ranked] = best(scores, limit * POOL, name)
     if rows is not None:
         pool = [Ranked(int(rows[place]), score) for place, score in pool]
-    if rules.exposure is not None:
+    if rules.exposure:
         pool = rules.exposure(pool, span)
-    return varied(pool, directions, catalog, rules, limit=limit)
+    return varied(pool, directions, catalog, rules, above=above, limit=limit)
 
 
-def _span(scores: Floats, average: float) -> float:
-    """How far it is from the average product to the best one that may be shown."""
+def span_of(scores: Floats, average: float) -> float:
+    """How far apart the average product is and the best one that may be shown."""
     greatest = float(scores.max(initial=HIDDEN))
-    return max(greatest - average, LEAST_SPAN) if greatest > HIDDEN else LEAST_SPAN
+    if greatest == HIDDEN:
+        return LEAST_SPAN
+    return max(abs(greatest - average), LEAST_SPAN * max(abs(greatest), 1.0))
 
 
 def _named(catalog: Catalog, rows: NDArray[np.intp]) -> Callable[[int], str]:
@@ -103,18 +111,35 @@ def _named(catalog: Catalog, rows: NDArray[np.intp]) -> Callable[[int], str]:
 
 
 def varied(
-    pool: Sequence[Ranked], directions: Directions, catalog: Catalog, rules: Rules, *, limit: int
+    pool: Sequence[Ranked],
+    directions: Directions,
+    catalog: Catalog,
+    rules: Rules,
+    *,
+    above: Collection[int],
+    limit: int,
 ) -> list[Ranked]:
     """Choose ``limit`` of a ranked pool, by the rules' variety."""
-    if len(pool) <= limit:
-        return list(pool)
+    if len(pool) <= limit or (not rules.strength and rules.caps == UNCAPPED):
+        return list(pool[:limit])
     rows = np.array([row for row, _ in pool], dtype=np.intp)
-    products = catalog.products
-    kinds = Kinds(
-        category=products.paths.codes[rows] if rules.caps.category < 1 else None,
-        brand=products.brands.codes[rows] if rules.caps.brand < 1 else None,
-        merchant=products.merchants.codes[rows] if rules.caps.merchant < 1 else None,
-    )
+    held = np.fromiter(above, dtype=np.intp, count=len(above))
     return diverse(
-        pool, directions(rows), kinds, limit=limit, strength=rules.strength, caps=rules.caps
+        pool,
+        directions(rows),
+        _kinds(rows, catalog, rules.caps),
+        limit=limit,
+        strength=rules.strength,
+        caps=rules.caps,
+        above=Above(len(held), _kinds(held, catalog, rules.caps)),
+    )
+
+
+def _kinds(rows: NDArray[np.intp], catalog: Catalog, caps: Caps) -> Kinds:
+    """The kinds of rows [k] that are capped."""
+    products = catalog.products
+    return Kinds(
+        category=products.paths.codes[rows] if caps.category < 1 else None,
+        brand=products.brands.codes[rows] if caps.brand < 1 else None,
+        merchant=products.merchants.codes[rows] if caps.merchant < 1 else None,
     )

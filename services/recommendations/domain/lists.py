@@ -7,36 +7,51 @@ instead; the answer says which it was, and why.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from services.recommendations.domain import reasons
 from services.recommendations.domain.answer import Answer, Cause, Pick, Source
 from services.recommendations.domain.ask import Ask
 from services.recommendations.domain.candidates import Candidates, chosen
+from services.recommendations.domain.rules import unwanted
 from services.recommendations.domain.sources import asked
 
 NOTHING: Final = Answer((), Source.POPULAR, Cause.NOTHING_LEFT, by_model=False)
 
 
 def made(ask: Ask) -> Answer:
-    """The list that ``ask`` is about, of at most its limit.
+    """The list that ``ask`` is about, of at most its limit, without what the shopper refused.
 
     Pins that may not be shown are passed over. The answer's source is that of its first products,
     pins apart; its cause says why those are not what the list is meant to be, and is unspecified
     where they are.
     """
-    pinned = [(place, row) for place, row in ask.pins if _may(ask, row) and place <= ask.limit]
+    ask = replace(ask, excluded=ask.excluded | unwanted(ask.profile, ask.catalog))
+    pinned = _pinned(ask)
     taken = {row for _, row in pinned}
     answer = _from_sources(ask, taken, ask.limit - len(pinned))
     return answer._replace(picks=_with_pins(answer.picks, pinned))
 
 
+def _pinned(ask: Ask) -> list[tuple[int, int]]:
+    """(place, row) by place: of each the first pin that may be shown, each product once."""
+    found: dict[int, int] = {}
+    for place, row in ask.pins:
+        free = place not in found and row not in found.values()
+        if free and place <= ask.limit and _may(ask, row):
+            found[place] = row
+    return sorted(found.items())
+
+
 def _from_sources(ask: Ask, taken: set[int], limit: int) -> Answer:
+    if not limit:
+        return NOTHING._replace(cause=Cause.NOT_ASKED)
     answer, first_cause = NOTHING, Cause.UNSPECIFIED
     picks: list[Pick] = []
     for name in ask.scenario.sources:
         missing = limit - len(picks)
-        if missing <= 0:
+        if not missing:
             break
         found = asked(ask, name)
         if isinstance(found, Cause):
@@ -61,6 +76,7 @@ def _picked(ask: Ask, found: Candidates, taken: set[int], limit: int) -> list[Pi
         ask.catalog,
         ask.directions,
         excluded=ask.excluded | taken,
+        above=taken,
         limit=limit,
     )
     return found.explain(ranked)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from services.recommendations.domain.scenario import NONE, Scenario, Scenarios
 from services.shared.errors import ScenarioUnknown
 from services.shared.experiments import Assignment, Experiments, assigned
+
+DEFAULT: Final = "default"
+"""Whose document the shops have that have none of their own."""
 
 
 class Policy(NamedTuple):
@@ -14,42 +18,48 @@ class Policy(NamedTuple):
 
     name: str
     """Of the scenario that it asked for."""
+    served: str
+    """Of the scenario that it gets."""
     scenario: Scenario
     arms: tuple[Assignment, ...]
     """The experiments that the scenario takes part in, and where the shopper is in them."""
 
 
-_NONE: Final = (NONE, Experiments())
+_READY: Final = (NONE, Experiments())
 
 
 class Policies:
-    """The scenarios of all shops; a shop without a document has those that come ready."""
+    """The scenarios of all shops; one without a document has the default one's."""
 
     def __init__(self) -> None:
-        self._by_shop: dict[str, tuple[Scenarios, Experiments]] = {}
+        self._by_shop: Mapping[str, tuple[Scenarios, Experiments]] = {}
 
-    def put(self, shop_id: str, scenarios: Scenarios) -> None:
-        """From the next call on these are the shop's, of which nothing is wrong."""
-        self._by_shop[shop_id] = scenarios, scenarios.running
+    def put(self, documents: Mapping[str, Scenarios]) -> None:
+        """From the next call on these are the shops', of which nothing is wrong."""
+        self._by_shop = {shop_id: (each, each.running) for shop_id, each in documents.items()}
 
-    def drop(self, shop_id: str) -> None:
-        """The shop has no document any more."""
-        self._by_shop.pop(shop_id, None)
+    def scenarios(self, shop_id: str) -> Scenarios:
+        """The document that counts for a shop."""
+        scenarios, _ = self._told(shop_id)
+        return scenarios
 
     def of(self, shop_id: str, name: str, unit: str) -> Policy:
         """What a call of that shop goes by; ``unit`` is the shopper, as ``shop_id/subject``.
 
-        Raises ScenarioUnknown.
+        A call that names no shopper, with an empty ``unit``, is in no experiment: all of them
+        would be one and the same shopper. Raises ScenarioUnknown.
         """
-        scenarios, running = self._by_shop.get(shop_id, _NONE)
+        scenarios, running = self._told(shop_id)
         asked = scenarios.of(name)
         if asked is None:
             raise ScenarioUnknown(f"there is no scenario {name!r}")
-        if not asked.arms:
-            return Policy(name, asked, ())
+        if not asked.arms or not unit:
+            return Policy(name, name, asked, ())
         arms = tuple(each for each in assigned(running, unit) if each.experiment in asked.arms)
-        for each in arms:
-            other = scenarios.of(asked.arms[each.experiment].get(each.served, ""))
-            if other is not None:
-                return Policy(name, other, arms)
-        return Policy(name, asked, arms)
+        if not arms:
+            return Policy(name, name, asked, ())
+        other = asked.arms[arms[0].experiment].get(arms[0].served, name)
+        return Policy(name, other, scenarios.of(other) or asked, arms)
+
+    def _told(self, shop_id: str) -> tuple[Scenarios, Experiments]:
+        return self._by_shop.get(shop_id) or self._by_shop.get(DEFAULT, _READY)

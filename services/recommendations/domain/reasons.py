@@ -48,7 +48,6 @@ POPULAR: Final = Reason(Kind.POPULAR)
 LISTED: Final = Reason(Kind.LISTED)
 """For what fills a list in a shop of which too little is known."""
 PINNED: Final = Reason(Kind.PINNED)
-BUY_AGAIN: Final = Reason(Kind.BUY_AGAIN)
 
 _KINDS: Final[Mapping[int, Kind]] = {
     VIEW: Kind.VIEWED,
@@ -108,6 +107,11 @@ def of_event(event: Interaction) -> Reason:
 def of_earlier_purchase(product_id: str, at: int) -> Reason:
     """The shopper bought this very product before."""
     return Reason(Kind.BOUGHT_BEFORE, product_id, at=at)
+
+
+def of_time(product_id: str, at: int) -> Reason:
+    """The shopper bought this very product then, and it is about the time to buy it again."""
+    return Reason(Kind.BUY_AGAIN, product_id, at=at)
 
 
 def of_search(search: Search) -> Reason:

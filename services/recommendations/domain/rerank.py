@@ -60,6 +60,17 @@ class Caps(NamedTuple):
     merchant: float = 1.0
 
 
+class Above(NamedTuple):
+    """What stands in the list already, and counts for its caps."""
+
+    number: int = 0
+    kinds: Kinds = Kinds()
+    """Codes of so many products each."""
+
+
+NOTHING_ABOVE: Final = Above()
+
+
 def room(limit: int, share: float) -> int:
     """How many products of one kind a list of ``limit`` may have: rounded up, at least 1."""
     return max(1, ceil(round(limit * share, 6)))
@@ -73,20 +84,22 @@ def diverse(
     limit: int,
     strength: float,
     caps: Caps,
+    above: Above = NOTHING_ABOVE,
 ) -> list[Ranked]:
     """Choose ``limit``, at least 1, of the P of ``pool``: best first, ties by product id.
 
     The chosen keep the pool's order and their scores, so scores never rise down the list. Of
-    equally good products the first of the pool is taken, and its very first always. ``strength``
-    0 and no caps give the first ``limit``. ``directions`` [P, d] are the item vectors at length
-    1; zeros where there is none.
+    equally good products the first of the pool is taken, and its very first always, unless a cap
+    is reached ``above``. Caps are shares of the whole list. ``strength`` 0 and no caps give the
+    first ``limit``. ``directions`` [P, d] are the item vectors at length 1; zeros where there is
+    none.
     """
     if len(pool) <= limit:
         return list(pool)
     worth = _worth(pool, directions, strength)
     capped = [
-        _Capped(codes, room(limit, share))
-        for codes, share in zip(kinds, caps, strict=True)
+        _Capped(codes, room(above.number + limit, share), held)
+        for codes, share, held in zip(kinds, caps, above.kinds, strict=True)
         if codes is not None and share < 1
     ]
     return [pool[place] for place in sorted(_chosen(worth, capped, limit))]
@@ -95,9 +108,15 @@ def diverse(
 class _Capped:
     """One kind of codes [P], and how often each was taken."""
 
-    def __init__(self, codes: Codes, allowed: int) -> None:
+    def __init__(self, codes: Codes, allowed: int, held: Codes | None) -> None:
+        """``held`` are the codes of what the list has already."""
         self._codes, self._allowed = codes, allowed
-        self._taken: Counter[int] = Counter()
+        self._taken = Counter([] if held is None else held[held > 0].tolist())
+
+    def full(self) -> NDArray[np.bool_]:
+        """[P] which products are left out from the start."""
+        reached = [code for code, count in self._taken.items() if count >= self._allowed]
+        return np.isin(self._codes, reached) if reached else np.zeros(len(self._codes), np.bool_)
 
     def take(self, place: int) -> NDArray[np.bool_] | None:
         """Count the product at ``place``; [P] which products are left out from now on, if any."""
@@ -125,8 +144,12 @@ def _worth(pool: Sequence[Ranked], directions: Floats, strength: float) -> Float
 
 def _chosen(worth: Floats, capped: Sequence[_Capped], limit: int) -> list[int]:
     """Places in the pool, in the order in which they are chosen. The first is the best."""
-    place, chosen = 0, [0]
-    value = worth[0].copy()
+    full = np.zeros(len(worth), dtype=np.bool_)
+    for kind in capped:
+        full |= kind.full()
+    place = int(full.argmin())
+    chosen, value = [place], worth[place].copy()
+    value[full] = HIDDEN
     while True:
         for kind in capped:
             left_out = kind.take(place)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.recommendations.domain.candidates import Lift, Rules
+from services.recommendations.domain.candidates import Exposing, Lift, Rules
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.filters.expression import Expressions
 from services.recommendations.domain.rerank import Caps
-from services.recommendations.domain.scenario import LeaveOut, Scenario
+from services.recommendations.domain.scenario import LeaveOut, Scenario, Scenarios
 from services.recommendations.domain.shopper import STRANGER, Shopper
 from services.shared.profile import Profile, bought
 
@@ -41,14 +41,18 @@ class Conditions:
 
 
 def rules_of(
-    scenario: Scenario, filters: Sequence[str], catalog: Catalog, conditions: Conditions
+    scenario: Scenario,
+    wanted: str,
+    catalog: Catalog,
+    conditions: Conditions,
+    exposure: Exposing | None = None,
 ) -> Rules:
-    """What acts on all candidates; ``filters`` are beside the scenario's own.
+    """What acts on all candidates; ``wanted`` is the caller's filter, beside the scenario's own.
 
     Raises BadExpression.
     """
     allowed = catalog.available[: catalog.rows]
-    for text in (scenario.filter, *filters):
+    for text in (scenario.filter, wanted):
         if text:
             allowed = allowed & conditions.mask(text)
     variety = scenario.variety
@@ -57,24 +61,38 @@ def rules_of(
         [Lift(conditions.mask(boost.when), boost.by) for boost in scenario.boosts],
         variety.strength,
         Caps(variety.category, variety.brand, variety.merchant),
+        exposure,
     )
 
 
+def warmed(
+    scenarios: Scenarios, expressions: Expressions, catalog: Catalog, now: int
+) -> Iterator[None]:
+    """Compute all conditions of a document for a catalogue; each step is one of them."""
+    for scenario in scenarios.scenarios.values():
+        for _, condition in scenario.conditions():
+            expressions.of(condition).warm(catalog, now)
+            yield
+
+
 def pins_of(scenario: Scenario, catalog: Catalog, conditions: Conditions) -> list[tuple[int, int]]:
-    """(place, row) of the products that are pinned for this shopper, by place, each once."""
-    found: dict[int, int] = {}
-    for pin in scenario.pins:
-        row = catalog.row(pin.product)
-        if row is None or row in found.values():
-            continue
-        if not pin.when or conditions.mask(pin.when)[row]:
-            found.setdefault(pin.place, row)
-    return sorted(found.items())
+    """(place, row) of the products that are pinned for this shopper, in the document's order."""
+    found = [(pin, catalog.row(pin.product)) for pin in scenario.pins]
+    return [
+        (pin.place, row)
+        for pin, row in found
+        if row is not None and (not pin.when or conditions.mask(pin.when)[row])
+    ]
+
+
+def unwanted(profile: Profile, catalog: Catalog) -> set[int]:
+    """Rows of what this shopper has said not to be interested in."""
+    return rows_of({each.product_id for each in profile.not_interested}, catalog)
 
 
 def left_out(told: LeaveOut, profile: Profile, catalog: Catalog, now: int) -> set[int]:
-    """Rows of what this shopper is not to be shown."""
-    products = {each.product_id for each in profile.not_interested}
+    """Rows of what the scenario leaves out for this shopper."""
+    products: set[str] = set()
     if told.bought_days:
         since = now - told.bought_days * MICROSECONDS_A_DAY
         products |= {line.product_id for line in bought(profile) if line.at >= since}
@@ -93,7 +111,7 @@ def in_cart(profile: Profile) -> dict[str, int]:
     return {product_id: quantity for product_id, quantity in held.items() if quantity}
 
 
-def rows_of(product_ids: Sequence[str] | set[str], catalog: Catalog) -> set[int]:
+def rows_of(product_ids: Iterable[str], catalog: Catalog) -> set[int]:
     """The rows of those that are listed."""
     found = (catalog.row(product_id) for product_id in product_ids)
     return {row for row in found if row is not None}

@@ -24,6 +24,8 @@ Condition = Annotated[str, Meta(max_length=2_000)]
 ProductId = Annotated[str, Meta(min_length=1, max_length=128)]
 Share = Annotated[float, Meta(gt=0, le=1)]
 Weight = Annotated[float, Meta(ge=0, le=1)]
+Path = tuple[str | int, ...]
+"""Names and numbers of places, from the document's top down."""
 
 SourceName = Literal[
     "personal",
@@ -46,7 +48,7 @@ SCENARIOS: Final = 100
 class Boost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Products that meet ``when`` count more, or less where ``by`` is below 0."""
 
-    when: Condition
+    when: Annotated[Condition, Meta(min_length=1)]
     by: Annotated[float, Meta(ge=-1, le=1)]
     """In parts of the way from the average product's score to the best one's: 0.2 lifts a product
     by a fifth of it, -1 puts the best one with the average ones. The same whatever the model."""
@@ -57,9 +59,10 @@ class Pin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     product: ProductId
     place: Annotated[int, Meta(ge=1, le=100)]
-    """From 1 on; a shorter list goes without."""
+    """From 1 on; a list of which fewer are asked for goes without, one that has fewer ends with it.
+    Of several at one place the first that may be shown counts."""
     when: Condition = ""
-    """Over the shopper alone, or none."""
+    """Over the shopper and this product; none if empty."""
 
 
 class LeaveOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,19 +117,20 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     attribution: Attribution = Attribution()
     """Which purchases count for its lists."""
     arms: dict[Name, dict[Name, Name]] = {}
-    """Experiment → arm → the scenario that the arm's shoppers get; others get this one."""
+    """Experiment → arm → the scenario that the arm's shoppers get; others get this one. All of one
+    layer, so that nobody is in two."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for weights of nothing, or a source or a pin's place named twice."""
+        """Raise ValueError for weights of nothing, or a source or a pin that stands twice."""
         if self.actions and not any(self.actions.values()):
             raise ValueError("actions: one of them must weigh more than 0")
         if len(set(self.sources)) < len(self.sources):
             raise ValueError("sources: each may stand once")
-        places = [(pin.place, pin.when) for pin in self.pins]
-        if len(set(places)) < len(places):
-            raise ValueError("pins: two have the same place and condition")
+        pins = [(pin.product, pin.place) for pin in self.pins]
+        if len(set(pins)) < len(pins):
+            raise ValueError("pins: one stands twice at the same place")
 
-    def conditions(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    def conditions(self) -> Iterator[tuple[Path, str]]:
         """Each condition that it has, with its path within the scenario."""
         if self.filter:
             yield ("filter",), self.filter
@@ -159,7 +163,7 @@ READY: Final[Mapping[str, Scenario]] = {
 class Wrong(NamedTuple):
     """What is wrong with a document that can be read, and the path to it."""
 
-    path: tuple[str | int, ...]
+    path: Path
     message: str
 
 
@@ -181,23 +185,32 @@ class Scenarios(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return self.scenarios.get(name) or READY.get(name)
 
     def wrong(self) -> Iterator[Wrong]:
-        """Names that nothing has: of experiments, arms and scenarios."""
+        """Names that nothing has, of experiments, arms and scenarios; and arms of two layers."""
         try:
             self.running  # noqa: B018 - which checks them
         except ValueError as error:
             yield Wrong(("experiments",), str(error))
-        arms = {each.name: {arm.name for arm in each.arms} for each in self.experiments}
+        known = {each.name: each for each in self.experiments}
         for name, scenario in self.scenarios.items():
+            path = ("scenarios", name, "arms")
+            layers = {known[each].layer for each in scenario.arms if each in known}
+            if len(layers) > 1:
+                yield Wrong(path, "they are of several layers, so a shopper could be in two")
             for experiment, told in scenario.arms.items():
-                path = ("scenarios", name, "arms", experiment)
-                if experiment not in arms:
-                    yield Wrong(path, f"there is no experiment {experiment}")
-                    continue
-                for arm, other in told.items():
-                    if arm not in arms[experiment]:
-                        yield Wrong((*path, arm), f"{experiment} has no arm {arm}")
-                    if self.of(other) is None:
-                        yield Wrong((*path, arm), f"there is no scenario {other}")
+                if experiment in known:
+                    yield from self._wrong_arms((*path, experiment), known[experiment], told)
+                else:
+                    yield Wrong((*path, experiment), f"there is no experiment {experiment}")
+
+    def _wrong_arms(
+        self, path: Path, experiment: Experiment, told: Mapping[str, str]
+    ) -> Iterator[Wrong]:
+        names = {arm.name for arm in experiment.arms}
+        for arm, other in told.items():
+            if arm not in names:
+                yield Wrong((*path, arm), f"{experiment.name} has no arm {arm}")
+            if self.of(other) is None:
+                yield Wrong((*path, arm), f"there is no scenario {other}")
 
 
 NONE: Final = Scenarios(version="1")

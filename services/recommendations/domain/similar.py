@@ -64,7 +64,7 @@ def by_category(anchor: int, learned: Learned, catalog: Catalog) -> Candidates:
 
     def explain(ranked: Sequence[Ranked]) -> list[Pick]:
         return [
-            Pick(row, score, reason if score >= 1 else reasons.POPULAR) for row, score in ranked
+            Pick(row, score, reason if shared[row] else reasons.POPULAR) for row, score in ranked
         ]
 
     return Candidates(Source.POPULAR, scores, 0.0, explain)

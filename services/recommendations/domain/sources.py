@@ -14,13 +14,14 @@ import numpy as np
 from services.recommendations.domain import reasons
 from services.recommendations.domain.answer import Cause, Pick, Source
 from services.recommendations.domain.ask import Ask
+from services.recommendations.domain.buying_again import bought_again
 from services.recommendations.domain.candidates import Candidates
 from services.recommendations.domain.personal import by_model, by_searches
 from services.recommendations.domain.ranking import HIDDEN, Ranked
 from services.recommendations.domain.reasons import Reason
 from services.recommendations.domain.search_terms import search_bonus
 from services.recommendations.domain.similar import by_category, by_cosine
-from services.shared.repeat import repeat_scores
+from services.shared.profile import bought
 
 Found = Candidates | Cause
 
@@ -59,41 +60,34 @@ def similar(ask: Ask) -> Found:
 
 
 def bought_together(ask: Ask) -> Found:
-    """What those who bought the anchors bought, too."""
+    """What those who bought the anchors bought, too; the reason is the anchor it goes with most."""
     near = ask.model.learned.neighbours
-    known = [row for row in ask.anchors if row < ask.catalog.vector_rows]
-    if near is None or not known:
-        return Cause.NOT_ASKED
-    anchors = np.array(known)
+    anchors = np.array([row for row in ask.anchors if row < ask.catalog.vector_rows], np.intp)
+    if near is None or not len(anchors):
+        return Cause.NOT_LEARNED if ask.anchors else Cause.NOT_ASKED
     items, weights = near.scores(anchors, np.ones(len(anchors), np.float32))
     owners = np.repeat(anchors, near.starts[anchors + 1] - near.starts[anchors])
-    rows, place = np.unique(items, return_inverse=True)
-    scores = np.bincount(place, weights=weights).astype(np.float32)
-    strongest = np.full(len(rows), HIDDEN)
-    np.maximum.at(strongest, place, weights)
-    reason_of: dict[int, int] = {}
-    for row, owner, weight, most in zip(items, owners, weights, strongest[place], strict=True):
-        if weight == most:
-            reason_of.setdefault(int(row), int(owner))
+    order = np.lexsort((-weights, items))
+    rows, first, place = np.unique(items[order], return_index=True, return_inverse=True)
+    scores = np.bincount(place, weights=weights[order]).astype(np.float32)
     scores[np.isin(rows, anchors)] = HIDDEN
+    strongest = dict(zip(rows.tolist(), owners[order][first].tolist(), strict=True))
 
     def why(row: int) -> Reason:
-        return reasons.of_company(ask.catalog.product_id(reason_of[row]))
+        return reasons.of_company(ask.catalog.product_id(strongest[row]))
 
     return _few(Source.BOUGHT_TOGETHER, rows.astype(np.intp), scores, why)
 
 
 def buy_again(ask: Ask) -> Found:
     """What the shopper bought before, as buying again is worth now by the bundle's table."""
-    table, reading = ask.model.learned.repeat, ask.reading(ask.did())
-    if reading is None:
+    lines, table = bought(ask.profile), ask.model.learned.repeat
+    if lines and table is None:
+        return Cause.NOT_LEARNED
+    again = None if table is None else bought_again(lines, table, ask.catalog, ask.now)
+    if again is None:
         return ask.cause
-    if table is None:
-        return Cause.NOT_ASKED
-    rows, gains = repeat_scores(table, *reading.known, ask.now)
-    if not len(rows):
-        return Cause.EMPTY_PROFILE
-    return _few(Source.BUY_AGAIN, rows.astype(np.intp), gains.copy(), lambda _: reasons.BUY_AGAIN)
+    return _few(Source.BUY_AGAIN, again.rows, again.scores, again.reason)
 
 
 def trending(ask: Ask) -> Found:
@@ -130,15 +124,19 @@ def _trending(ask: Ask, within: Sequence[str]) -> Found:
 
 def popular(ask: Ask) -> Found:
     """The most bought products; what was never bought comes last, by product id."""
+    counts = ask.model.learned.popularity
     scores = np.zeros(ask.catalog.rows, dtype=np.float32)
-    scores[: ask.catalog.vector_rows] = ask.model.learned.popularity
+    scores[: len(counts)] = counts
     average = float(scores.mean())
 
     def explain(ranked: Sequence[Ranked]) -> list[Pick]:
         return [
-            Pick(row, score, reasons.POPULAR if score > 0 else reasons.LISTED)
+            Pick(row, score, reasons.POPULAR if was_bought(row) else reasons.LISTED)
             for row, score in ranked
         ]
+
+    def was_bought(row: int) -> bool:
+        return row < len(counts) and bool(counts[row])
 
     return Candidates(Source.POPULAR, scores, average, explain)
 

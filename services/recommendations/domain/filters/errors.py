@@ -22,3 +22,10 @@ class BadExpression(BadInput):
     def __init__(self, message: str, place: Place) -> None:
         super().__init__(f"line {place.line}, column {place.column}: {message}")
         self.line, self.column = place
+        self.sentence = message
+        """What is wrong, without the place."""
+
+    def in_field(self, name: str) -> BadExpression:
+        """The same, told of that field of a request."""
+        self.fields = ((name, str(self)),)
+        return self

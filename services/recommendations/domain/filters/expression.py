@@ -12,7 +12,7 @@ from services.recommendations.domain.filters.fields import MICROSECONDS_A_MINUTE
 from services.recommendations.domain.filters.nodes import Node, OfShopper
 from services.recommendations.domain.filters.planning import Kept, planned
 from services.recommendations.domain.filters.reading import read
-from services.recommendations.domain.shopper import Shopper
+from services.recommendations.domain.shopper import STRANGER, Shopper
 
 EXPRESSIONS: Final = 512
 """How many compiled expressions are kept."""
@@ -41,6 +41,14 @@ class Expression:
             return listed if value else np.zeros_like(listed)
         mask: NDArray[np.bool_] = value if isinstance(self._root, Kept) else value & listed
         return mask
+
+    def warm(self, catalog: Catalog, now: int) -> None:
+        """Compute what the catalogue keeps of it, so that a call pays for what changes only."""
+        scope = Scope(catalog, None, STRANGER, now // MICROSECONDS_A_MINUTE)
+        with np.errstate(all="ignore"):
+            for node in self._root.walk():
+                if isinstance(node, Kept):
+                    node(scope)
 
 
 def compile_expression(text: str) -> Expression:
