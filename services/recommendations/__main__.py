@@ -30,7 +30,9 @@ from attune.recommendations.v1 import recommendation_service_pb2
 from prometheus_client import Info
 
 from services.recommendations.adapters.catalog_feed import CatalogFeed
+from services.recommendations.adapters.folded_profiles import RedisFoldedProfiles
 from services.recommendations.adapters.model import Model, load_model
+from services.recommendations.adapters.position_reader import PositionReader
 from services.recommendations.adapters.profiles import ProfileReader
 from services.recommendations.adapters.trends import Trends
 from services.recommendations.domain.catalogs import Catalogs
@@ -89,6 +91,9 @@ class Server:
             catalogs=self._catalogs,
             model=model,
             profiles=profiles,
+            positions=PositionReader(
+                profiles, RedisFoldedProfiles(self._redis), clock=time.monotonic
+            ),
             trends=self._trends,
             is_loaded=lambda: self._loaded,
             now_micros=lambda: time.time_ns() // 1000,

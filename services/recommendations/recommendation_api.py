@@ -13,6 +13,7 @@ from attune.recommendations.v1 import recommendation_service_pb2 as pb
 from prometheus_client import Counter
 
 from services.recommendations.adapters.model import Model
+from services.recommendations.adapters.position_reader import PositionReader
 from services.recommendations.adapters.profiles import ProfileReader
 from services.recommendations.adapters.trends import Trends
 from services.recommendations.domain.catalog import Catalog
@@ -28,6 +29,7 @@ from services.recommendations.domain.search_terms import search_bonus
 from services.recommendations.domain.similar import similar
 from services.recommendations.messages import CAUSES, SOURCES, ranked_products
 from services.shared.errors import CatalogLoading, ProductUnknown, RedisUnavailable
+from services.shared.folded import Position
 from services.shared.grpc_server import Call
 from services.shared.model_input import interactions
 from services.shared.profile import EMPTY, Profile
@@ -48,6 +50,7 @@ class RecommendationApi:
     catalogs: Catalogs
     model: Model
     profiles: ProfileReader
+    positions: PositionReader
     trends: Trends
     is_loaded: Callable[[], bool]
     """Whether the catalogue has been read to its end."""
@@ -58,13 +61,9 @@ class RecommendationApi:
     async def recommend(self, request: pb.RecommendRequest, call: Call) -> pb.RecommendResponse:
         """See the contract."""
         catalog = self._catalog(call.shop_id)
+        reached = False if request.HasField("min_position") else None
         try:
-            profile = await self.profiles.read(
-                call.shop_id,
-                request.user_id,
-                request.visitor_id,
-                seconds_left=call.seconds_left,
-            )
+            profile, reached = await self._profile(request, call)
             cause = Cause.UNKNOWN_SHOPPER if profile == EMPTY else Cause.EMPTY_PROFILE
         except RedisUnavailable:
             profile, cause = EMPTY, Cause.PROFILE_UNAVAILABLE
@@ -76,7 +75,19 @@ class RecommendationApi:
             source=SOURCES[answer.source],
             fallback_cause=CAUSES[answer.cause],
             model_version=self.model.version if answer.source is Source.PERSONAL else "",
+            position_reached=reached,
         )
+
+    async def _profile(
+        self, request: pb.RecommendRequest, call: Call
+    ) -> tuple[Profile, bool | None]:
+        """The profile, and whether it has the event that it must have, if there is one."""
+        who, left = (call.shop_id, request.user_id, request.visitor_id), call.seconds_left
+        if not request.HasField("min_position"):
+            return await self.profiles.read(*who, seconds_left=left), None
+        wanted = request.min_position
+        position = Position(wanted.topic_id, wanted.partition, wanted.offset)
+        return await self.positions.read(*who, position, seconds_left=left)
 
     def answer(
         self,
