@@ -1,4 +1,4 @@
-"""Profiles together with how far a partition was folded before they were read: a port and Redis.
+"""Profiles and how far a partition was folded before they were read: a port, its fake, Redis.
 
 First how far the partition is folded, then the profiles, each with the replication id of the
 server that has it, then whether that generation of profiles is still the present one: in this
@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Protocol, cast
 
 from services.shared.folded import Folded, Position, read_folded
 from services.shared.profile_generations import read_generations
-from services.shared.profile_store import Stored
+from services.shared.profile_store import ProfileSource, Stored
 from services.shared.redis_connection import Command, Redis, Reply
 from services.shared.subject import (
     GENERATION_REDIS_KEY,
@@ -50,16 +50,33 @@ class Found(NamedTuple):
 class FoldedProfiles(Protocol):
     """How far partitions are folded, and profiles."""
 
-    async def folded(self, position: Position, *, within: float) -> Folded | None:
+    async def folded(self, position: Position) -> Folded | None:
         """How far the partition of ``position`` is folded; None where nothing is known of it.
 
-        Raises RedisUnavailable, also where it takes longer than ``within`` seconds.
+        Raises RedisUnavailable.
         """
         ...
 
     async def look(self, position: Position, names: Sequence[bytes]) -> Found:
         """That, and then what is kept of each ``shop_id/subject``. Raises RedisUnavailable."""
         ...
+
+
+class MemoryFoldedProfiles:
+    """The fake; ``of`` is by topic id and partition, profiles are those of ``source``."""
+
+    def __init__(self, source: ProfileSource) -> None:
+        self.of: dict[tuple[str, int], Folded] = {}
+        self.servers = frozenset({"memory"})
+        self._source = source
+
+    async def folded(self, position: Position) -> Folded | None:
+        """See :class:`FoldedProfiles`."""
+        return self.of.get((position.topic_id, position.partition))
+
+    async def look(self, position: Position, names: Sequence[bytes]) -> Found:
+        """See :class:`FoldedProfiles`."""
+        return Found(await self.folded(position), await self._source.load(names), self.servers)
 
 
 class RedisFoldedProfiles:
@@ -69,9 +86,9 @@ class RedisFoldedProfiles:
         self._redis = redis
         self._generation = 0
 
-    async def folded(self, position: Position, *, within: float) -> Folded | None:
+    async def folded(self, position: Position) -> Folded | None:
         """See :class:`FoldedProfiles`."""
-        (text,) = await self._redis.ask([_asking(position)], within=within)
+        (text,) = await self._redis.ask([_asking(position)])
         return read_folded(cast("bytes | None", text))
 
     async def look(self, position: Position, names: Sequence[bytes]) -> Found:

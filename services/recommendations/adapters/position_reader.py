@@ -29,7 +29,9 @@ LONGEST_PAUSE_SECONDS: Final = 0.025
 LOOK_SECONDS: Final = 0.01
 """What a look may take at the end of the wait."""
 
-REACHED = Counter("positions_total", "Calls with a position, by whether it was reached.", ["so"])
+POSITIONS = Counter(
+    "positions_total", "Calls with a position, by what became of them.", ["outcome"]
+)
 WAITED_SECONDS = Histogram(
     "position_wait_seconds",
     "How long a call with a position took to read its profile, also in vain.",
@@ -86,7 +88,7 @@ class PositionReader:
             profile, reached = await self._read(caller, position, started + wait(seconds_left))
         finally:
             WAITED_SECONDS.observe(self._clock() - started)
-        REACHED.labels("reached" if reached else "not_reached").inc()
+        POSITIONS.labels("reached" if reached else "not_reached").inc()
         return profile, reached
 
     async def _read(self, caller: Caller, position: Position, until: float) -> tuple[Profile, bool]:
@@ -99,14 +101,15 @@ class PositionReader:
             try:
                 if await self._may_know(position, until):
                     profile, look = await self._look(caller, position)
-            except RedisUnavailable:  # so what was read before is the last that there is
+            except (RedisUnavailable, TimeoutError):  # so what was read is the last there is
                 break
         return profile, look.reached
 
     async def _may_know(self, position: Position, until: float) -> bool:
         """Whether it is worth reading the profile again."""
         within = max(until - self._clock(), LOOK_SECONDS)
-        folded = await self._folded.folded(position, within=within)
+        async with asyncio.timeout(within):
+            folded = await self._folded.folded(position)
         return folded is not None and position.offset < folded.end
 
     async def _look(self, caller: Caller, position: Position) -> tuple[Profile, Look]:
