@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from itertools import islice
@@ -179,11 +180,23 @@ async def test_redis_goes_while_we_wait(shop: Shop) -> None:
     assert len(shop.pauses) == 2
 
 
+async def test_redis_does_not_answer_while_we_wait(shop: Shop) -> None:
+    """The wait ends when it should, as if it had said that it does not know."""
+
+    async def hangs(position: Position) -> Folded | None:
+        await asyncio.Event().wait()
+        raise AssertionError(position)
+
+    shop.folded.folded = hangs  # type: ignore[method-assign]  # a connection that is stuck
+    assert await asyncio.wait_for(shop.read(left=0.02), 5) == (BEFORE, False)
+    assert len(shop.pauses) == 1
+
+
 async def test_redis_goes_between_a_question_and_the_profile(shop: Shop) -> None:
     """The older profile is not taken for one that knows the event."""
     polled = shop.folded.folded
 
-    async def then_gone(position: Position, *, within: float) -> Folded | None:
+    async def then_gone(position: Position) -> Folded | None:
         found = await polled(position)
         shop.folded.fails = True
         return found

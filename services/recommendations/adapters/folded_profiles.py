@@ -72,11 +72,11 @@ class MemoryFoldedProfiles:
 
     async def folded(self, position: Position) -> Folded | None:
         """See :class:`FoldedProfiles`."""
-        return self.of.get((position.topic_id, position.partition))
+        return self.of.get(position[:2])
 
     async def look(self, position: Position, names: Sequence[bytes]) -> Found:
         """See :class:`FoldedProfiles`."""
-        return Found(await self.folded(position), await self._source.load(names), self.servers)
+        return Found(self.of.get(position[:2]), await self._source.load(names), self.servers)
 
 
 class RedisFoldedProfiles:
