@@ -71,17 +71,19 @@ def knows(answer: pb.RecommendResponse, product_id: str) -> bool:
 
 
 @contextmanager
-def storefront(folder: Path, kafka: str, redis: str, prefix: str) -> Iterator[Storefront]:
-    """A shop with five products, a worker and both servers of its own."""
+def storefront(
+    folder: Path, kafka: str, redis: str, prefix: str, **folding: str
+) -> Iterator[Storefront]:
+    """A shop with five products, both servers, and a worker with these settings besides."""
     scopes = (*recommendation_shop.SCOPES, *write_parts.SCOPES)
     name = f"shop-{secrets.token_hex(4)}"
     key = add_key(folder / "keys.json", shop_id=name, scopes=scopes)
     common = {"KAFKA_SERVERS": kafka, "TOPIC_PREFIX": prefix}
     writing = {**common, "API_KEYS_FILE": str(folder / "keys.json")}
-    folding = {**common, "REDIS_URL": redis, "GROUP": group_of(prefix)}
+    worker_is_told = {**common, "REDIS_URL": redis, "GROUP": group_of(prefix), **folding}
     serving = settings_of(folder, kafka, redis, prefix)
     with ExitStack() as running:
-        worker = running.enter_context(run_worker(folding, folder / "worker.log"))
+        worker = running.enter_context(run_worker(worker_is_told, folder / "worker.log"))
         server = running.enter_context(run_server(serving, folder / "server.log"))
         events = running.enter_context(run_events_server(writing, folder / "events.log"))
         shop = Shop(name, key, server.port, kafka, prefix, redis)

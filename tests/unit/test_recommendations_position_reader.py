@@ -153,12 +153,13 @@ async def test_a_server_that_may_have_lost_it(shop: Shop) -> None:
     assert len(shop.pauses) == 4
 
 
-async def test_a_linked_visitor_on_such_a_server(shop: Shop) -> None:
-    """Every profile that the answer is made of counts, not only the user's."""
+@pytest.mark.parametrize("subject", [ANA, PHONE])
+async def test_one_profile_of_several_on_such_a_server(shop: Shop, subject: str) -> None:
+    """Each that the answer is made of counts, the user's and those of linked visitors."""
     await shop.fold()
     await shop.keep(Profile(first_seen=1, last_seen=2, links=(Link(2, 2, 0, "phone", True),)))
     await shop.keep(AFTER, PHONE)
-    look, seen = shop.folded.look, event_key("s", PHONE)
+    look, seen = shop.folded.look, event_key("s", subject)
 
     async def lost(position: Position, names: Sequence[bytes]) -> Found:
         found = await look(position, names)
