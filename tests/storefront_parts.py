@@ -48,10 +48,11 @@ class Storefront(NamedTuple):
 
     def until_known(self, user_id: str, position: Position) -> pb.RecommendResponse:
         """Ask until it is known."""
-        return eventually(
-            lambda: (answer := self.ask(user_id, position)).position_reached and answer,
-            within=SECONDS,
+        answer = eventually(
+            lambda: (a := self.ask(user_id, position)).position_reached and a, within=SECONDS
         )
+        assert isinstance(answer, pb.RecommendResponse)
+        return answer
 
     def warm(self) -> None:
         """Have every partition folded once: the first batch of each takes longer."""

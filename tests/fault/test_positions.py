@@ -111,7 +111,7 @@ def test_a_node_that_alone_had_an_event(
 def test_a_redis_that_comes_back_behind(
     kafka_servers: str, own_redis: EmbeddedRedis, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """It has an older state, in which it says less; then the worker goes back and folds again."""
+    """While it is away nothing is known; then, in its older state, less; then all, folded again."""
     with storefront(tmp_path, kafka_servers, own_redis.url, topic_prefix) as front:
         front.until_known("ana", front.view("ana", "mug"))
         shutil.copytree(tmp_path / "redis", tmp_path / "behind")
@@ -119,6 +119,10 @@ def test_a_redis_that_comes_back_behind(
         assert knows(front.until_known("ana", position), "lamp")
         with standing_still(front.worker.process):
             own_redis.kill()
+            answer = front.ask("ana", position)
+            assert answer.fallback_cause == pb.FALLBACK_CAUSE_PROFILE_UNAVAILABLE
+            assert (answer.HasField("position_reached"), answer.position_reached) == (True, False)
+            assert not front.shop.recommend("ana").HasField("position_reached")
             shutil.rmtree(tmp_path / "redis")
             shutil.move(tmp_path / "behind", tmp_path / "redis")
             own_redis.start()

@@ -156,6 +156,7 @@ async def test_redis_goes_just_then() -> None:
     works.put(TP0, 1)
     await until_known(folded, 0, 2)
     assert folded.of[0] == Folded(1, 2, HERE)
+    assert not works.worker.failed.done()
     works.running.cancel()
 
 
