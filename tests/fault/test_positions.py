@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -11,12 +12,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+import pytest
 from attune.recommendations.v1 import recommendation_service_pb2 as pb
 
 from deploy.local.redis import EmbeddedRedis
 from deploy.local.redis_cluster import EmbeddedRedisCluster
 from deploy.local.services import MASTER_KEY
+from deploy.local.topics import create_topics
 from services.shared.redis_cluster import RedisCluster
 from services.shared.redis_connection import Reply
 from services.shared.redis_routing import SlotMap
@@ -27,6 +31,7 @@ from tests.waiting import eventually
 from tests.worker_kafka import group_of, until_committed
 
 ROOT = Path(__file__).parents[2]
+TIMES = 20
 
 
 @contextmanager
@@ -108,28 +113,6 @@ def test_a_node_that_alone_had_an_event(
         assert knows(front.until_known(user, position), "lamp")
 
 
-def test_a_redis_that_comes_back_behind(
-    kafka_servers: str, own_redis: EmbeddedRedis, topic_prefix: str, tmp_path: Path
-) -> None:
-    """While it is away nothing is known; then, in its older state, less; then all, folded again."""
-    with storefront(tmp_path, kafka_servers, own_redis.url, topic_prefix) as front:
-        front.until_known("ana", front.view("ana", "mug"))
-        shutil.copytree(tmp_path / "redis", tmp_path / "behind")
-        position = front.view("ana", "lamp")
-        assert knows(front.until_known("ana", position), "lamp")
-        with standing_still(front.worker.process):
-            own_redis.kill()
-            answer = front.ask("ana", position)
-            assert answer.fallback_cause == pb.FALLBACK_CAUSE_PROFILE_UNAVAILABLE
-            assert (answer.HasField("position_reached"), answer.position_reached) == (True, False)
-            assert not front.shop.recommend("ana").HasField("position_reached")
-            shutil.rmtree(tmp_path / "redis")
-            shutil.move(tmp_path / "behind", tmp_path / "redis")
-            own_redis.start()
-            eventually(lambda: lacks(front.ask("ana", position), "lamp"), within=SECONDS)
-        assert knows(front.until_known("ana", position), "lamp")
-
-
 def test_what_was_lost_for_good(
     kafka_servers: str, own_redis: EmbeddedRedis, topic_prefix: str, tmp_path: Path
 ) -> None:
@@ -151,40 +134,78 @@ def test_what_was_lost_for_good(
         assert lacks(front.ask("ana", before), "mug")
 
 
-def start_rebuild(kafka: str, redis: str, prefix: str, folder: Path) -> subprocess.Popen[str]:
-    """All profiles made again from the topics."""
-    told = {
-        "KAFKA_SERVERS": kafka,
-        "REDIS_URL": redis,
-        "TOPIC_PREFIX": prefix,
-        "GROUP": group_of(prefix),
-        "MASTER_KEY_FILE": str(folder / MASTER_KEY),
-    }
-    environ = {f"ATTUNE_PROFILES_{name}": text for name, text in told.items()}
-    path = os.pathsep.join([str(ROOT), str(ROOT / "build/gen")])
-    return subprocess.Popen(
-        [sys.executable, "-m", "services.profiles", "rebuild"],
-        env={**os.environ, **environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+class Running(NamedTuple):
+    """A storefront and its Redis."""
+
+    front: Storefront
+    redis: EmbeddedRedis
+    folder: Path
+    kafka_servers: str
+    prefix: str
+
+    def start_rebuild(self) -> subprocess.Popen[str]:
+        """All profiles made again from the topics."""
+        told = {
+            "KAFKA_SERVERS": self.kafka_servers,
+            "REDIS_URL": self.redis.url,
+            "TOPIC_PREFIX": self.prefix,
+            "GROUP": group_of(self.prefix),
+            "MASTER_KEY_FILE": str(self.folder / MASTER_KEY),
+        }
+        environ = {f"ATTUNE_PROFILES_{name}": text for name, text in told.items()}
+        path = os.pathsep.join([str(ROOT), str(ROOT / "build/gen")])
+        return subprocess.Popen(
+            [sys.executable, "-m", "services.profiles", "rebuild"],
+            env={**os.environ, **environ, "PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
 
-def test_profiles_are_made_again_meanwhile(
-    kafka_servers: str, own_redis: EmbeddedRedis, topic_prefix: str, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, kafka_servers: str) -> Iterator[Running]:
+    """One for those tests after which everything is there again; each has shoppers of its own."""
+    folder, prefix = tmp_path_factory.mktemp("front"), f"t{secrets.token_hex(3)}."
+    asyncio.run(create_topics(kafka_servers, prefix=prefix))
+    redis = EmbeddedRedis(folder / "redis")
+    redis.start()
+    with storefront(folder, kafka_servers, redis.url, prefix) as front:
+        yield Running(front, redis, folder, kafka_servers, prefix)
+    redis.kill()
+
+
+def test_a_redis_that_comes_back_behind(running: Running) -> None:
+    """While it is away nothing is known; then, in its older state, less; then all, folded again."""
+    front, redis, folder, *_ = running
+    front.until_known("ana", front.view("ana", "mug"))
+    shutil.copytree(folder / "redis", folder / "behind")
+    position = front.view("ana", "lamp")
+    assert knows(front.until_known("ana", position), "lamp")
+    with standing_still(front.worker.process):
+        redis.kill()
+        answer = front.ask("ana", position)
+        assert answer.fallback_cause == pb.FALLBACK_CAUSE_PROFILE_UNAVAILABLE
+        assert (answer.HasField("position_reached"), answer.position_reached) == (True, False)
+        assert not front.shop.recommend("ana").HasField("position_reached")
+        shutil.rmtree(folder / "redis")
+        shutil.move(folder / "behind", folder / "redis")
+        redis.start()
+        eventually(lambda: lacks(front.ask("ana", position), "lamp"), within=SECONDS)
+    assert knows(front.until_known("ana", position), "lamp")
+
+
+def test_profiles_are_made_again_meanwhile(running: Running) -> None:
     """Before, while and after the new ones take the place of the old, what is known is there."""
-    with storefront(tmp_path, kafka_servers, own_redis.url, topic_prefix) as front:
-        front.until_known("first", front.view("first", "mug"))
-        rebuild = start_rebuild(kafka_servers, own_redis.url, topic_prefix, tmp_path)
-        number = 0
-        while rebuild.poll() is None or number < 20:
-            number += 1
-            position = front.view(f"u{number}", "lamp")
-            assert knows(front.until_known(f"u{number}", position), "lamp")
-            answer = front.ask("ana", front.view("ana", "mug"))
-            assert knows(answer, "mug") or not answer.position_reached
-        printed, _ = rebuild.communicate()
-        assert "generation 1 is the present one" in printed, printed
-        assert rebuild.returncode == 0
+    front = running.front
+    front.until_known("first", front.view("first", "mug"))
+    rebuild = running.start_rebuild()
+    number = 0
+    while rebuild.poll() is None or number < TIMES:
+        number += 1
+        position = front.view(f"u{number}", "lamp")
+        answer = front.ask(f"u{number}", position)
+        assert knows(answer, "lamp") or not answer.position_reached
+    printed, _ = rebuild.communicate()
+    assert "generation 1 is the present one" in printed, printed
+    assert knows(front.until_known(f"u{number}", position), "lamp")
