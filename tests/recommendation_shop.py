@@ -53,10 +53,11 @@ class Shop:
         self._recommendations = pb_grpc.RecommendationServiceStub(self.channel)
         self._profiles = profile_service_pb2_grpc.ProfileServiceStub(self.channel)
 
-    def recommend(self, user_id: str = "ana", **request: Any) -> pb.RecommendResponse:
-        return self._recommendations.Recommend(
-            pb.RecommendRequest(user_id=user_id, **request), metadata=self._metadata, timeout=5
-        )
+    def recommend(
+        self, user_id: str = "ana", *, within: float = 5, **request: Any
+    ) -> pb.RecommendResponse:
+        asked = pb.RecommendRequest(user_id=user_id, **request)
+        return self._recommendations.Recommend(asked, metadata=self._metadata, timeout=within)
 
     def similar(self, product_id: str) -> pb.SimilarProductsResponse:
         return self._recommendations.SimilarProducts(

@@ -14,13 +14,17 @@ from typing import Any
 import numpy as np
 from attune.recommendations.v1 import recommendation_service_pb2 as pb
 
+from services.recommendations.adapters.folded_profiles import MemoryFoldedProfiles
 from services.recommendations.adapters.model import Model, load_model
+from services.recommendations.adapters.position_reader import PositionReader
 from services.recommendations.adapters.profiles import ProfileReader
 from services.recommendations.domain.catalog import Listing, Price, Terms
 from services.recommendations.domain.catalogs import Catalogs
 from services.recommendations.domain.policies import Policies
 from services.recommendations.domain.scenario import Scenario, Scenarios
+from services.recommendations.questions import Questions
 from services.recommendations.recommendation_api import RecommendationApi
+from services.recommendations.shoppers import Shoppers
 from services.shared.errors import RedisUnavailable
 from services.shared.grpc_server import Call
 from services.shared.profile import Profile, Purchase, Search, Touch, event_hash
@@ -78,16 +82,20 @@ class Storefront:
         self.catalogs = Catalogs(model.vocabulary, model.learned.vectors.dimensions)
         self.catalog = self.catalogs.for_feeding(SHOP)
         self.profiles, self.trends, self.policies = Profiles(), Trends(), Policies()
+        reader = ProfileReader(self.profiles, deadline_seconds=5.0, clock=lambda: 0.0)
+        folded = MemoryFoldedProfiles(self.profiles)
         self.api = RecommendationApi(
-            catalogs=self.catalogs,
+            questions=Questions(
+                catalogs=self.catalogs,
+                trends=self.trends,
+                now_micros=lambda: NOW,
+                clock=lambda: 0.0,
+            ),
             model=model,
-            profiles=ProfileReader(self.profiles, deadline_seconds=5.0, clock=lambda: 0.0),
-            trends=self.trends,
+            shoppers=Shoppers(reader, PositionReader(reader, folded, clock=lambda: 0.0)),
             policies=self.policies,
             is_loaded=lambda: True,
-            now_micros=lambda: NOW,
             new_token=lambda: "token",
-            clock=lambda: 0.0,
         )
 
     def offer(

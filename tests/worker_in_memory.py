@@ -11,6 +11,7 @@ from faust.types import TP
 from services.profiles.adapters.backlog import Backlog, Batch
 from services.profiles.adapters.dead_letters import MemoryDeadLetters
 from services.profiles.adapters.durability import MemoryDurability
+from services.profiles.adapters.folded import MemoryFoldedSpans
 from services.profiles.adapters.trends import MemoryTrends, Place, TrendWrite
 from services.profiles.batches import Batches
 from services.profiles.domain.commit import Start
@@ -35,6 +36,7 @@ def batches() -> Batches:
         topic_id="id",
         store=MemoryProfileStore(),
         trends=MemoryTrends(),
+        folded=MemoryFoldedSpans(),
         dead_letters=MemoryDeadLetters(),
         age=AgeRule(timedelta(days=7)),
         folding=Folding(timedelta(days=90)),

@@ -15,6 +15,7 @@ import uvloop
 from services.profiles.adapters.backlog import Backlog
 from services.profiles.adapters.dead_letters import DeadLetters, KafkaDeadLetters
 from services.profiles.adapters.durability import Durability
+from services.profiles.adapters.folded import RedisFoldedSpans
 from services.profiles.adapters.redis_servers import redis_servers
 from services.profiles.adapters.stream import attach, consumer_of, first_from, make_app
 from services.profiles.adapters.trends import RedisTrends
@@ -167,6 +168,7 @@ def make_batches(
         topic_id=topic_id,
         store=store,
         trends=None if is_history else RedisTrends(redis, topic_id=topic_id),
+        folded=RedisFoldedSpans(redis, topic_id=topic_id),
         dead_letters=dead_letters,
         age=AgeRule(None if is_history else settings.event_age_limit),
         folding=Folding(settings.profile_retention, int(settings.profile_layout)),

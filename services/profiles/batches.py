@@ -6,6 +6,7 @@ trend counts are fenced, and a dead letter that comes twice names the same offse
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import structlog
 
 from services.profiles.adapters.dead_letters import DeadLetters
+from services.profiles.adapters.folded import FoldedSpans, Span
 from services.profiles.adapters.trends import Place, Trends, TrendWrite
 from services.profiles.domain.draft import Draft
 from services.profiles.domain.fold import addition
@@ -28,7 +30,7 @@ from services.profiles.folding import (
 )
 from services.profiles.metrics import BATCH_EVENTS, EVENTS
 from services.shared.dead_letter import Origin, Refused, whose
-from services.shared.errors import EventRefused
+from services.shared.errors import EventRefused, Unavailable
 from services.shared.event import Event
 from services.shared.event_age import AgeRule, first_appended
 from services.shared.event_codec import Record, check_key, read_value
@@ -43,6 +45,8 @@ class Judged(NamedTuple):
     partition: int
     size: int
     """How many records."""
+    begin: int
+    """The offset from which on all is in it that Kafka has."""
     end: int
     """The offset after the last of them."""
     accepted: dict[bytes, list[Placed]]
@@ -78,13 +82,21 @@ class Batches:
     store: ProfileStore
     trends: Trends | None
     """None: what happened is history, and makes no trends."""
+    folded: FoldedSpans
     dead_letters: DeadLetters
     age: AgeRule
     folding: Folding
 
-    def judge(self, partition: int, records: Sequence[Record]) -> Judged:
-        """Read every record of a batch. Never raises for what a record holds."""
-        judged = Judged(partition, len(records), records[-1].offset + 1, defaultdict(list), [])
+    def judge(
+        self, partition: int, records: Sequence[Record], *, after: int | None = None
+    ) -> Judged:
+        """Read every record of a batch. Never raises for what a record holds.
+
+        ``after``: from that offset to the first record Kafka has no other, where that is known.
+        """
+        first, end = records[0].offset, records[-1].offset + 1
+        begin = first if after is None else min(after, first)
+        judged = Judged(partition, len(records), begin, end, defaultdict(list), [])
         accepted, check_age = judged.accepted, self.age.check
         for record in records:
             event = None
@@ -118,6 +130,16 @@ class Batches:
                 await self._keep([judged], judged.accepted)
         else:
             await self._keep(some, accepted)
+
+    async def tell(self, some: Sequence[Judged], servers: Sequence[str]) -> None:
+        """Have readers know that these are kept, by the Redis servers with these ids.
+
+        They need not wait for it, and nobody tries again: where Redis is away these are not
+        safe and kept again, or the next ones of their partitions are told of.
+        """
+        spans = [Span(judged.partition, judged.begin, judged.end) for judged in some]
+        with contextlib.suppress(Unavailable):
+            await self.folded.add(spans, servers)
 
     async def _keep(self, some: Sequence[Judged], accepted: Accepted) -> None:
         """Keep batches of different partitions and shoppers; ``accepted`` is of all of them."""

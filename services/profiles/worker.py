@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -83,7 +83,7 @@ class Worker:
             self._keep, at_once=ROUNDS, size_of=lambda judged: judged.size, most=BATCH_EVENTS
         )
         self._working: set[asyncio.Task[None]] = set()
-        self._saving: set[asyncio.Task[None]] = set()
+        self._following: set[asyncio.Task[None]] = set()
         self._unsafe: defaultdict[TP, UnsafeBatches] = defaultdict(UnsafeBatches)
         self._safer = asyncio.Condition()
         self._idle_at: dict[TP, int] = {}
@@ -196,7 +196,7 @@ class Worker:
             if not self._positions.is_current(tp, position):  # rewound meanwhile
                 return None
             batches = self._batches[tp.topic]
-            judged = batches.judge(tp.partition, records)
+            judged = batches.judge(tp.partition, records, after=position.folded)
             if self._limit.stops(len(records), len(judged.refused)):
                 return await self._stop_at_limit(judged)
             mark = await self._insist(
@@ -216,9 +216,7 @@ class Worker:
         return None
 
     async def _keep(self, to: tuple[Batches, str], some: Sequence[Judged]) -> int | None:
-        """Write batches of a topic to the Redis they were begun with, or not at all: None.
-
-        Of the topic that they are of: if it is made anew meanwhile, that one has other fences.
+        """Write batches to the Redis and topic they were begun with, or not at all: None.
 
         Another one may lack what came before a batch, and that would never be counted: a
         fence moves to a batch's end, wherever it was.
@@ -226,8 +224,9 @@ class Worker:
         batches, redis = to
         if self._redis_seen() != redis:
             return None
-        mark = await self._durability.begin(redis)
+        mark, servers = await self._durability.begin(redis), self._durability.servers
         await batches.keep(some)
+        self._behind(batches.tell(some, servers))
         return mark
 
     async def _leave(self, tp: TP, position: Position) -> None:
@@ -240,16 +239,20 @@ class Worker:
         """See to it that the batch becomes safe; wait only where too many are not."""
         waiting = self._unsafe[tp]
         if waiting.add(unsafe):
-            task = asyncio.create_task(self._wait_for_disk(tp, waiting))
-            self._saving.add(task)
-            task.add_done_callback(self._saved)
+            self._behind(self._wait_for_disk(tp, waiting))
         async with self._safer:
             await self._safer.wait_for(
                 lambda: waiting.events < UNSAFE_EVENTS or self._ending.is_set()
             )
 
-    def _saved(self, task: asyncio.Task[None]) -> None:
-        self._saving.discard(task)
+    def _behind(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have it done while other batches go on; a mistake in it is the worker's."""
+        task = asyncio.create_task(work)
+        self._following.add(task)
+        task.add_done_callback(self._followed)
+
+    def _followed(self, task: asyncio.Task[None]) -> None:
+        self._following.discard(task)
         if not task.cancelled() and (error := task.exception()):
             self._fail(error)
 

@@ -30,7 +30,9 @@ from attune.recommendations.v1 import recommendation_service_pb2
 from prometheus_client import Info
 
 from services.recommendations.adapters.catalog_feed import CatalogFeed
+from services.recommendations.adapters.folded_profiles import RedisFoldedProfiles
 from services.recommendations.adapters.model import Model, load_model
+from services.recommendations.adapters.position_reader import PositionReader
 from services.recommendations.adapters.profiles import ProfileReader
 from services.recommendations.adapters.scenario_folder import ScenarioFolder
 from services.recommendations.adapters.trends import Trends
@@ -39,8 +41,10 @@ from services.recommendations.domain.catalogs import Catalogs
 from services.recommendations.domain.filters.expression import Expressions
 from services.recommendations.domain.policies import Policies
 from services.recommendations.profile_api import ProfileApi
+from services.recommendations.questions import Questions
 from services.recommendations.recommendation_api import RecommendationApi
 from services.recommendations.settings import PREFIX, Settings
+from services.recommendations.shoppers import Shoppers
 from services.shared.errors import AttuneError
 from services.shared.grpc_server import Service, start_server
 from services.shared.health import Health
@@ -105,16 +109,19 @@ class Server:
             deadline_seconds=self._settings.profile_deadline_ms / 1000,
             clock=time.monotonic,
         )
+        positions = PositionReader(profiles, RedisFoldedProfiles(self._redis), clock=time.monotonic)
         recommending = RecommendationApi(
-            catalogs=self._catalogs,
+            questions=Questions(
+                catalogs=self._catalogs,
+                trends=self._trends,
+                now_micros=now_micros,
+                clock=time.monotonic,
+                expressions=self._expressions,
+            ),
             model=model,
-            profiles=profiles,
-            trends=self._trends,
+            shoppers=Shoppers(profiles, positions),
             policies=self._policies,
-            expressions=self._expressions,
-            clock=time.monotonic,
             is_loaded=lambda: self._loaded,
-            now_micros=now_micros,
             new_token=lambda: secrets.token_urlsafe(16),
         )
         reading = ProfileApi(catalogs=self._catalogs, profiles=profiles)

@@ -22,6 +22,7 @@ EVENT_TOPICS: Final = ("shopper-events", "shopper-history")
 
 NOTHING_PERSONAL: Final = {
     "GENERATION_REDIS_KEY": "two numbers",
+    "folded_redis_key": "offsets, and which Redis servers they are true of",
     "trend_redis_key": "how many shoppers, by product and hour; nobody is named",
     "trend_fence_redis_key": "an offset",
     "trend_partitions_redis_key": "numbers of partitions",

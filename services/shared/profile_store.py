@@ -81,21 +81,25 @@ class Write(NamedTuple):
     """b"" to keep none."""
 
 
-class ProfileStore(Protocol):
-    """Keeps profiles by ``shop_id/subject``."""
+class ProfileSource(Protocol):
+    """Has profiles by ``shop_id/subject``."""
+
+    async def load(self, names: Sequence[bytes]) -> list[Stored]:
+        """What is kept of each shopper. One round trip for each :data:`AT_ONCE`.
+
+        Raises RedisUnavailable.
+        """
+        ...
+
+
+class ProfileStore(ProfileSource, Protocol):
+    """Keeps them, too."""
 
     @property
     def making(self) -> ProfileStore | None:
         """The next generation, as of the last :meth:`load`, if a rebuild is making it.
 
         Whatever is written must be written there as well, and there first.
-        """
-        ...
-
-    async def load(self, names: Sequence[bytes]) -> list[Stored]:
-        """What is kept of each shopper. One round trip for each :data:`AT_ONCE`.
-
-        Raises RedisUnavailable.
         """
         ...
 
@@ -108,12 +112,14 @@ class ProfileStore(Protocol):
         ...
 
 
-async def read_profiles(store: ProfileStore, subjects: Sequence[tuple[str, str]]) -> list[Profile]:
+async def read_profiles(
+    source: ProfileSource, subjects: Sequence[tuple[str, str]]
+) -> list[Profile]:
     """The profile of each (shop_id, subject); EMPTY where there is none or none is allowed.
 
     Raises RedisUnavailable, and LayoutUnknown for a profile that a newer release has written.
     """
-    found = await store.load([event_key(*subject) for subject in subjects])
+    found = await source.load([event_key(*subject) for subject in subjects])
     return [
         profile_codec.decode(value)
         if not consent or read_consent(consent).personalization

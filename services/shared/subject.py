@@ -58,6 +58,14 @@ def letter_key_redis_key(pseudonym: bytes) -> bytes:
     return b"attune:letter-key:" + pseudonym.hex().encode()
 
 
+def folded_redis_key(topic_id: str, partition: int) -> str:
+    """Where Redis keeps how far a partition is folded; ``topic_id`` is Kafka's own.
+
+    See :mod:`services.shared.folded`.
+    """
+    return f"attune:folded:{topic_id}:{partition}"
+
+
 def trend_redis_key(shop_id: str, partition: int, hour: int) -> str:
     """Where Redis keeps one hour's counts of one partition; ``hour`` is Unix time // 3600."""
     return f"attune:trend:{{{shop_id}/{partition}}}:{hour}"

@@ -11,12 +11,15 @@ import pytest
 
 from deploy.local.redis import EmbeddedRedis
 from services.profiles.adapters.durability import RedisDurability
+from services.profiles.adapters.folded import RedisFoldedSpans, Span
 from services.profiles.adapters.trends import Place, RedisTrends, TrendWrite
+from services.recommendations.adapters.folded_profiles import RedisFoldedProfiles
 from services.recommendations.adapters.trends import Trends
+from services.shared.folded import Position
 from services.shared.letter_keys import RedisLetterKeys
 from services.shared.profile import EMPTY, Profile
 from services.shared.profile_codec import encode
-from services.shared.profile_store import RedisProfileStore, Write, read_profiles
+from services.shared.profile_store import NOTHING, RedisProfileStore, Write, read_profiles
 from services.shared.redis_connection import RedisConnection
 from services.shared.sealing import MasterKey
 from services.shared.subject import event_key
@@ -74,15 +77,18 @@ async def test_what_the_guide_lists_is_enough_for_the_worker(user: RedisDurabili
     assert await trends.count([TrendWrite(place, 0, 1, {(500_000, "mug"): 1})]) == [True]
     keys = RedisLetterKeys(redis, MasterKey(bytes(32)))
     assert len(await keys.for_sealing([ANA])) == 1
+    await RedisFoldedSpans(redis, topic_id="t").add([Span(0, 0, 1)], user.servers)
     await user.wait(mark)
 
 
 @pytest.mark.parametrize("user", [SERVER], indirect=True)
 async def test_what_the_guide_lists_is_enough_for_the_server(user: RedisDurability) -> None:
-    """Profiles and trends, read."""
+    """Profiles and trends, read; also behind a position."""
     redis = user._writer
     assert await read_profiles(RedisProfileStore(redis), [("read", "u:ana")]) == [EMPTY]
     hour = 500_000
     trends = Trends(redis, shops=lambda: ("read",), clock=lambda: hour * 3600.0)
     await trends.read("read", whole=True)
     assert trends.of("read") == (("mug", 1.0),)
+    found = await RedisFoldedProfiles(redis).look(Position("t", 0, 0), [ANA])
+    assert (found.folded, found.profiles) == (None, [NOTHING])

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services.profiles.adapters.durability import RedisDurability, key_of_ours, require, server_of
@@ -67,6 +67,11 @@ class ClusterDurability:
             self._marks, self._strays = marks, self._writer.strays
             self._number += 1
         return self._number
+
+    @property
+    def servers(self) -> Sequence[str]:
+        """See :class:`Durability`."""
+        return [each.replication_id for each in self._nodes.values()]
 
     async def wait(self, mark: int) -> None:
         """See :class:`Durability`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -63,6 +63,11 @@ def key_of_ours() -> str:
 class Durability(Protocol):
     """Tells when writes are safe; ``begin``, write, ``wait``."""
 
+    @property
+    def servers(self) -> Sequence[str]:
+        """The replication ids of all primaries, as :meth:`begin` has just seen them."""
+        ...
+
     async def begin(self, on: str = "") -> int:
         """Before the writes: a mark to wait with.
 
@@ -84,6 +89,11 @@ class MemoryDurability:
 
     def __init__(self) -> None:
         self.replication_id = "memory"
+
+    @property
+    def servers(self) -> Sequence[str]:
+        """See :class:`Durability`."""
+        return (self.replication_id,)
 
     async def begin(self, on: str = "") -> int:
         """See :class:`Durability`."""
@@ -138,6 +148,11 @@ class RedisDurability:
     def replication_id(self) -> str:
         """Of the server, when it was last looked at."""
         return self._server.replication_id
+
+    @property
+    def servers(self) -> Sequence[str]:
+        """See :class:`Durability`."""
+        return (self.replication_id,)
 
     async def wait(self, mark: int) -> None:
         """See :class:`Durability`."""

@@ -16,7 +16,7 @@ from prometheus_client import Counter, Histogram
 
 from services.shared.errors import RedisUnavailable
 from services.shared.profile import Profile, linked_visitors, merge
-from services.shared.profile_store import ProfileStore, read_profiles
+from services.shared.profile_store import ProfileSource, read_profiles
 from services.shared.subject import subject_of
 from services.shared.telemetry import shopper_hash
 
@@ -78,27 +78,34 @@ class ProfileReader:
     """Reads profiles for calls; lives as long as the server."""
 
     def __init__(
-        self, store: ProfileStore, *, deadline_seconds: float, clock: Callable[[], float]
+        self, source: ProfileSource, *, deadline_seconds: float, clock: Callable[[], float]
     ) -> None:
-        self._store = store
+        self._source = source
         self._deadline = deadline_seconds
         self._circuit = Circuit(clock)
         self._clock = clock
 
     async def read(
-        self, shop_id: str, user_id: str, visitor_id: str, *, seconds_left: float
+        self,
+        shop_id: str,
+        user_id: str,
+        visitor_id: str,
+        *,
+        seconds_left: float,
+        source: ProfileSource | None = None,
     ) -> Profile:
         """All that is known of a shopper; EMPTY if nothing is.
 
-        Takes at most the deadline, and at most half of the caller's, as the answer needs
-        the rest. Raises RedisUnavailable.
+        ``source`` is where to read this time, if not where the others are. Takes at most the
+        deadline, and at most half of the caller's, as the answer needs the rest. Raises
+        RedisUnavailable.
         """
         started = self._clock()
         within = min(self._deadline, seconds_left / 2)
         try:
             self._circuit.check()
             async with asyncio.timeout(within):
-                profile = await self._merged(shop_id, user_id, visitor_id)
+                profile = await self._merged(source or self._source, shop_id, user_id, visitor_id)
         except CircuitOpen:
             READ_FAILURES.inc()
             raise
@@ -121,11 +128,13 @@ class ProfileReader:
         self._circuit.worked()
         return profile
 
-    async def _merged(self, shop_id: str, user_id: str, visitor_id: str) -> Profile:
+    async def _merged(
+        self, source: ProfileSource, shop_id: str, user_id: str, visitor_id: str
+    ) -> Profile:
         first = [(shop_id, subject_of(user_id, visitor_id))]
         if user_id and visitor_id:
             first.append((shop_id, subject_of("", visitor_id)))
-        found = await read_profiles(self._store, first)
+        found = await read_profiles(source, first)
         profile = found[0]
         if not user_id:
             return profile
@@ -134,6 +143,6 @@ class ProfileReader:
             profile = merge(profile, found[1])
         others = [(shop_id, subject_of("", each)) for each in linked if each != visitor_id]
         if others:
-            for other in await read_profiles(self._store, others):
+            for other in await read_profiles(source, others):
                 profile = merge(profile, other)
         return profile

@@ -53,7 +53,10 @@ class Job:
         self._mark = await self._durability.begin()
         judged = self._batches.judge(partition, records)
         await self._batches.keep([judged])
-        await self._batches.dead_letters.send(judged.refused)
+        await asyncio.gather(
+            self._batches.dead_letters.send(judged.refused),
+            self._batches.tell([judged], self._durability.servers),
+        )
 
     async def safe(self) -> None:
         """Return once all that was folded is on disk; at once where Redis keeps no file."""
