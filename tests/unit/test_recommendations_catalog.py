@@ -140,3 +140,11 @@ def test_shops_do_not_see_each_other() -> None:
     assert catalogs.of("two").row("a") is None
     assert catalogs.shops == ("one",)
     assert catalogs.listed == 1
+
+
+def test_products_that_are_not_listed_are_counted() -> None:
+    """Learned or new, each as often as it is named; what was taken out is not listed any more."""
+    catalog = catalog_of({"a": listing("A"), "b": listing("B")}, {"new": listing("New")})
+    catalog.remove_product("b")
+    assert catalog.lacks(["a", "b", "new", "unheard-of", "b"]) == 3
+    assert catalog.lacks([]) == 0

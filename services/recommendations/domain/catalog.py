@@ -63,6 +63,14 @@ class Catalog:
         row = self._known_row(product_id)
         return row if row and self.products.listed[row] else None
 
+    def lacks(self, product_ids: Sequence[str]) -> int:
+        """How many of these are not listed."""
+        rows = np.array(self._vocabulary.indices(product_ids), dtype=np.intp)
+        learned = int(np.count_nonzero(self.products.listed[rows]))
+        unknown = np.flatnonzero(rows == 0).tolist()
+        others = sum(self.row(product_ids[place]) is not None for place in unknown)
+        return len(rows) - learned - others
+
     def product_id(self, row: int) -> str:
         """The product of a row that is or was in use."""
         if row < self.vector_rows:

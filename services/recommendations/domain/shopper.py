@@ -80,7 +80,7 @@ def shopper_of(
 def unlisted(profile: Profile, catalog: Catalog) -> int:
     """How many of a shopper's interactions are with products that the catalogue lacks."""
     kinds = (profile.views, profile.clicks, profile.carts, profile.purchases)
-    return sum(catalog.row(each.product_id) is None for kind in kinds for each in kind)
+    return catalog.lacks([each.product_id for kind in kinds for each in kind])
 
 
 def _newest(texts: Iterable[str]) -> tuple[str, ...]:
