@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from services.recommendations.domain.catalog import Catalog, Terms
@@ -11,6 +13,7 @@ from services.recommendations.domain.personal import (
     personal_scores,
     searched_scores,
 )
+from services.recommendations.domain.ranking import HIDDEN
 from services.recommendations.domain.reasons import NOTHING_READ, History, Kind
 from services.recommendations.domain.search_terms import SearchBonus, search_bonus
 from services.shared.model_input import CART, CLICK, PURCHASE, VIEW
@@ -58,12 +61,39 @@ def picks(
 
 
 def test_scores_are_query_times_vector_over_the_whole_catalogue() -> None:
-    """Without searches, order and scores are exactly those of a naive ranking."""
-    query = (1.0, 0.2, 0.05)
+    """Without searches, every product that the model knows has exactly the model's score."""
+    catalog, query = shop(), (1.0, 0.2, 0.05)
     naive = {name: float(np.dot(query, vector)) for name, vector in VECTORS.items()}
-    found = picks(shop(), query, (1, "tea", VIEW))
-    assert list(found) == sorted(naive, key=lambda name: -naive[name])
-    assert all(abs(found[name].score - naive[name]) < 1e-6 for name in naive)
+    by_model = ITEMS.vectors.scores(np.array(query, np.float32))
+    scores = personal_scores(by_model, catalog, None, ())
+    shown = {catalog.product_id(int(row)): row for row in np.flatnonzero(scores.total > HIDDEN)}
+    assert set(shown) == set(naive)
+    assert all(abs(scores.total[shown[name]] - naive[name]) < 1e-6 for name in naive)
+
+
+def shown(limit: int, products: Mapping[str, tuple[float, float, float]], *soups: str) -> list[str]:
+    """The list for who wants the first number of the vectors; soups are of one category."""
+    learned = {name: listing(name, "soup" if name in soups else name) for name in products}
+    catalog, items = catalog_of(learned), items_of(list(products.values()))
+    by_model = items.vectors.scores(np.array((1.0, 0, 0), np.float32))
+    scores = personal_scores(by_model, catalog, None, ())
+    history = history_of(catalog, items, (1, next(iter(products)), VIEW))
+    found = personal_picks(scores, items, catalog, history, None, limit=limit)
+    return [catalog.product_id(pick.row) for pick in found]
+
+
+def test_products_alike_make_room_for_others() -> None:
+    """What is unlike the best comes before more of the same that fits little better."""
+    teas = {f"tea {n}": (1 - n / 100, 0.0, 0.0) for n in range(6)}
+    others = {"pot": (0.9, 5.0, 0.0), "mug": (0.85, 0.0, 5.0), "saw": (0.0, 1.0, 1.0)}
+    assert shown(3, teas | others) == ["tea 0", "pot", "mug"]
+
+
+def test_no_category_fills_a_list() -> None:
+    """Two of five may be soups, while there is anything else."""
+    products = {f"can {n}": (1 - n / 100, 0.0, 0.0) for n in range(12)}
+    soups = [f"can {n}" for n in range(8)]
+    assert shown(5, products, *soups) == ["can 0", "can 1", "can 8", "can 9", "can 10"]
 
 
 def test_what_is_unavailable_or_excluded_is_never_shown() -> None:

@@ -16,8 +16,7 @@ Beside it, *caps*: no category, brand or merchant has more than its share of the
 leaves out comes back, by the same rule, only if the list is not full otherwise. The whole
 category path counts ("GROCERY / SOUP" and "GROCERY / TEA" are two).
 
-What is chosen is shown by score. In the order of choosing, a list would begin with what is most
-unlike, and lose more of what shoppers look for; and a caller who sorts by score would undo it.
+A list is in the order of choosing, so its first few, which is all that many see, are varied, too.
 Greedy, so it is deterministic and easy to explain: a product is missing because better ones
 like it are there.
 """
@@ -26,6 +25,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 from math import ceil
 from typing import Final, NamedTuple
 
@@ -76,20 +76,22 @@ def diverse(
 ) -> list[Ranked]:
     """Choose ``limit``, at least 1, of the P of ``pool``: best first, ties by product id.
 
-    The chosen keep the pool's order and their scores, so scores never rise down the list. Of
-    equally good products the first of the pool is taken, and its very first always. ``strength``
-    0 and no caps give the first ``limit``. ``directions`` [P, d] are the item vectors at length
-    1; zeros where there is none.
+    The very best comes first always; of products that are worth the same, the first of the pool.
+    Scores never rise down the list: where a product comes behind a lesser one, it takes that
+    one's score, so that a caller who sorts by score keeps the order. ``strength`` 0 and no caps
+    give the first ``limit`` as they are. ``directions`` [P, d] are the item vectors at length 1;
+    zeros where there is none.
     """
-    if len(pool) <= limit:
-        return list(pool)
-    worth = _worth(pool, directions, strength)
+    if not pool:
+        return []
     capped = [
         _Capped(codes, room(limit, share))
         for codes, share in zip(kinds, caps, strict=True)
         if codes is not None and share < 1
     ]
-    return [pool[place] for place in sorted(_chosen(worth, capped, limit))]
+    chosen = _chosen(_worth(pool, directions, strength), capped, min(limit, len(pool)))
+    scores = accumulate((pool[place].score for place in chosen), min)
+    return [Ranked(pool[place].row, score) for place, score in zip(chosen, scores, strict=True)]
 
 
 class _Capped:
@@ -124,7 +126,7 @@ def _worth(pool: Sequence[Ranked], directions: Floats, strength: float) -> Float
 
 
 def _chosen(worth: Floats, capped: Sequence[_Capped], limit: int) -> list[int]:
-    """Places in the pool, in the order in which they are chosen. The first is the best."""
+    """Places in the pool, in the order in which they are chosen; ``limit`` is at most P."""
     place, chosen = 0, [0]
     value = worth[0].copy()
     while True:
