@@ -142,7 +142,7 @@ def test_where_products_stand_in_the_catalogue_changes_nothing(seed: int, streng
         rows = order[[each.row for each in ranked]]
         kinds = Kinds(*(None if codes is None else codes[rows] for codes in pool.kinds))
         chosen = Pool(ranked, pool.directions[rows], kinds).chosen(8, strength, Caps(0.4, 0.4, 0.4))
-        return rows[chosen].tolist()
+        return [int(row) for row in rows[chosen]]
 
     assert shown(random.permutation(40)) == shown(np.arange(40))
 

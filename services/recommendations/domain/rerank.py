@@ -23,7 +23,6 @@ like it are there.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
 from math import ceil
@@ -36,6 +35,9 @@ from services.recommendations.domain.ranking import HIDDEN, Ranked
 
 POOL: Final = 5
 """How many times its length is ranked before a list is chosen."""
+
+LEAST_SPAN: Final = 1e-30
+"""Scores that lie closer together count as equal."""
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.integer]
@@ -99,15 +101,16 @@ class _Capped:
 
     def __init__(self, codes: Codes, allowed: int) -> None:
         self._codes, self._allowed = codes, allowed
-        self._taken: Counter[int] = Counter()
+        self._code_of: list[int] = codes.tolist()
+        self._taken: dict[int, int] = {}
 
     def take(self, place: int) -> NDArray[np.bool_] | None:
         """Count the product at ``place``; [P] which products are left out from now on, if any."""
-        code = int(self._codes[place])
+        code = self._code_of[place]
         if not code:
             return None
-        self._taken[code] += 1
-        return self._codes == code if self._taken[code] == self._allowed else None
+        taken = self._taken[code] = self._taken.get(code, 0) + 1
+        return self._codes == code if taken == self._allowed else None
 
 
 def _worth(pool: Sequence[Ranked], directions: Floats, strength: float) -> Floats:
@@ -116,7 +119,7 @@ def _worth(pool: Sequence[Ranked], directions: Floats, strength: float) -> Float
     It is the whole matrix, as that is one call where the rows of a list would be ten.
     """
     scores = np.array([score for _, score in pool])
-    span = max(scores[0] - scores[-1], np.finfo(np.float32).tiny)
+    span = max(scores[0] - scores[-1], LEAST_SPAN)
     by_score = ((1 - strength) * (scores - scores[-1]) / span).astype(np.float32)
     worth: Floats = directions @ directions.T
     np.maximum(worth, 0, out=worth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,6 +22,18 @@ SIZE: Final = {"width": 640, "height": 360}
 FONT: Final = "Arial, Helvetica, Liberation Sans, sans-serif"
 
 
+PLURAL: Final = {"category": "categories", "brand": "brands", "merchant": "merchants"}
+
+
+class Figure(NamedTuple):
+    """One column of the table, and what rows say of it."""
+
+    head: str
+    what: str
+    value: float
+    unit: str
+
+
 class Found(NamedTuple):
     """An arm, what its lists are, and what they lost against the ranking."""
 
@@ -34,18 +46,19 @@ class Found(NamedTuple):
         """As tables have it."""
         return f"{self.arm.method} {self.arm.strength:g}"
 
-    def figures(self) -> Mapping[str, tuple[float, str]]:
-        """All but NDCG and its loss, with units."""
+    def figures(self) -> list[Figure]:
+        """All but NDCG and its loss."""
         each = self.variety
-        apart = {} if each.apart is None else {"pairs of two categories": (100 * each.apart, "%")}
-        different = {f"{name} codes": (of, "a list") for name, of in each.different.items()}
-        return {
-            "distance": (each.distance, "1 - cosine"),
-            "distance of the first four": (each.first, "1 - cosine"),
-            **apart,
-            **different,
-            "coverage": (100 * each.coverage, "% of the catalogue"),
-        }
+        found = [
+            Figure("distance", "distance", each.distance, "1 - cosine"),
+            Figure("first 4", "distance of the first four", each.first, "1 - cosine"),
+        ]
+        if each.apart is not None:
+            apart = 100 * each.apart
+            found.append(Figure("apart, %", "pairs of two categories", apart, "%"))
+        found += [Figure(PLURAL[k], PLURAL[k], of, "a list") for k, of in each.different.items()]
+        shown = 100 * each.coverage
+        return [*found, Figure("shown, %", "shown to anybody", shown, "% of the catalogue")]
 
 
 def rows_of(question: str, found: Sequence[Found]) -> Iterator[Row]:
@@ -55,7 +68,7 @@ def rows_of(question: str, found: Sequence[Found]) -> Iterator[Row]:
         yield Row(f"{question}: {each.name}", ndcg, "NDCG@10", (ndcg, ndcg))
         mean, low, high = each.lost
         yield Row(f"{question}: {each.name}: NDCG@10 lost", mean, "%", (low, high))
-        for what, (value, unit) in each.figures().items():
+        for _, what, value, unit in each.figures():
             yield Row(f"{question}: {each.name}: {what}", value, unit, (value, value))
 
 
@@ -67,12 +80,12 @@ def row_of_time(arm: Arm, size: int, runs: Sequence[float], aim: float | None) -
 
 def table(question: str, found: Sequence[Found]) -> Table:
     """A line for each arm."""
-    names = list(found[0].figures())
-    drawn = Table("", "NDCG@10", "lost, %", *names, title=question)
+    heads = (each.head for each in found[0].figures())
+    drawn = Table("", "NDCG@10", "lost, %", *heads, title=question)
     for each in found:
         mean, low, high = each.lost
         loss = f"{mean:.2f} ({low:.2f} to {high:.2f})"
-        cells = (f"{value:.4g}" for value, _ in each.figures().values())
+        cells = (f"{figure.value:.4g}" for figure in each.figures())
         drawn.add_row(each.name, f"{each.variety.ndcg.mean():.4f}", loss, *cells)
     return drawn
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from model_export.evaluation.metrics import TOP, Interval, interval
 from services.shared.item_vectors import Floats
 from tests.bench.diversity.shop import Asked, Lists, Shop
 
-FIRST = 4
+FIRST: Final = 4
 """What a shopper sees of a list without turning to it."""
 
 
