@@ -1,4 +1,4 @@
-"""What variety costs and brings: ``python -m tests.bench.diversity``.
+"""What variety costs, and what it brings: ``make bench-diversity``.
 
 Held-out baskets of the Complete Journey, or of a prepared folder, are foretold by a bundle; from
 the best 50 products of each, two re-rankers choose ten: the product's (MMR) and a control (DPP).
