@@ -138,6 +138,10 @@ bench-cold: .venv-dev/.ready build/gen/.ready ## How well products that nobody h
 bench-architectures: .venv-dev/.ready build/gen/.ready ## Which architecture wins where, in an hour (QUICK=1: one epoch each)
 	$(DEV)/python -m tests.bench.accuracy.architectures $(if $(QUICK),--quick)
 
+.PHONY: bench-diversity
+bench-diversity: .venv-dev/.ready build/gen/.ready ## What variety costs, and what it brings (QUICK=1: in a minute, coarser)
+	$(DEV)/python -m tests.bench.diversity $(if $(QUICK),--quick)
+
 .PHONY: bench-plan
 bench-plan: .venv-dev/.ready build/gen/.ready ## How far a plan is from what training takes (QUICK=1: on cuts of the data)
 	$(DEV)/python -m tests.bench.planning $(if $(QUICK),--quick)

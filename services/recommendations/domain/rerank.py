@@ -16,8 +16,7 @@ Beside it, *caps*: no category, brand or merchant has more than its share of the
 leaves out comes back, by the same rule, only if the list is not full otherwise. The whole
 category path counts ("GROCERY / SOUP" and "GROCERY / TEA" are two).
 
-What is chosen is shown by score. In the order of choosing, a list would begin with what is most
-unlike, and lose more of what shoppers look for; and a caller who sorts by score would undo it.
+A list is in the order of choosing, so its first few, which is all that many see, are varied, too.
 Greedy, so it is deterministic and easy to explain: a product is missing because better ones
 like it are there.
 """
@@ -26,6 +25,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 from math import ceil
 from typing import Final, NamedTuple
 
@@ -36,6 +36,9 @@ from services.recommendations.domain.ranking import HIDDEN, Ranked
 
 POOL: Final = 5
 """How many times its length is ranked before a list is chosen."""
+
+LEAST_SPAN: Final = 1e-30
+"""Scores that lie closer together count as equal."""
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.integer]
@@ -88,21 +91,22 @@ def diverse(
 ) -> list[Ranked]:
     """Choose ``limit``, at least 1, of the P of ``pool``: best first, ties by product id.
 
-    The chosen keep the pool's order and their scores, so scores never rise down the list. Of
-    equally good products the first of the pool is taken, and its very first always, unless a cap
-    is reached ``above``. Caps are shares of the whole list. ``strength`` 0 and no caps give the
-    first ``limit``. ``directions`` [P, d] are the item vectors at length 1; zeros where there is
-    none.
+    The very best comes first always, unless a cap is reached ``above``; of products that are worth
+    the same, the first of the pool. Caps are shares of the whole list. Scores never rise down the
+    list: where a product comes behind a lesser one, it takes that one's score, so that a caller
+    who sorts by score keeps the order. ``strength`` 0 and no caps give the first ``limit`` as they
+    are. ``directions`` [P, d] are the item vectors at length 1; zeros where there is none.
     """
-    if len(pool) <= limit:
-        return list(pool)
-    worth = _worth(pool, directions, strength)
+    if not pool:
+        return []
     capped = [
         _Capped(codes, room(above.number + limit, share), held)
         for codes, share, held in zip(kinds, caps, above.kinds, strict=True)
         if codes is not None and share < 1
     ]
-    return [pool[place] for place in sorted(_chosen(worth, capped, limit))]
+    chosen = _chosen(_worth(pool, directions, strength), capped, min(limit, len(pool)))
+    scores = accumulate((pool[place].score for place in chosen), min)
+    return [Ranked(pool[place].row, score) for place, score in zip(chosen, scores, strict=True)]
 
 
 class _Capped:
@@ -111,6 +115,7 @@ class _Capped:
     def __init__(self, codes: Codes, allowed: int, held: Codes | None) -> None:
         """``held`` are the codes of what the list has already."""
         self._codes, self._allowed = codes, allowed
+        self._code_of: list[int] = codes.tolist()
         self._taken = Counter([] if held is None else held[held > 0].tolist())
 
     def full(self) -> NDArray[np.bool_]:
@@ -120,11 +125,11 @@ class _Capped:
 
     def take(self, place: int) -> NDArray[np.bool_] | None:
         """Count the product at ``place``; [P] which products are left out from now on, if any."""
-        code = int(self._codes[place])
+        code = self._code_of[place]
         if not code:
             return None
-        self._taken[code] += 1
-        return self._codes == code if self._taken[code] == self._allowed else None
+        taken = self._taken[code] = self._taken.get(code, 0) + 1
+        return self._codes == code if taken == self._allowed else None
 
 
 def _worth(pool: Sequence[Ranked], directions: Floats, strength: float) -> Floats:
@@ -133,7 +138,7 @@ def _worth(pool: Sequence[Ranked], directions: Floats, strength: float) -> Float
     It is the whole matrix, as that is one call where the rows of a list would be ten.
     """
     scores = np.array([score for _, score in pool])
-    span = max(scores[0] - scores[-1], np.finfo(np.float32).tiny)
+    span = max(scores[0] - scores[-1], LEAST_SPAN)
     by_score = ((1 - strength) * (scores - scores[-1]) / span).astype(np.float32)
     worth: Floats = directions @ directions.T
     np.maximum(worth, 0, out=worth)
@@ -143,7 +148,7 @@ def _worth(pool: Sequence[Ranked], directions: Floats, strength: float) -> Float
 
 
 def _chosen(worth: Floats, capped: Sequence[_Capped], limit: int) -> list[int]:
-    """Places in the pool, in the order in which they are chosen. The first is the best."""
+    """Places in the pool, in the order in which they are chosen; ``limit`` is at most P."""
     full = np.zeros(len(worth), dtype=np.bool_)
     for kind in capped:
         full |= kind.full()
