@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from services.recommendations.domain import changes
+from services.recommendations.domain import changes, kept_masks
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.filters.expression import compile_expression
 from services.recommendations.domain.kept_masks import KEPT_PREDICATES, KeptMasks, States
@@ -168,3 +168,20 @@ def test_expressions_that_ask_the_same_share_what_is_kept() -> None:
     ):
         assert shown(text, catalog) == {"a"}
     assert len(catalog.kept) == 2
+
+
+def test_what_takes_long_is_prepared_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while the catalogue changes; then a call finds it there, up to date."""
+    monkeypatch.setattr(kept_masks, "SLICE_ROWS", 2)
+    catalog = catalog_of({each: Offered(listing("Red mug")) for each in (*LEARNED, "n1", "n2")})
+    text = "product.title.matches('(?i)red') && shopper.known"
+    asked = compile_expression(text)
+    pauses = 0
+    for _ in asked.prepare(catalog):
+        pauses += 1
+        catalog.put_product("a", listing("Blue mug"))
+        catalog.put_product("n3", listing("Red lamp"))
+    assert pauses == 3
+    assert list(asked.prepare(catalog)) == []
+    assert shown(text, catalog, KNOWN) == {"b", "c", "n1", "n2", "n3"}
+    assert list(compile_expression("product.brand == 'a'").prepare(catalog)) == []

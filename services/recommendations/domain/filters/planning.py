@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -80,6 +81,12 @@ class Kept(Made):
             return Outcome(states.view(np.bool_))
         return Outcome(states == 1, states == ERROR)
 
+    def prepare(self, scope: Scope) -> Iterator[None]:
+        """Compute it before it is asked for, a slice at a time."""
+        catalog = scope.catalog
+        compute = partial(self._states, scope)
+        return catalog.kept.prepare(self.key, compute, changes=catalog.changes, rows=catalog.rows)
+
     def _states(self, scope: Scope, rows: NDArray[np.intp] | None) -> States:
         scope = replace(scope, rows=rows)
         listed = scope.of(scope.catalog.products.listed)
@@ -90,6 +97,17 @@ class Kept(Made):
             return states
         states[spread(found.error, len(listed))] = ERROR
         return states
+
+
+def slow_parts(tree: Node) -> Iterator[Kept]:
+    """What is kept and reads texts row by row: a million of them take seconds."""
+    for node in tree.walk():
+        if isinstance(node, Kept) and not node.timed and any(map(_is_text_of_rows, node.walk())):
+            yield node
+
+
+def _is_text_of_rows(node: Node) -> bool:
+    return isinstance(node, OfRow | Gathered) and node.kind not in ("bool", "int", "double")
 
 
 def planned(root: Node) -> Node:
@@ -167,8 +185,9 @@ def _check_cost(tree: Node) -> None:
     """What is computed at each call reads no texts of single products, and counts none."""
     if isinstance(tree, Kept):
         return
-    texts = isinstance(tree, OfRow | Gathered) and tree.kind not in ("bool", "int", "double")
-    if texts or (isinstance(tree, Apply) and tree.kind == "int" and _reads_product(tree)):
+    if _is_text_of_rows(tree) or (
+        isinstance(tree, Apply) and tree.kind == "int" and _reads_product(tree)
+    ):
         raise BadExpression(
             "this would be computed for each product at each call, as it is joined with the "
             "shopper's fields; beside those only numbers, truths and single columns of few "
