@@ -1,8 +1,9 @@
 """How soon filters are computed on a million products: ``python -m tests.bench.filters``.
 
-The products are generated: nearly each with a title of its own, eight thousand brands, 1,600 categories,
-up to five of eight attributes. What is timed is one core's work, in this process; between two
-calls so many products change as a feed of a thousand changes a second brings at a hundred calls.
+The products are generated: nearly each with a title of its own, eight thousand brands, 1,600
+categories, five of eight attributes. What is timed is one core's work, in this process; between
+two calls so many products change as a feed of a thousand changes a second brings at a hundred
+calls.
 """
 
 from __future__ import annotations

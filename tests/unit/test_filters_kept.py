@@ -95,13 +95,12 @@ class Computing:
     def __call__(self, rows: NDArray[np.intp] | None) -> States:
         self.asked.append(None if rows is None else rows.tolist())
         every = np.arange(self.catalog.rows) if rows is None else rows
-        return (every % 2 == 0).astype(np.uint8)
+        return np.array(every % 2 == 0, dtype=np.uint8)
 
     def states(self, kept: KeptMasks, key: str = "even", minute: int = 0) -> list[int]:
         """What is kept of it."""
-        catalog = self.catalog
-        told = {"changes": catalog.changes, "rows": catalog.rows, "minute": minute}
-        return kept.states(key, self, **told).tolist()
+        changes, rows = self.catalog.changes, self.catalog.rows
+        return list(kept.states(key, self, changes=changes, rows=rows, minute=minute))
 
 
 def test_only_rows_that_changed_are_computed_again() -> None:

@@ -185,9 +185,8 @@ def _check_cost(tree: Node) -> None:
     """What is computed at each call reads no texts of single products, and counts none."""
     if isinstance(tree, Kept):
         return
-    if _is_text_of_rows(tree) or (
-        isinstance(tree, Apply) and tree.kind == "int" and _reads_product(tree)
-    ):
+    counts = isinstance(tree, Apply) and tree.kind == "int" and _reads_product(tree)
+    if counts or _is_text_of_rows(tree):
         raise BadExpression(
             "this would be computed for each product at each call, as it is joined with the "
             "shopper's fields; beside those only numbers, truths and single columns of few "
