@@ -1,4 +1,4 @@
-"""How soon filters are computed on a million products: ``python -m tests.bench.filters``.
+"""How soon filters are computed on a million products: ``make bench-filters``.
 
 The products are generated: nearly each with a title of its own, eight thousand brands, 1,600
 categories, five of eight attributes. What is timed is one core's work, in this process; between

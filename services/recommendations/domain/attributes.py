@@ -54,6 +54,11 @@ class Attributes:
             self._move(row, len(new))
         self._of(row)[:] = new
 
+    @property
+    def places(self) -> int:
+        """How many codes it has room for, in use or not."""
+        return len(self._codes)
+
     def grow(self, size: int) -> None:
         """Make ``size`` rows."""
         self._starts = grown(self._starts, size)
