@@ -7,7 +7,7 @@ error where the other side decides; everything else that is given one comes to i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,12 @@ class Outcome(NamedTuple):
     error: Errors = False
 
 
-FAILED = Outcome(False, error=True)
-"""An error in all rows."""
+_NOTHING: Final = {"bool": False, "int": 0, "double": 0.0, "string": ""}
+
+
+def failed(kind: str) -> Outcome:
+    """An error in all rows, with a value of this type of CEL's, as others go on with values."""
+    return Outcome(_NOTHING[kind], error=True)
 
 
 def either(left: Errors, right: Errors) -> Errors:
