@@ -27,7 +27,7 @@ class Named(NamedTuple):
     values: list[str]
     """[1 + m]; the first stands for rows without."""
     codes: NDArray[np.int32]
-    """[n] the place of each row's value."""
+    """[n] the place of each row's value; padding's means nothing."""
 
 
 class Attributes:
@@ -78,7 +78,6 @@ class Attributes:
         hits = np.flatnonzero(found)
         codes = np.zeros(count, dtype=np.int32)
         codes[self._owners[hits]] = found[hits]
-        codes[NOBODY] = 0
         return Named(["", *(pairs[code][1] for code in meant)], codes)
 
     def _of(self, row: int) -> NDArray[np.int32]:
