@@ -169,6 +169,25 @@ def test_expressions_that_ask_the_same_share_what_is_kept() -> None:
     assert len(catalog.kept) == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("shopper.known && product.brand == 'Acme'", 1),
+        ("product.brand == 'Acme' && shopper.known && product.price < 10", 1),
+        ("shopper.known ? product.brand == 'Acme' : product.price < 10", 1),
+        ("!shopper.known || product.age_days < 9 && product.brand == 'Acme'", 2),
+        ("product.brand in shopper.brands || !(product.brand == 'Acme')", 1),
+        ("product.available && shopper.known", 0),
+        ("product.brand in shopper.brands", 0),
+    ],
+)
+def test_what_asks_products_alone_is_kept_beside_the_shopper(text: str, kept: int) -> None:
+    """As few parts as can be; what the shopper is asked with is computed at each call."""
+    catalog = catalog_of({"a": Offered(listing("Mug"), priced("3"))})
+    compile_expression(text).mask(catalog, KNOWN, NOW)
+    assert len(catalog.kept) == kept
+
+
 def test_what_takes_long_is_prepared_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also while the catalogue changes; then a call finds it there, up to date."""
     monkeypatch.setattr(kept_masks, "SLICE_ROWS", 2)

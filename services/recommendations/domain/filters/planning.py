@@ -112,11 +112,10 @@ def _is_text_of_rows(node: Node) -> bool:
 
 def planned(root: Node) -> Node:
     """The same expression, ready to be computed. Raises BadExpression, see the module."""
-    tree = _gathered(root)
-    if _reads_product(tree) and not _reads_shopper(tree):
-        tree = _parts_kept(tree, timed_too=False) if _is_timed(tree) else tree
-        return _kept(tree, whole=True)
-    tree = _parts_kept(tree, timed_too=True)
+    if _reads_product(root) and not _reads_shopper(root):
+        parts = _parts_kept(root, timed_too=False) if _is_timed(root) else root
+        return _gathered(_kept(parts, whole=True))
+    tree = _gathered(_parts_kept(root, timed_too=True))
     _check_cost(tree)
     return tree
 
@@ -134,9 +133,10 @@ def _is_timed(tree: Node) -> bool:
 
 
 def _gathered(tree: Node) -> Node:
-    """With each largest part of a single column in a :class:`Gathered`."""
+    """With each largest part of a single column in a :class:`Gathered`, within what is kept."""
     columns = {node.field.source: node.field for node in tree.walk() if isinstance(node, OfColumn)}
-    if len(columns) == 1 and not any(isinstance(node, OfRow) for node in tree.walk()):
+    by_row = any(isinstance(node, OfRow | Kept) for node in tree.walk())
+    if len(columns) == 1 and not by_row:
         (source,) = columns.values()
         return Gathered(kind=tree.kind, place=tree.place, of=(tree,), source=source)
     if columns and isinstance(tree, Made):
