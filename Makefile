@@ -117,6 +117,10 @@ bench-prepare: .venv-dev/.ready build/gen/.ready ## How fast data is prepared, a
 bench-import: .venv-dev/.ready build/gen/.ready ## How fast a shop's files are imported (QUICK=1: in a minute, coarser)
 	$(DEV)/python -m tests.bench.importing $(if $(QUICK),--quick)
 
+.PHONY: bench-filters
+bench-filters: .venv-dev/.ready build/gen/.ready ## How soon filters are computed on a million products (QUICK=1: fewer calls, coarser)
+	$(DEV)/python -m tests.bench.filters $(if $(QUICK),--quick)
+
 .PHONY: bench-accuracy
 bench-accuracy: .venv-dev/.ready build/gen/.ready ## How well the model foretells, on the papers' files, in an hour (QUICK=1: in minutes, coarser)
 	$(DEV)/python -m tests.bench.accuracy.training_time $(if $(QUICK),--quick)

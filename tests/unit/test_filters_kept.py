@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from services.recommendations.domain import changes
+from services.recommendations.domain import changes, kept_masks
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.filters.expression import compile_expression
 from services.recommendations.domain.kept_masks import KEPT_PREDICATES, KeptMasks, States
@@ -95,13 +95,12 @@ class Computing:
     def __call__(self, rows: NDArray[np.intp] | None) -> States:
         self.asked.append(None if rows is None else rows.tolist())
         every = np.arange(self.catalog.rows) if rows is None else rows
-        return (every % 2 == 0).astype(np.uint8)
+        return np.array(every % 2 == 0, dtype=np.uint8)
 
     def states(self, kept: KeptMasks, key: str = "even", minute: int = 0) -> list[int]:
         """What is kept of it."""
-        catalog = self.catalog
-        told = {"changes": catalog.changes, "rows": catalog.rows, "minute": minute}
-        return kept.states(key, self, **told).tolist()
+        changes, rows = self.catalog.changes, self.catalog.rows
+        return list(kept.states(key, self, changes=changes, rows=rows, minute=minute))
 
 
 def test_only_rows_that_changed_are_computed_again() -> None:
@@ -168,3 +167,39 @@ def test_expressions_that_ask_the_same_share_what_is_kept() -> None:
     ):
         assert shown(text, catalog) == {"a"}
     assert len(catalog.kept) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("shopper.known && product.brand == 'Acme'", 1),
+        ("product.brand == 'Acme' && shopper.known && product.price < 10", 1),
+        ("shopper.known ? product.brand == 'Acme' : product.price < 10", 1),
+        ("!shopper.known || product.age_days < 9 && product.brand == 'Acme'", 2),
+        ("product.brand in shopper.brands || !(product.brand == 'Acme')", 1),
+        ("product.available && shopper.known", 0),
+        ("product.brand in shopper.brands", 0),
+    ],
+)
+def test_what_asks_products_alone_is_kept_beside_the_shopper(text: str, kept: int) -> None:
+    """As few parts as can be; what the shopper is asked with is computed at each call."""
+    catalog = catalog_of({"a": Offered(listing("Mug"), priced("3"))})
+    compile_expression(text).mask(catalog, KNOWN, NOW)
+    assert len(catalog.kept) == kept
+
+
+def test_what_takes_long_is_prepared_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while the catalogue changes; then a call finds it there, up to date."""
+    monkeypatch.setattr(kept_masks, "SLICE_ROWS", 2)
+    catalog = catalog_of({each: Offered(listing("Red mug")) for each in (*LEARNED, "n1", "n2")})
+    text = "product.title.matches('(?i)red') && shopper.known"
+    asked = compile_expression(text)
+    pauses = 0
+    for _ in asked.prepare(catalog):
+        pauses += 1
+        catalog.put_product("a", listing("Blue mug"))
+        catalog.put_product("n3", listing("Red lamp"))
+    assert pauses == 3
+    assert list(asked.prepare(catalog)) == []
+    assert shown(text, catalog, KNOWN) == {"b", "c", "n1", "n2", "n3"}
+    assert list(compile_expression("product.brand == 'a'").prepare(catalog)) == []

@@ -82,7 +82,44 @@ def test_rows_of_removed_products_are_used_again() -> None:
     for number in range(5_000):
         catalog.put_product(f"p{number}", listing("Lamp"))
         catalog.remove_product(f"p{number}")
+        catalog.put_offer(f"q{number}", SALE)
+        catalog.remove_offer(f"q{number}")
     assert catalog.rows <= catalog.vector_rows + 1
+
+
+def test_what_no_product_says_any_more_takes_no_place() -> None:
+    """Brands, categories and attributes that come and go for years leave nothing behind."""
+    others = {
+        f"n{number}": listing("Cup")._replace(attributes={"size": f"{number}", "batch": "old"})
+        for number in range(50)
+    }
+    first = listing("Mug")._replace(attributes={"size": "L", "cut": "wide"})
+    catalog = catalog_of({"a": first}, others)
+    for number in range(3_000):
+        told = {"batch": f"{number}", **dict.fromkeys(map(str, range(number % 5)), "x")}
+        catalog.put_product(
+            "a", Listing("Mug", (f"{number}",), f"m{number}", f"b{number}", attributes=told)
+        )
+        catalog.put_offer("a", Terms(Price(f"C{number}", 1, 0), available=True))
+    products = catalog.products
+    assert products.attributes[1] == told
+    for product_id, other in others.items():
+        assert catalog.listing(catalog.row(product_id) or 0) == other
+    assert set(products.attributes.named("batch", catalog.rows).values) == {"", "old", "2999"}
+    assert products.attributes.places <= 4_096
+    for column in (products.brands, products.merchants, products.paths, catalog.offers.currencies):
+        assert len(column.values) <= 4
+
+
+@pytest.mark.parametrize(
+    ("units", "nanos"), [(0, 0), (3, 990_000_000), (10**9, 999_999_999), (0, 1)]
+)
+def test_a_price_is_kept_to_the_billionth(units: int, nanos: int) -> None:
+    """An answer says what the shop said; a filter compares the nearest double."""
+    catalog = catalog_of({"a": listing("Mug")})
+    catalog.put_offer("a", Terms(Price("EUR", units, nanos), available=True))
+    assert catalog.price(1) == Price("EUR", units, nanos)
+    assert catalog.offers.prices[1] == float(f"{units}.{nanos:09}")
 
 
 def test_columns_grow_beyond_the_vocabulary() -> None:
@@ -112,7 +149,10 @@ def test_the_catalogue_is_what_a_dict_would_be(steps: list[tuple[str, str, str]]
     offers: dict[str, Terms] = {}
     for step, product_id, title in steps:
         if step == "put":
-            products[product_id] = listing(title, title[:3])
+            told = {title[-3:]: title, "size": title[:1]}
+            products[product_id] = listing(title, title[:3])._replace(
+                brand=title[-4:], attributes=told if "mug" in title else {}, listed_at=len(steps)
+            )
             catalog.put_product(product_id, products[product_id])
         elif step == "remove":
             products.pop(product_id, None)
@@ -129,7 +169,9 @@ def test_the_catalogue_is_what_a_dict_would_be(steps: list[tuple[str, str, str]]
         found = [catalog.product_id(row) for row in catalog.index.rows_of(word).tolist()]
         assert sorted(found) == sorted(p for p in products if word in words_of(products[p].title))
     for product_id, each in products.items():
-        assert catalog.listing(catalog.row(product_id) or 0) == each
+        row = catalog.row(product_id) or 0
+        assert catalog.listing(row) == each
+        assert catalog.price(row) == offers.get(product_id, GONE).price
 
 
 def test_shops_do_not_see_each_other() -> None:

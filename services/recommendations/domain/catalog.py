@@ -109,12 +109,12 @@ class Catalog:
         known = self.products.listing(row)
         if known == listing:
             return
-        if known is not None:
-            self.index.discard(row, _words(known))
-        else:
-            self.listed += 1
+        before = _words(known) if known else {}
+        after = _words(listing)
+        self.index.discard(row, before.keys() - after.keys())
+        self.index.add(row, after.keys() - before.keys())
+        self.listed += known is None
         self.products.put(row, listing)
-        self.index.add(row, _words(listing))
         self._refresh(row)
 
     def remove_product(self, product_id: str) -> None:
@@ -179,6 +179,7 @@ class Catalog:
         self.offers.grow(size)
 
 
-def _words(listing: Listing) -> list[str]:
+def _words(listing: Listing) -> dict[str, None]:
     """The words that find a product: of its title, brand and categories."""
-    return words_of(" ".join([listing.title, listing.brand, *listing.category_path]))
+    text = " ".join([listing.title, listing.brand, *listing.category_path])
+    return dict.fromkeys(words_of(text))

@@ -7,9 +7,8 @@ asks something of a brand then asks each distinct value once, and looks the answ
 from __future__ import annotations
 
 from array import array
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from sys import intern
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from collections.abc import Hashable, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,62 +102,3 @@ class Coded(Generic[V]):
     def grow(self, size: int) -> None:
         """Make ``size`` places."""
         self.codes = grown(self.codes, size)
-
-
-class Named(NamedTuple):
-    """What rows have under one attribute name: m distinct values, in the places of codes."""
-
-    values: Sequence[str]
-    """[1 + m]; the first stands for rows without."""
-    codes: NDArray[np.int32]
-    """[n]"""
-
-
-class Attributes:
-    """Names and values that products give themselves, a code for each pair of the two.
-
-    A row keeps its codes, four bytes each, and not a place in a column for each name: of
-    thousands of names that a shop may have, a product has a few.
-    """
-
-    def __init__(self, rows: int) -> None:
-        self._pairs: Dictionary[tuple[str, str]] = Dictionary(("", ""))
-        self._rows = [b""] * rows
-
-    def __getitem__(self, row: int) -> Mapping[str, str]:
-        values = self._pairs.values
-        return dict(values[code] for code in array("i", self._rows[row]))
-
-    def __setitem__(self, row: int, attributes: Mapping[str, str]) -> None:
-        take, old = self._pairs.take, array("i", self._rows[row])
-        codes = array("i", (take((intern(name), text)) for name, text in attributes.items()))
-        for code in old:
-            self._pairs.give_back(code)
-        self._rows[row] = codes.tobytes()
-
-    def grow(self, size: int) -> None:
-        """Make ``size`` places."""
-        self._rows += [b""] * (size - len(self._rows))
-
-    def under(self, name: str, rows: Iterable[int]) -> list[str | None]:
-        """What each of a few rows has under ``name``."""
-        return [self[row].get(name) for row in rows]
-
-    def named(self, name: str, count: int) -> Named:
-        """What the first ``count`` rows have under ``name``."""
-        values, places = self._places(name)
-        held = self._rows[:count]
-        found = places[np.frombuffer(b"".join(held), dtype=np.int32)]
-        hits = np.flatnonzero(found)
-        ends = np.cumsum(np.fromiter(map(len, held), dtype=np.int64, count=count)) // 4
-        codes = np.zeros(count, dtype=np.int32)
-        codes[np.searchsorted(ends, hits, side="right")] = found[hits]
-        return Named(values, codes)
-
-    def _places(self, name: str) -> tuple[list[str], NDArray[np.int32]]:
-        """The values under ``name``, and by code of a pair its place among them; 0: none."""
-        pairs = self._pairs.values
-        codes = [code for code, pair in enumerate(pairs) if code and pair[0] == name]
-        places = np.zeros(len(pairs), dtype=np.int32)
-        places[codes] = range(1, len(codes) + 1)
-        return ["", *(pairs[code][1] for code in codes)], places

@@ -6,7 +6,7 @@ a second are ten rows for each of a hundred calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,9 @@ KEPT_BYTES: Final = 32 * 2**20
 """For each catalogue: thirty predicates over a million products."""
 
 KEPT_PREDICATES: Final = 256
+
+SLICE_ROWS: Final = 4_096
+"""Of texts that are matched with a pattern, some milliseconds."""
 
 States = NDArray[np.uint8]
 """[n] what a predicate says of each row, a number each."""
@@ -70,6 +73,27 @@ class KeptMasks:
             kept.revision = changes.revision
         self._keep(key, kept)
         return kept.states[:rows]
+
+    def prepare(
+        self,
+        key: str,
+        compute: Callable[[NDArray[np.intp] | None], States],
+        *,
+        changes: Changes,
+        rows: int,
+    ) -> Iterator[None]:
+        """Compute ``key`` in slices, with a pause after each, so that calls have their turn.
+
+        What changes meanwhile is brought up to date when it is asked for.
+        """
+        if key in self._kept:
+            return
+        kept = _Kept(np.zeros(rows, dtype=np.uint8), changes.revision, 0)
+        for start in range(0, rows, SLICE_ROWS):
+            some = np.arange(start, min(start + SLICE_ROWS, rows))
+            kept.states[some] = compute(some)
+            yield
+        self._keep(key, kept)
 
     def _take(self, key: str) -> _Kept | None:
         kept = self._kept.pop(key, None)

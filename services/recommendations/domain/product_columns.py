@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.recommendations.domain.columns import NOTHING, Attributes, Coded, grown
+from services.recommendations.domain.attributes import Attributes
+from services.recommendations.domain.columns import NOTHING, Coded, grown
 from services.recommendations.domain.listing import UNOFFERED, Listing, Price, Terms
 
 NEVER: Final = np.iinfo(np.int64).min

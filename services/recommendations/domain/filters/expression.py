@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.filters.fields import MICROSECONDS_A_MINUTE, Scope
 from services.recommendations.domain.filters.nodes import Node, OfShopper
-from services.recommendations.domain.filters.planning import Kept, planned
+from services.recommendations.domain.filters.planning import Kept, planned, slow_parts
 from services.recommendations.domain.filters.reading import read
 from services.recommendations.domain.shopper import STRANGER, Shopper
 
@@ -49,6 +50,17 @@ class Expression:
             for node in self._root.walk():
                 if isinstance(node, Kept):
                     node(scope)
+
+    def prepare(self, catalog: Catalog) -> Iterator[None]:
+        """Do in slices, with a pause after each, what of a first :meth:`mask` takes long.
+
+        That is reading texts of a million single products: seconds where a pattern is matched
+        with titles. A server that goes through this with other work in between, at start or in
+        the call that asks first, never stands still for long.
+        """
+        scope = Scope(catalog, None, STRANGER, 0)
+        for part in slow_parts(self._root):
+            yield from part.prepare(scope)
 
 
 def compile_expression(text: str) -> Expression:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.columns import NOTHING, Coded, objects
-from services.recommendations.domain.filters.outcomes import Errors, Outcome
+from services.recommendations.domain.filters.outcomes import Outcome, Truth
 from services.recommendations.domain.product_columns import NEVER
 from services.recommendations.domain.shopper import (
     MICROSECONDS_A_DAY,
@@ -28,7 +28,7 @@ class Distinct(NamedTuple):
 
     values: NDArray[np.object_]
     """[m]"""
-    error: Errors
+    error: Truth
     """[m] where the value stands for there being none."""
     codes: NDArray[np.int32] | None
     """[n] which of them each row has; None: row i has the i-th."""

@@ -16,10 +16,10 @@ from services.recommendations.domain.filters.errors import Place
 from services.recommendations.domain.filters.fields import CodedField, RowField, Scope, ShopperField
 from services.recommendations.domain.filters.functions import FUNCTIONS, each_of, spread
 from services.recommendations.domain.filters.outcomes import (
-    FAILED,
     Outcome,
     both,
     either,
+    failed,
     folded,
     negated,
     one_of,
@@ -158,7 +158,7 @@ class Apply(Made):
         operands = [part(scope) for part in self.of]
         error = either(*(each.error for each in operands)) if operands[1:] else operands[0].error
         if error is True:
-            return FAILED
+            return failed(self.kind)
         found = FUNCTIONS[self.overload].compute(*(each.value for each in operands))
         error = either(error, found.error)
         return Outcome(without(found.value, error) if self.kind == "bool" else found.value, error)
@@ -206,7 +206,7 @@ class Choose(Made):
         condition, yes, no = self.of
         asked = condition(scope)
         if asked.error is True:
-            return FAILED
+            return failed(self.kind)
         if isinstance(asked.value, bool):
             return (yes if asked.value else no)(scope)
         left, right, count = yes(scope), no(scope), len(asked.value)

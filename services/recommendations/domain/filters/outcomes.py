@@ -7,13 +7,13 @@ error where the other side decides; everything else that is given one comes to i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Errors = bool | NDArray[np.bool_]
-"""Of a scalar, and of all rows alike, a bool; else [n]."""
+Truth = bool | NDArray[np.bool_]
+"""What holds for all rows, or [n]."""
 
 
 class Outcome(NamedTuple):
@@ -24,15 +24,19 @@ class Outcome(NamedTuple):
     """
 
     value: Any
-    error: Errors = False
+    error: Truth = False
 
 
-FAILED = Outcome(False, error=True)
-"""An error in all rows."""
+_NOTHING: Final = {"bool": False, "int": 0, "double": 0.0, "string": ""}
 
 
-def either(left: Errors, right: Errors) -> Errors:
-    """Where one of the two has an error."""
+def failed(kind: str) -> Outcome:
+    """An error in all rows, with a value of this type of CEL's, as others go on with values."""
+    return Outcome(_NOTHING[kind], error=True)
+
+
+def either(left: Truth, right: Truth) -> Truth:
+    """Where one of the two is true; what holds for all rows costs nothing."""
     if left is False or right is True:
         return right
     if right is False or left is True:
@@ -40,7 +44,16 @@ def either(left: Errors, right: Errors) -> Errors:
     return left | right
 
 
-def without(truth: Any, error: Errors) -> Any:
+def common(left: Truth, right: Truth) -> Truth:
+    """Where both are true."""
+    if left is True or right is False:
+        return right
+    if right is True or left is False:
+        return left
+    return left & right
+
+
+def without(truth: Any, error: Truth) -> Any:
     """``truth``, False where there is an error."""
     if error is False:
         return truth
@@ -57,20 +70,15 @@ def negated(given: Outcome) -> Outcome:
 
 def both(left: Outcome, right: Outcome) -> Outcome:
     """``&&``: what is false on one side is false, whatever stands on the other."""
-    value = left.value & right.value
-    if left.error is False and right.error is False:
-        return Outcome(value)
-    error = (left.error & (right.value | right.error)) | (right.error & (left.value | left.error))
-    return Outcome(value, error)
+    by_left = common(left.error, either(right.value, right.error))
+    by_right = common(right.error, either(left.value, left.error))
+    return Outcome(common(left.value, right.value), either(by_left, by_right))
 
 
 def one_of(left: Outcome, right: Outcome) -> Outcome:
     """``||``: what is true on one side is true, whatever stands on the other."""
-    value = left.value | right.value
-    if left.error is False and right.error is False:
-        return Outcome(value)
-    error = either(left.error, right.error)
-    return Outcome(value, without(error, value))
+    value = either(left.value, right.value)
+    return Outcome(value, without(either(left.error, right.error), value))
 
 
 def folded(

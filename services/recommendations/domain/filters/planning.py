@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -80,6 +81,12 @@ class Kept(Made):
             return Outcome(states.view(np.bool_))
         return Outcome(states == 1, states == ERROR)
 
+    def prepare(self, scope: Scope) -> Iterator[None]:
+        """Compute it before it is asked for, a slice at a time."""
+        catalog = scope.catalog
+        compute = partial(self._states, scope)
+        return catalog.kept.prepare(self.key, compute, changes=catalog.changes, rows=catalog.rows)
+
     def _states(self, scope: Scope, rows: NDArray[np.intp] | None) -> States:
         scope = replace(scope, rows=rows)
         listed = scope.of(scope.catalog.products.listed)
@@ -92,13 +99,23 @@ class Kept(Made):
         return states
 
 
+def slow_parts(tree: Node) -> Iterator[Kept]:
+    """What is kept and reads texts row by row: a million of them take seconds."""
+    for node in tree.walk():
+        if isinstance(node, Kept) and not node.timed and any(map(_is_text_of_rows, node.walk())):
+            yield node
+
+
+def _is_text_of_rows(node: Node) -> bool:
+    return isinstance(node, OfRow | Gathered) and node.kind not in ("bool", "int", "double")
+
+
 def planned(root: Node) -> Node:
     """The same expression, ready to be computed. Raises BadExpression, see the module."""
-    tree = _gathered(root)
-    if _reads_product(tree) and not _reads_shopper(tree):
-        tree = _parts_kept(tree, timed_too=False) if _is_timed(tree) else tree
-        return _kept(tree, whole=True)
-    tree = _parts_kept(tree, timed_too=True)
+    if _reads_product(root) and not _reads_shopper(root):
+        parts = _parts_kept(root, timed_too=False) if _is_timed(root) else root
+        return _gathered(_kept(parts, whole=True))
+    tree = _gathered(_parts_kept(root, timed_too=True))
     _check_cost(tree)
     return tree
 
@@ -116,9 +133,10 @@ def _is_timed(tree: Node) -> bool:
 
 
 def _gathered(tree: Node) -> Node:
-    """With each largest part of a single column in a :class:`Gathered`."""
+    """With each largest part of a single column in a :class:`Gathered`, within what is kept."""
     columns = {node.field.source: node.field for node in tree.walk() if isinstance(node, OfColumn)}
-    if len(columns) == 1 and not any(isinstance(node, OfRow) for node in tree.walk()):
+    by_row = any(isinstance(node, OfRow | Kept) for node in tree.walk())
+    if len(columns) == 1 and not by_row:
         (source,) = columns.values()
         return Gathered(kind=tree.kind, place=tree.place, of=(tree,), source=source)
     if columns and isinstance(tree, Made):
@@ -167,8 +185,8 @@ def _check_cost(tree: Node) -> None:
     """What is computed at each call reads no texts of single products, and counts none."""
     if isinstance(tree, Kept):
         return
-    texts = isinstance(tree, OfRow | Gathered) and tree.kind not in ("bool", "int", "double")
-    if texts or (isinstance(tree, Apply) and tree.kind == "int" and _reads_product(tree)):
+    counts = isinstance(tree, Apply) and tree.kind == "int" and _reads_product(tree)
+    if counts or _is_text_of_rows(tree):
         raise BadExpression(
             "this would be computed for each product at each call, as it is joined with the "
             "shopper's fields; beside those only numbers, truths and single columns of few "
