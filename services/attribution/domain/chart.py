@@ -67,8 +67,8 @@ def sequence_svg(points: Sequence[Point], least: float, unit: str) -> str:
 
 
 def _frame(points: Sequence[Point], least: float) -> Frame:
-    """All of what the later half of the looks saw, and 0 with what would matter around it."""
-    later = points[len(points) // 2 :]
+    """All of what the last third of the looks saw, and 0 with what would matter around it."""
+    later = points[2 * len(points) // 3 :]
     low = min(-1.5 * least, *(each.low for each in later))
     high = max(1.5 * least, *(each.high for each in later))
     room = 0.05 * (high - low) or 1.0
