@@ -6,10 +6,11 @@ what was answered before, and whoever reads the log needs no scenario.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import msgspec
 from attune.recommendations.v1 import recommendation_log_pb2 as pb
+from attune.recommendations.v1.recommendation_service_pb2 import FallbackCause, Reason, Source
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -19,12 +20,12 @@ from services.shared.subject import subject_of
 
 _SECOND: Final = 1_000_000
 
-_CREDITS: Final[dict[Credit, int]] = {
+_CREDITS: Final[dict[Credit, pb.AttributionRule.Credit.ValueType]] = {
     "last": pb.AttributionRule.CREDIT_LAST,
     "first": pb.AttributionRule.CREDIT_FIRST,
     "every": pb.AttributionRule.CREDIT_EVERY,
 }
-_AFTERS: Final[dict[After, int]] = {
+_AFTERS: Final[dict[After, pb.AttributionRule.After.ValueType]] = {
     "click": pb.AttributionRule.AFTER_CLICK,
     "impression": pb.AttributionRule.AFTER_IMPRESSION,
     "answer": pb.AttributionRule.AFTER_ANSWER,
@@ -87,8 +88,8 @@ def write_answer(answer: LoggedAnswer) -> bytes:
         took=Duration(seconds=answer.took // _SECOND, nanos=answer.took % _SECOND * 1_000),
         method=answer.method,
         scenario=answer.scenario,
-        source=answer.source,
-        fallback_cause=answer.fallback_cause,
+        source=cast("Source.ValueType", answer.source),
+        fallback_cause=cast("FallbackCause.ValueType", answer.fallback_cause),
         model_version=answer.model_version,
         attribution=pb.AttributionRule(
             window_hours=rule.window_hours,
@@ -100,7 +101,8 @@ def write_answer(answer: LoggedAnswer) -> bytes:
         message.arms.add(experiment=experiment, arm=arm)
     add = message.products.add
     for product_id, merchant_id, score, reason in answer.products:
-        add(product_id=product_id, merchant_id=merchant_id, score=score, reason=reason)
+        kind = cast("Reason.Kind.ValueType", reason)
+        add(product_id=product_id, merchant_id=merchant_id, score=score, reason=kind)
     return message.SerializeToString()
 
 
