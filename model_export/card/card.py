@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from model_export.card.contents import Facts, document
 from model_export.card.markdown import markdown
-from model_export.card.page import page
+from services.shared.document_page import page
 
 
 def card(facts: Facts) -> dict[str, bytes]:

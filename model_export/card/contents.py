@@ -9,15 +9,6 @@ from typing import Final
 import msgspec
 
 from model_export.card import charts
-from model_export.card.document import (
-    Bullets,
-    Document,
-    Paragraph,
-    Picture,
-    Section,
-    Table,
-    plain,
-)
 from model_export.card.limits import limits, percent
 from model_export.card.origin import data_blocks
 from model_export.dataset import Prepared
@@ -26,6 +17,15 @@ from model_export.evaluation.learning_curve import LearningCurve
 from model_export.evaluation.metrics import Interval
 from model_export.training.checkpoint import Checkpoint
 from services.shared.bundle_settings import Blend
+from services.shared.document import (
+    Bullets,
+    Document,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+    plain,
+)
 from services.shared.repeat import MASKED, RepeatTable
 
 METRICS: Final = ("hit rate@10", "recall@10", "NDCG@10")

@@ -11,7 +11,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from typing import Final
 
-from model_export.card.document import Block, Bullets, Document, Paragraph, Picture, Table
+from services.shared.document import Block, Bullets, Document, Paragraph, Picture, Table
 
 MARKUP: Final = re.compile(r"([\\*_\[\]<>|])")
 CODE: Final = re.compile(r"(`[^`]*`)")

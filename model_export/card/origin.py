@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from model_export.card.document import Block, Bullets, Paragraph, Table, plain
 from model_export.card.limits import percent
 from model_export.dataset import Prepared, Source
 from model_export.exporting.origin import origin
 from model_export.preparation.reasons import BY_NAME
+from services.shared.document import Block, Bullets, Paragraph, Table, plain
 
 HEAD: Final = ("about the data", "")
 

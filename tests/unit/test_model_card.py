@@ -16,10 +16,8 @@ import pytest
 from model_export.card.card import card
 from model_export.card.charts import training_svg
 from model_export.card.contents import Facts, document
-from model_export.card.document import Document, Paragraph, Section, Table, plain
 from model_export.card.limits import limits
 from model_export.card.markdown import markdown
-from model_export.card.page import page
 from model_export.dataset import Prepared
 from model_export.evaluation import learning_curve
 from model_export.evaluation.evaluate import Evaluation, evaluate
@@ -28,6 +26,8 @@ from model_export.planning.learning import read_curve
 from model_export.training.checkpoint import Checkpoint, Coded, Epoch
 from services.shared.bundle import load_bundle
 from services.shared.bundle_settings import Blend
+from services.shared.document import Document, Paragraph, Section, Table, plain
+from services.shared.document_page import page
 from services.shared.repeat import MASKED, RepeatTable, numbers
 from tests.gate_parts import shelf_bundle, shop
 from tests.model_parts import QUICK

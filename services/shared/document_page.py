@@ -6,7 +6,7 @@ import re
 from html import escape
 from typing import Final
 
-from model_export.card.document import Block, Bullets, Document, Paragraph, Picture, Table
+from services.shared.document import Block, Bullets, Document, Paragraph, Picture, Table
 
 STYLE: Final = """\
 :root { color-scheme: light; }
