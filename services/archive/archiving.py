@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from services.archive.adapters.stream import TP, Stream
 from services.archive.domain.gathering import Gathered, Limits, is_due
 from services.archive.domain.tables import Table
 from services.archive.metrics import EVENTS, FLUSH_SECONDS, GATHERED, LAG
@@ -18,6 +17,7 @@ from services.shared.archive_log import Log, Partition, Superseded
 from services.shared.errors import EventRefused
 from services.shared.health import Health
 from services.shared.kafka import describe_topics
+from services.shared.kafka_partitions import TP, Partitions
 from services.shared.trying import insist
 
 _log = structlog.get_logger()
@@ -36,7 +36,7 @@ class Archiving:
 
     def __init__(
         self,
-        stream: Stream,
+        stream: Partitions,
         writer: Writer,
         *,
         servers: str,
