@@ -83,6 +83,8 @@ def test_a_click_read_before_its_list() -> None:
         ("click", [impression(1, "t", "mug")], 0),
         ("click", [click(1, "t")], 1),
         ("click", [click(1, "t", at=at(99))], 0),
+        ("click", [click(1, "t"), click(3, "t", at=at(99))], 1),
+        ("click", [click(3, "t", at=at(99)), click(1, "t")], 1),
         ("click", [cart(1, attributionToken="t")], 1),
         ("impression", [], 0),
         ("impression", [impression(1, "t", "lamp")], 0),
@@ -174,7 +176,17 @@ def test_who_has_a_list_as_a_user_as_well() -> None:
     assert having == {"home": None, "cart": 1}
 
 
-_moments = st.integers(0, 60).map(lambda n: at(60 * n))
+def test_ids_of_a_user_and_a_visitor() -> None:
+    """Each names events of its own: the same id of both is two purchases."""
+    world = World()
+    world.take([answer("t", user="", visitor="v1"), of_visitor(click(1, "t"), "v1")])
+    bought = purchase(2, "mug", visitorId="v1", at=at(5))
+    world.take([bought, of_visitor(bought, "v1")])
+    world.deliver()
+    assert sum(found.get("purchases", 0) for found in world.figures.values()) == 2
+
+
+_moments = st.integers(0, 60).map(lambda n: at(120 * n))
 _rules = st.builds(
     Attribution,
     window_hours=st.sampled_from([1, 24]),
@@ -219,7 +231,7 @@ def histories(draw: st.DrawFn) -> tuple[list[LoggedAnswer], list[Event]]:
     return answers, events
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(histories(), st.randoms(use_true_random=False))
 def test_any_order_any_split_and_repetition(
     history: tuple[list[LoggedAnswer], list[Event]], chance: random.Random
