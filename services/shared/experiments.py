@@ -39,8 +39,6 @@ TOLERANCE: Final = 1e-6
 """How far shares may be from 1 in sum: decimals round."""
 ARMS: Final = 8
 """Of one experiment, at most; more would each need too many shoppers."""
-GUARDS: Final = 8
-"""Of one experiment, at most."""
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
 Share = Annotated[float, Meta(gt=0, lt=1)]
@@ -142,8 +140,6 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError(f"{self.name}: the arms' shares sum to {total:g}, not to 1")
         if self.control.stopped:
             raise ValueError(f"{self.name}: the control cannot be stopped")
-        if len(self.guards) > GUARDS:
-            raise ValueError(f"{self.name}: an experiment has at most {GUARDS} guards")
         _refuse_twice(f"{self.name}: guards watch", (guard.harm for guard in self.guards))
 
     @property

@@ -1,0 +1,1 @@
+"""Rules of attribution and of experiments; no I/O."""

@@ -1,0 +1,138 @@
+"""What became of an experiment from look to look.
+
+A decision is right if evidence was enough at *any* look, so it stays once it is made: a later look
+with less evidence takes nothing back. Two things overrule it. A guard stops an arm also after it
+has won; and when shoppers turn out not to come in the planned shares, there is no winner and
+no equality any more, as those rest on the shares. Stopping stands: it is the safe side.
+
+The whole is bounded: an arm keeps at most :data:`POINTS` looks for its chart, evenly spaced; when
+there are more, every other one goes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from services.attribution.domain import verdict as verdicts
+from services.attribution.domain.difference import Difference
+from services.attribution.domain.tally import Tallies
+from services.attribution.domain.verdict import RATIO_LEVEL, Decision
+from services.shared.experiments import Arm, Experiment, Harm
+
+POINTS: Final = 200
+"""Looks that an arm's chart has at most."""
+
+
+class Point(msgspec.Struct, frozen=True, gc=False):
+    """One look at an arm: its mean less the control's, with the interval at this moment."""
+
+    shoppers: int
+    """Of the arm and the control, whose window had closed."""
+    estimate: float
+    low: float
+    high: float
+
+
+class ArmCourse(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one arm."""
+
+    arm: str
+    decision: Decision = "continue"
+    decided_at: datetime | None = None
+    p: float = 1.0
+    """The always-valid p-value: the least of all looks."""
+    newest: Point | None = None
+    """The newest look at which there was something to judge."""
+    explained: float = 0.0
+    """The share of the variance that CUPED took out, by then."""
+    least: float = 0.0
+    """The least difference that would matter, at the newest look."""
+    harms: dict[Harm, float] = {}
+    """Logarithm of the greatest evidence of each guard."""
+    points: tuple[Point, ...] = ()
+    stride: int = 1
+    """Looks from point to point."""
+    looks: int = 0
+    """At which there was something to judge."""
+
+
+class Course(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the experiment."""
+
+    at: datetime | None = None
+    """The newest look."""
+    ratio_evidence: float = 0.0
+    """Logarithm of the greatest evidence that shoppers do not come in the planned shares."""
+    arms: tuple[ArmCourse, ...] = ()
+    """But the control."""
+
+    @property
+    def is_void(self) -> bool:
+        """Whether the shares were found wrong."""
+        return self.ratio_evidence >= RATIO_LEVEL
+
+
+def looked(experiment: Experiment, course: Course, tallies: Tallies, at: datetime) -> Course:
+    """Take in a look at what is counted by ``at``; a first one goes on from ``Course()``."""
+    evidence = verdicts.ratio_evidence(experiment, tallies)
+    known = {each.arm: each for each in course.arms}
+    after = Course(at=at, ratio_evidence=max(course.ratio_evidence, evidence))
+    arms = tuple(
+        _followed(experiment, arm, known.get(arm.name, ArmCourse(arm=arm.name)), tallies, after)
+        for arm in experiment.arms[1:]
+    )
+    return msgspec.structs.replace(after, arms=arms)
+
+
+def _followed(
+    experiment: Experiment, arm: Arm, before: ArmCourse, tallies: Tallies, course: Course
+) -> ArmCourse:
+    """The arm after a look; one that is stopped is not judged any more."""
+    if arm.stopped or before.decision == "stop_arm":
+        return before
+    found = verdicts.arm_difference(experiment, arm, tallies)
+    harms = verdicts.harm_evidence(experiment, arm, tallies)
+    least = verdicts.least_difference(experiment, tallies)
+    level = verdicts.harm_level(experiment)
+    seen = verdicts.verdict(found, harms, harm_level=level, least=least)
+    decision = _kept(before.decision, seen, is_void=course.is_void)
+    is_new = decision != before.decision
+    after = msgspec.structs.replace(
+        before,
+        decision=decision,
+        decided_at=course.at if is_new else before.decided_at,
+        least=least,
+        harms={harm: max(each, before.harms.get(harm, 0.0)) for harm, each in harms.items()},
+    )
+    units = tallies[arm.name].sums.shoppers + tallies[experiment.control.name].sums.shoppers
+    return after if found is None else _drawn(after, found, units)
+
+
+def _kept(before: Decision, seen: Decision, *, is_void: bool) -> Decision:
+    if seen == "stop_arm":
+        return seen
+    if is_void:
+        return "continue"
+    return seen if before == "continue" else before
+
+
+def _drawn(arm: ArmCourse, found: Difference, units: int) -> ArmCourse:
+    """With the look among the points, where it is the turn of one."""
+    points, stride = arm.points, arm.stride
+    newest = Point(units, found.estimate, found.low, found.high)
+    if arm.looks % stride == 0:
+        points = (*points, newest)
+    if len(points) > POINTS:
+        points, stride = points[::2], 2 * stride
+    return msgspec.structs.replace(
+        arm,
+        p=min(arm.p, found.p),
+        newest=newest,
+        explained=found.explained,
+        points=points,
+        stride=stride,
+        looks=arm.looks + 1,
+    )
