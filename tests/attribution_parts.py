@@ -157,7 +157,7 @@ def oracle(answers: Iterable[LoggedAnswer], events: Iterable[Event]) -> Figures:
     for one in happened:
         if one.action in ("add_to_cart", "purchase"):
             _credit(found, one, lists, happened)
-    return {row: +measures for row, measures in found.items()}  # type: ignore[misc]  # a Counter is a dict
+    return {row: +measures for row, measures in found.items()}
 
 
 def count(found: defaultdict[Row, Counter[str]], each: LoggedAnswer, name: str, by: int) -> None:

@@ -12,9 +12,9 @@ import msgspec
 
 from services.attribution import reporting, showing
 from services.attribution.adapters.courses import RedisCourses
+from services.attribution.adapters.experiment_files import experiment_files
 from services.attribution.adapters.kept_figures import RedisFigures
 from services.attribution.looking import Looking
-from services.attribution.running import experiment_files
 from services.attribution.settings import PREFIX, Experiments
 from services.shared.errors import BadInput, BadSetting, Unavailable
 from services.shared.redis_cluster import connect

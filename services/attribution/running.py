@@ -6,13 +6,12 @@ import asyncio
 import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
 import structlog
 
 from services.attribution.adapters.consents import RedisConsents
 from services.attribution.adapters.courses import RedisCourses
-from services.attribution.adapters.experiment_files import ExperimentFiles
+from services.attribution.adapters.experiment_files import ExperimentFiles, experiment_files
 from services.attribution.adapters.kept_figures import RedisFigures
 from services.attribution.adapters.redis_trails import RedisTrailStore
 from services.attribution.adapters.stream import partition_of, stream
@@ -161,10 +160,3 @@ async def _arrive(
             "answer lies in the partition of its shopper's events"
         )
     return found
-
-
-def experiment_files(folder: str) -> ExperimentFiles:
-    """The experiments of a folder. Raises BadSetting where there is no such folder."""
-    if folder and not Path(folder).is_dir():
-        raise BadSetting(f"the folder of experiments, {folder}, is not there")
-    return ExperimentFiles(Path(folder) if folder else None)

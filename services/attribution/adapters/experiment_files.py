@@ -20,10 +20,18 @@ import msgspec
 import structlog
 
 from services.attribution.domain.units import Known
+from services.shared.errors import BadSetting
 from services.shared.experiments import Experiment, Experiments, Layer
 from services.shared.yaml_document import BadDocument, Document
 
 _log = structlog.get_logger()
+
+
+def experiment_files(folder: str) -> ExperimentFiles:
+    """The files of a folder, none if it is "". Raises BadSetting where there is no such folder."""
+    if folder and not Path(folder).is_dir():
+        raise BadSetting(f"the folder of experiments, {folder}, is not there")
+    return ExperimentFiles(Path(folder) if folder else None)
 
 
 class ShopFile(msgspec.Struct, frozen=True):
