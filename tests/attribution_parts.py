@@ -29,7 +29,7 @@ SHOP = "demo"
 MICROS = timedelta(microseconds=1)
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 HOUR = timedelta(hours=1)
-LATER = int((NOON + timedelta(days=3) - EPOCH) / MICROS)
+LATER = int((NOON + timedelta(days=100) - EPOCH) / MICROS)
 """When the broker has all of it."""
 
 
@@ -94,6 +94,7 @@ def read(one: Event) -> Read:
     return decode_event(key_of(one), json.dumps(one).encode(), ())
 
 
+Record = LoggedAnswer | Event
 Figures = dict[Row, dict[str, int]]
 
 
@@ -106,7 +107,7 @@ class World:
         self.letters: list[Act | Cancel] = []
         self._known = known or {}
 
-    def take(self, records: Iterable[LoggedAnswer | Event]) -> None:
+    def take(self, records: Iterable[Record]) -> None:
         """One batch."""
         facts: defaultdict[str, list[Fact]] = defaultdict(list)
         for one in records:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from services.shared.attribution_rule import Attribution
 from services.shared.logged_answer import LoggedAnswer
 from tests.attribution_parts import (
+    Record,
     World,
     answer,
     at,
@@ -30,7 +31,7 @@ PRODUCTS = ["mug", "lamp", "pen", "cup"]
 EVERY = Attribution(credit="every")
 
 
-def came_to(*records: LoggedAnswer | Event) -> dict[str, int]:
+def came_to(*records: Record) -> dict[str, int]:
     """What one shopper's records come to, over all rows of all lists."""
     world = World()
     world.take(records)
@@ -63,7 +64,12 @@ def test_a_list_and_what_followed() -> None:
 
 def test_what_comes_again_changes_nothing() -> None:
     """Products are seen and clicked once in a list, and an event with the same id counts once."""
-    once = [answer("t"), click(1, "t"), cart(2, at=at(1)), purchase(3, "mug", at=at(2))]
+    once: list[Record] = [
+        answer("t"),
+        click(1, "t"),
+        cart(2, at=at(1)),
+        purchase(3, "mug", at=at(2)),
+    ]
     assert came_to(*once, *once, click(9, "t", at=at(5))) == came_to(*once)
 
 
@@ -133,7 +139,7 @@ def test_a_purchase_that_names_its_list() -> None:
 
 def test_what_was_taken_back() -> None:
     """A cancelled order is no purchase, in whatever order the two are read; so is a line."""
-    bought = [answer("t"), click(1, "t"), purchase(2, "mug", "lamp", at=at(2))]
+    bought: list[Record] = [answer("t"), click(1, "t"), purchase(2, "mug", "lamp", at=at(2))]
     assert "purchases" not in came_to(*bought, cancel(3, 2, at=at(3)))
     assert "purchases" not in came_to(bought[0], cancel(3, 2, at=at(3)), *bought[1:])
     line = {"orderId": "o2", "lines": [{"productId": "lamp", "quantity": 1}]}
@@ -164,8 +170,8 @@ def test_who_signs_in_to_pay() -> None:
 
 def test_who_has_a_list_as_a_user_as_well() -> None:
     """Then that one has the credit alone, also where it is read after the purchase was told on."""
-    shown = [answer("v", user="", visitor="v1"), of_visitor(click(1, "v"), "v1")]
-    late = [answer("u", at=at(1), scenario="cart"), click(3, "u", at=at(2))]
+    shown: list[Record] = [answer("v", user="", visitor="v1"), of_visitor(click(1, "v"), "v1")]
+    late: list[Record] = [answer("u", at=at(1), scenario="cart"), click(3, "u", at=at(2))]
     bought = purchase(2, "mug", visitorId="v1", at=at(5))
     world = World()
     world.take([*shown, bought])
@@ -218,16 +224,16 @@ def histories(draw: st.DrawFn) -> tuple[list[LoggedAnswer], list[Event]]:
     for number in range(draw(st.integers(0, 12))):
         user, visitor = draw(_who)
         token, product = f"t{draw(st.integers(0, 4))}", draw(st.sampled_from(PRODUCTS))
-        named = {"attributionToken": token} if draw(st.booleans()) else {}
-        more = {"at": draw(_moments), "user": user, "visitorId": visitor}
-        make = {
-            "seen": lambda n=number, t=token, p=product, m=more: impression(n, t, p, "mug", **m),
-            "click": lambda n=number, t=token, p=product, m=more: click(n, t, p, **m),
-            "cart": lambda n=number, p=product, m={**more, **named}: cart(n, p, **m),
-            "buy": lambda n=number, p=product, m={**more, **named}: purchase(n, p, "hat", **m),
-            "back": lambda n=number, m=more: cancel(n, draw(st.integers(0, 12)), **m),
+        named: dict[str, Any] = {"attributionToken": token} if draw(st.booleans()) else {}
+        more: dict[str, Any] = {"at": draw(_moments), "user": user, "visitorId": visitor}
+        made = {
+            "seen": impression(number, token, product, "mug", **more),
+            "click": click(number, token, product, **more),
+            "cart": cart(number, product, **more, **named),
+            "buy": purchase(number, product, "hat", **more, **named),
+            "back": cancel(number, draw(st.integers(0, 12)), **more),
         }
-        events.append(make[draw(st.sampled_from(sorted(make)))]())
+        events.append(made[draw(st.sampled_from(sorted(made)))])
     return answers, events
 
 
@@ -238,7 +244,7 @@ def test_any_order_any_split_and_repetition(
 ) -> None:
     """Figures are the oracle's, in whatever order records and letters come, and how often."""
     answers, events = history
-    records: list[LoggedAnswer | Event] = [*answers, *events]
+    records: list[Record] = [*answers, *events]
     records += chance.choices(records, k=len(records) // 2)
     chance.shuffle(records)
     world = World()
