@@ -147,6 +147,14 @@ def test_what_was_taken_back() -> None:
     assert came_to(*bought, some)["purchases"] == 1
 
 
+def test_one_piece_of_two_lines_that_was_taken_back() -> None:
+    """An order may name a product twice; what is taken back is taken off once."""
+    back = {"orderId": "o2", "lines": [{"productId": "mug", "quantity": 1}]}
+    some = {**cancel(3, 2, at=at(3)), "cancel": back}
+    bought = [answer("t"), click(1, "t"), purchase(2, "mug", "mug", at=at(2)), some]
+    assert came_to(*bought)["purchases"] == 1
+
+
 def test_arms_have_rows_of_their_own() -> None:
     """An answer counts in the row of all lists, and in one for each arm it was made in."""
     world = World()

@@ -81,6 +81,25 @@ def test_which_answers_are_fallbacks(cause: int, harmed: int) -> None:
     assert tally(world).harm("fallback") == Harms(1, harmed)
 
 
+@pytest.mark.parametrize(("took", "harmed"), [(50_000, 0), (50_001, 1)])
+def test_which_answers_are_late(took: int, harmed: int) -> None:
+    """Those that took longer than the guard's limit."""
+    world = World({"calm": experiment()})
+    world.take([in_b("t", took=took)])
+    assert tally(world).harm("late") == Harms(1, harmed)
+
+
+def test_an_earlier_answer_that_is_read_after_the_window() -> None:
+    """The outcome is final, so the first exposure stays where it was."""
+    known = {"calm": experiment()}
+    world = World(known)
+    world.take([in_b("t")])
+    closing(world, known, 7 * DAY)
+    world.take([in_b("earlier", at=NOON - timedelta(hours=1))])
+    assert closing(world, known, 30 * DAY) == {}
+    assert world.trails["u:ana"].exposures[0].at == micros(NOON)
+
+
 def test_an_experiment_that_is_not_known() -> None:
     """Its arms have figures, but nobody counts as its unit."""
     world = World()

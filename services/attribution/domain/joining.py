@@ -62,8 +62,7 @@ def joined(
             case Exposure() if fact.experiment in experiments:
                 exposures[fact.experiment] = _exposed(exposures.get(fact.experiment), fact)
             case Act() if fact.at >= oldest:
-                known = acts.get(fact.event, fact)
-                acts[fact.event] = min(known, fact) if known.lines else known
+                acts[fact.event] = min(acts.get(fact.event, fact), fact)
             case Cancel() if fact.at >= oldest:
                 cancels[fact.event] = min(cancels.get(fact.event, fact), fact)
     for fact in heard:
