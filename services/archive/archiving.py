@@ -80,11 +80,13 @@ class Archiving:
         gone, fresh = self._stream.moved()
         for tp in gone | fresh:
             self._held.pop(tp, None)
+        if not fresh or ending.is_set():
+            return
+        earliest = await self._insist(lambda: self._stream.earliest(fresh), "ask", ending)
         for tp in sorted(fresh):
             if ending.is_set():
                 return
-            earliest = await self._insist(lambda tp=tp: self._stream.earliest(tp), "ask", ending)  # type: ignore[misc]  # mypy does not see the default
-            await self._claim(tp, earliest, ending)
+            await self._claim(tp, earliest[tp], ending)
 
     async def _claim(self, tp: TP, earliest: int, ending: asyncio.Event) -> None:
         table = self._tables[tp.topic]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -123,27 +123,29 @@ class Attributing:
         for tp in gone | fresh:
             self._held.pop(tp.partition, None)
         ours = self._partitions.held()
-        for number in sorted({tp.partition for tp in fresh}):
-            both = {TP(topic, number) for topic in self._topics}
-            if both <= ours and not ending.is_set():
-                await self._insist(lambda number=number: self._claim(number), "claim", ending)  # type: ignore[misc]  # mypy does not see the default
+        given = sorted({tp.partition for tp in fresh})
+        both = [n for n in given if {TP(topic, n) for topic in self._topics} <= ours]
+        if both and not ending.is_set():
+            await self._insist(lambda: self._claim(both), "claim", ending)
 
-    async def _claim(self, number: int) -> None:
-        """Read a partition from where its fence stands. Raises Unavailable."""
-        fence = read_fence(await self._claim_fence(number))
-        log = await self._side(TP(self._topics.log, number), fence.log)
-        events = await self._side(TP(self._topics.events, number), fence.events)
-        if self._partitions.seek(*log.start) and self._partitions.seek(*events.start):
-            self._held[number] = Held(fence, log, events, time.monotonic())
-            _log.info("claimed", partition=number, log=log.next, events=events.next)
+    async def _claim(self, numbers: Sequence[int]) -> None:
+        """Read partitions from where their fences stand. Raises Unavailable."""
+        tps = [TP(topic, number) for number in numbers for topic in self._topics]
+        earliest = await self._partitions.earliest(tps)
+        for number in numbers:
+            fence = read_fence(await self._claim_fence(number))
+            log = self._side(TP(self._topics.log, number), fence.log, earliest)
+            events = self._side(TP(self._topics.events, number), fence.events, earliest)
+            if self._partitions.seek(*log.start) and self._partitions.seek(*events.start):
+                self._held[number] = Held(fence, log, events, time.monotonic())
+                _log.info("claimed", partition=number, log=log.next, events=events.next)
 
-    async def _side(self, tp: TP, place: Place) -> Side:
-        """Where a topic's partition is read on. Raises KafkaUnavailable."""
-        earliest = await self._partitions.earliest(tp)
+    def _side(self, tp: TP, place: Place, earliest: Mapping[TP, int]) -> Side:
+        """Where a topic's partition is read on."""
         start = place.offset if place.topic_id == self._topic_ids[tp.topic] else 0
-        if 0 < start < earliest:
+        if 0 < start < earliest[tp]:
             _log.error("records_gone", topic=tp.topic, partition=tp.partition, first=start)
-        return Side(tp, max(start, earliest))
+        return Side(tp, max(start, earliest[tp]))
 
     def _wanted(self) -> Sequence[TP]:
         """Of each partition both topics, but none that is far ahead of the other."""

@@ -121,14 +121,18 @@ class Partitions(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         """Treat partitions that are held as if they were given just now."""
         self._fresh |= self.held() & set(tps)
 
-    async def earliest(self, tp: TP) -> int:
-        """The first offset that Kafka has. Raises KafkaUnavailable."""
-        partition = TopicPartition(*tp)
+    async def earliest(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """The first offset that Kafka has of each. Raises KafkaUnavailable.
+
+        Best asked for all at once: an answer stands behind a fetch that waits for records.
+        """
+        asked = [TopicPartition(*tp) for tp in tps]
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                return int((await self._consumer.beginning_offsets([partition]))[partition])
+                found = await self._consumer.beginning_offsets(asked)
         except (KafkaError, OSError, TimeoutError) as error:
-            raise KafkaUnavailable(f"{tp}: no first offset: {error!r}") from error
+            raise KafkaUnavailable(f"no first offsets: {error!r}") from error
+        return {TP(*tp): int(offset) for tp, offset in found.items()}
 
     def seek(self, tp: TP, offset: int) -> bool:
         """Read ``tp`` from ``offset``; False where it was taken meanwhile."""

@@ -151,7 +151,7 @@ def test_one_piece_of_two_lines_that_was_taken_back() -> None:
     """An order may name a product twice; what is taken back is taken off once."""
     back = {"orderId": "o2", "lines": [{"productId": "mug", "quantity": 1}]}
     some = {**cancel(3, 2, at=at(3)), "cancel": back}
-    bought = [answer("t"), click(1, "t"), purchase(2, "mug", "mug", at=at(2)), some]
+    bought: list[Record] = [answer("t"), click(1, "t"), purchase(2, "mug", "mug", at=at(2)), some]
     assert came_to(*bought)["purchases"] == 1
 
 

@@ -15,6 +15,11 @@ class Place(NamedTuple):
     topic_id: str
     offset: int
 
+    @property
+    def text(self) -> str:
+        """For the store."""
+        return f"{self.topic_id}:{self.offset}"
+
 
 class Fence(NamedTuple):
     """As the store keeps it: ``17 <topic id>:120 <topic id>:3500``; "" where nothing is counted."""
@@ -26,7 +31,9 @@ class Fence(NamedTuple):
     @property
     def text(self) -> str:
         """For the store."""
-        return " ".join([str(self.number), *(f"{place[0]}:{place[1]}" for place in self[1:])])
+        if not self.number:
+            return ""
+        return f"{self.number} {self.log.text} {self.events.text}"
 
 
 def read_fence(text: str) -> Fence:
@@ -34,9 +41,10 @@ def read_fence(text: str) -> Fence:
     if not text:
         return Fence(0, Place("", 0), Place("", 0))
     number, *places = text.split(" ")
-    log, events = (Place(topic_id, int(at)) for topic_id, _, at in map(_split, places))
+    log, events = map(_read_place, places)
     return Fence(int(number), log, events)
 
 
-def _split(place: str) -> tuple[str, str, str]:
-    return place.rpartition(":")
+def _read_place(text: str) -> Place:
+    topic_id, _, offset = text.rpartition(":")
+    return Place(topic_id, int(offset))
