@@ -125,6 +125,17 @@ def archive(settings: Mapping[str, str], log: Path) -> EmbeddedService:
     )
 
 
+def attribution(settings: Mapping[str, str], log: Path) -> EmbeddedService:
+    """What joins the lists that were shown with what shoppers did."""
+    return EmbeddedService(
+        "services.attribution",
+        prefix="ATTUNE_ATTRIBUTION_",
+        port_setting="HEALTH_PORT",
+        settings={"MASTER_KEY_FILE": str(master_key(log.parent)), **settings},
+        log=log,
+    )
+
+
 def is_serving(address: str) -> bool:
     """Whether standard gRPC health at ``address`` says SERVING."""
     with grpc.insecure_channel(address) as channel:

@@ -29,6 +29,8 @@ TOPICS: Final = (
     Topic("catalog", 4, {"cleanup.policy": "compact"}),
     Topic("offers", 4, {"cleanup.policy": "compact"}),
     Topic("dead-letters", 4, {"retention.ms": str(30 * DAY_MS)}),
+    # As many partitions as shopper-events: an answer lies in that of its shopper's events.
+    Topic("recommendation-log", 4, {**EVENTS, "retention.ms": str(30 * DAY_MS)}),
 )
 
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from services.archive.adapters.stream import TP, Stream
 from services.archive.domain.gathering import Gathered, Limits, is_due
 from services.archive.domain.tables import Table
 from services.archive.metrics import EVENTS, FLUSH_SECONDS, GATHERED, LAG
@@ -18,6 +17,7 @@ from services.shared.archive_log import Log, Partition, Superseded
 from services.shared.errors import EventRefused
 from services.shared.health import Health
 from services.shared.kafka import describe_topics
+from services.shared.kafka_partitions import TP, Partitions
 from services.shared.trying import insist
 
 _log = structlog.get_logger()
@@ -36,7 +36,7 @@ class Archiving:
 
     def __init__(
         self,
-        stream: Stream,
+        stream: Partitions,
         writer: Writer,
         *,
         servers: str,
@@ -80,11 +80,13 @@ class Archiving:
         gone, fresh = self._stream.moved()
         for tp in gone | fresh:
             self._held.pop(tp, None)
+        if not fresh or ending.is_set():
+            return
+        earliest = await self._insist(lambda: self._stream.earliest(fresh), "ask", ending)
         for tp in sorted(fresh):
             if ending.is_set():
                 return
-            earliest = await self._insist(lambda tp=tp: self._stream.earliest(tp), "ask", ending)  # type: ignore[misc]  # mypy does not see the default
-            await self._claim(tp, earliest, ending)
+            await self._claim(tp, earliest[tp], ending)
 
     async def _claim(self, tp: TP, earliest: int, ending: asyncio.Event) -> None:
         table = self._tables[tp.topic]

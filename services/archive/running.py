@@ -7,7 +7,7 @@ import signal
 
 import structlog
 
-from services.archive.adapters.stream import Stream
+from services.archive.adapters.stream import stream
 from services.archive.archiving import Archiving
 from services.archive.domain.gathering import Limits
 from services.archive.domain.tables import TABLES
@@ -58,12 +58,12 @@ async def _work(
     ending: asyncio.Event,
 ) -> None:
     tables = {settings.topic_prefix + table.name: table for table in TABLES}
-    stream = Stream(settings, list(tables))
+    partitions = stream(settings, list(tables))
     try:
         topic_ids = await _arrive(settings, list(tables), ending)
-        await insist(stream.start, doing="join the group", giving_up=ending.is_set)
+        await insist(partitions.start, doing="join the group", giving_up=ending.is_set)
         archiving = Archiving(
-            stream,
+            partitions,
             Writer(storage, master),
             servers=settings.kafka_servers,
             tables=tables,
@@ -79,7 +79,7 @@ async def _work(
             raise
         _log.warning("not_all_archived", reason=str(error), meaning="read again at the next start")
     finally:
-        await stream.close()
+        await partitions.close()
 
 
 async def _arrive(settings: Settings, topics: list[str], ending: asyncio.Event) -> dict[str, str]:

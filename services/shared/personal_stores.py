@@ -12,11 +12,13 @@ from typing import Final
 from services.shared.archive_persons import ArchivedPersons
 from services.shared.archive_storage import ArchiveStorage
 from services.shared.letter_persons import LetterPersons
+from services.shared.log_persons import LogPersons
 from services.shared.personal_data import PersonalStore
 from services.shared.redis_connection import Redis
 from services.shared.redis_persons import RedisPersons
 from services.shared.sealing import MasterKey
 from services.shared.topic_persons import TopicPersons
+from services.shared.trail_persons import TrailPersons
 
 EVENT_TOPICS: Final = ("shopper-events", "shopper-history")
 
@@ -26,6 +28,11 @@ NOTHING_PERSONAL: Final = {
     "trend_redis_key": "how many shoppers, by product and hour; nobody is named",
     "trend_fence_redis_key": "an offset",
     "trend_partitions_redis_key": "numbers of partitions",
+    "ATTRIBUTION_PARTITIONS_REDIS_KEY": "numbers of partitions",
+    "attribution_fence_redis_key": "offsets",
+    "figures_redis_key": "sums over lists, by how they were made",
+    "experiments_redis_key": "sums over shoppers, by arm",
+    "experiment_course_redis_key": "what looks at an experiment have seen",
     "catalog": "products, and the merchants who sell them",
     "offers": "prices and stock",
 }
@@ -48,5 +55,7 @@ def personal_stores(
         RedisPersons(redis),
         ArchivedPersons(archive, master, frozenset(EVENT_TOPICS)),
         LetterPersons(redis, kafka_servers, topics["dead-letters"], master),
+        LogPersons(redis, kafka_servers, topics["recommendation-log"], master),
+        TrailPersons(redis, master),
         *(TopicPersons(kafka_servers, topics[name], place=name) for name in EVENT_TOPICS),
     )

@@ -79,3 +79,42 @@ def trend_fence_redis_key(shop_id: str, partition: int) -> str:
 def trend_partitions_redis_key(shop_id: str) -> str:
     """Where Redis keeps the set of partitions that have trend counts."""
     return f"attune:trend:{{{shop_id}}}:partitions"
+
+
+ATTRIBUTION_PARTITIONS_REDIS_KEY: Final = b"attune:attribution:partitions"
+"""Where Redis keeps the numbers of the partitions that have figures."""
+
+
+def attribution_fence_redis_key(partition: int) -> bytes:
+    """Where Redis keeps up to which records of a partition all of its figures are counted."""
+    return b"attune:attribution:{%d}:fence" % partition
+
+
+def trail_redis_key(partition: int, pseudonym: bytes) -> bytes:
+    """Where Redis keeps what a shopper was shown and did; with the figures that follow from it."""
+    return b"attune:attribution:{%d}:trail:%b" % (partition, pseudonym.hex().encode())
+
+
+def trail_dues_redis_key(partition: int) -> bytes:
+    """Where Redis keeps when the next window of which trail closes."""
+    return b"attune:attribution:{%d}:dues" % partition
+
+
+def trail_inbox_redis_key(partition: int) -> bytes:
+    """Where Redis keeps what users did on whose devices, until it is added to those trails."""
+    return b"attune:attribution:{%d}:inbox" % partition
+
+
+def figures_redis_key(partition: int, shop_id: str, day: int) -> bytes:
+    """Where Redis keeps a day's figures of one partition; ``day`` is Unix time // 86400."""
+    return b"attune:attribution:{%d}:figures:%b:%d" % (partition, shop_id.encode(), day)
+
+
+def experiments_redis_key(partition: int, shop_id: str) -> bytes:
+    """Where Redis keeps what was counted of a shop's experiments in one partition."""
+    return b"attune:attribution:{%d}:experiments:%b" % (partition, shop_id.encode())
+
+
+def experiment_course_redis_key(shop_id: str, experiment: str) -> bytes:
+    """Where Redis keeps what became of an experiment from look to look."""
+    return b"attune:attribution:course:%b/%b" % (shop_id.encode(), experiment.encode())

@@ -14,7 +14,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deploy.local.redis import EmbeddedRedis
 from deploy.local.topics import TOPICS
 from services.archive.domain.tables import TABLES
+from services.attribution.adapters.redis_trails import RedisTrailStore
+from services.attribution.adapters.trail_store import Letter, Name, TrailWrite, Write
+from services.attribution.domain.fence import read_fence
+from services.attribution.domain.letter import write_letter
 from services.profiles.adapters.dead_letters import KafkaDeadLetters
+from services.recommendations.adapters.log_topic import KafkaLogTopic
 from services.shared import subject
 from services.shared.archive_log import Partition
 from services.shared.archive_persons import PLACE
@@ -31,15 +36,19 @@ from services.shared.profile_codec import encode
 from services.shared.profile_generations import Generations, change
 from services.shared.redis_connection import RedisConnection
 from services.shared.redis_persons import RedisPersons
+from services.shared.sealed_answers import SealedAnswers
 from services.shared.sealed_letters import SealedLetters
 from services.shared.subject import consent_redis_key, profile_redis_key
 from services.shared.topic_persons import TopicPersons
+from services.shared.trail import Act, Line, Trail, write_trail
 from services.shared.trying import insist
 from tests.archive_parts import MASTER, archivist, record_at
+from tests.attribution_parts import answer
 from tests.profile_events import view
 from tests.worker_kafka import producer
 
 NOW = 1_800_000_000_000_000
+PARTITION = 3
 SEEN = encode(Profile(first_seen=1, last_seen=2, views=(Touch(1, 1, 0, "mug"),)))
 
 
@@ -96,6 +105,10 @@ async def put(parts: Parts, place: str, person: Person) -> None:
         await parts.redis.ask([("SET", profile_redis_key(person.name), SEEN)])
     elif place in ("dead-letters", "letter_key_redis_key"):
         await put_letter(parts, refused(person))
+    elif place == "recommendation-log":
+        await log_answer(parts, person)
+    elif place in ("trail_redis_key", "trail_dues_redis_key", "trail_inbox_redis_key"):
+        await put_trail(parts, person)
     elif place.startswith(PLACE):
         partition = Partition(place.removeprefix(PLACE), "T0pic-id", 0)
         ours = archivist(open_storage(str(parts.archive)), partition)
@@ -121,6 +134,56 @@ async def put_letter(parts: Parts, one: Refused) -> None:
     to = KafkaDeadLetters(parts.kafka_servers, parts.prefix + "dead-letters", letters)
     await to.send([one])
     await to.close()
+
+
+async def log_answer(parts: Parts, person: Person) -> None:
+    """Have the log hold an answer to the person."""
+    answers = SealedAnswers(MASTER, RedisLetterKeys(parts.redis, MASTER))
+    shop_id, user = person.shop_id, person.subject.removeprefix("u:")
+    to = KafkaLogTopic(parts.kafka_servers, parts.prefix + "recommendation-log")
+    await to.write(await answers.seal([answer("t", shop_id=shop_id, user=user)]))
+    await to.close()
+
+
+async def put_trail(parts: Parts, person: Person) -> None:
+    """Have the person's trail hold a purchase."""
+    store = RedisTrailStore(parts.redis)
+    name = Name(person.shop_id, MASTER.pseudonym(person.name))
+    bought = Act(NOW, 1, "purchase", lines=(Line("mug", 1),))
+    trail = write_trail(Trail(person.shop_id, NOW, acts=(bought,)))
+    before = await store.claim(PARTITION)
+    fence = read_fence(before)._replace(number=read_fence(before).number + 1)
+    ends = NOW // 1_000_000 + 3600
+    wrote = Write(before, fence.text, [TrailWrite(name, trail, ends, None)], {}, 0)
+    assert await store.write(PARTITION, wrote)
+
+
+async def test_a_trail_that_is_written_while_it_is_forgotten(parts: Parts, shop_id: str) -> None:
+    """What was made from a trail before it was forgotten is not written after."""
+    store, ana = parts.stores["trail_redis_key"], people(shop_id)[0]
+    await put_trail(parts, ana)
+    kept = RedisTrailStore(parts.redis)
+    name = Name(shop_id, MASTER.pseudonym(ana.name))
+    held = await kept.read(PARTITION, [name])
+    await store.erase(ana)
+    late = TrailWrite(name, held.trails[0], NOW // 1_000_000 + 3600, None)
+    assert not await kept.write(PARTITION, Write(held.fence, "9 a:1 b:1", [late], {}, 0))
+    assert not await store.find(ana)
+
+
+async def test_a_letter_on_its_way_to_a_trail(parts: Parts, shop_id: str) -> None:
+    """It is found, and goes with the trail that it is for; another's stays."""
+    store, (ana, ben) = parts.stores["trail_redis_key"], people(shop_id)
+    kept = RedisTrailStore(parts.redis)
+    await kept.claim(PARTITION)
+    for person in (ana, ben):
+        name = Name(shop_id, MASTER.pseudonym(person.name))
+        letter = write_letter(name.text, Act(NOW, 1, "purchase", lines=(Line("mug", 1),)))
+        await kept.post([Letter(PARTITION, letter)])
+    assert await store.find(ana)
+    await store.erase(ana)
+    assert not await store.find(ana)
+    assert await store.find(ben)
 
 
 async def test_a_letter_about_two_people(parts: Parts, shop_id: str) -> None:
