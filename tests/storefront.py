@@ -27,6 +27,7 @@ from services.recommendations.recommendation_api import RecommendationApi
 from services.recommendations.shoppers import Shoppers
 from services.shared.errors import RedisUnavailable
 from services.shared.grpc_server import Call
+from services.shared.logged_answer import LoggedAnswer
 from services.shared.profile import Profile, Purchase, Search, Touch, event_hash
 from services.shared.profile_codec import encode
 from services.shared.profile_store import NOTHING, MemoryProfileStore, Stored, Write
@@ -82,6 +83,7 @@ class Storefront:
         self.catalogs = Catalogs(model.vocabulary, model.learned.vectors.dimensions)
         self.catalog = self.catalogs.for_feeding(SHOP)
         self.profiles, self.trends, self.policies = Profiles(), Trends(), Policies()
+        self.logged: list[LoggedAnswer] = []
         reader = ProfileReader(self.profiles, deadline_seconds=5.0, clock=lambda: 0.0)
         folded = MemoryFoldedProfiles(self.profiles)
         self.api = RecommendationApi(
@@ -96,6 +98,7 @@ class Storefront:
             policies=self.policies,
             is_loaded=lambda: True,
             new_token=lambda: "token",
+            log=self.logged.append,
         )
 
     def offer(

@@ -31,9 +31,12 @@ from prometheus_client import Info
 
 from services.recommendations.adapters.catalog_feed import CatalogFeed
 from services.recommendations.adapters.folded_profiles import RedisFoldedProfiles
+from services.recommendations.adapters.letter_key_cache import RememberedLetterKeys
+from services.recommendations.adapters.log_topic import KafkaLogTopic
 from services.recommendations.adapters.model import Model, load_model
 from services.recommendations.adapters.position_reader import PositionReader
 from services.recommendations.adapters.profiles import ProfileReader
+from services.recommendations.adapters.recommendation_log import RecommendationLog
 from services.recommendations.adapters.scenario_folder import ScenarioFolder
 from services.recommendations.adapters.trends import Trends
 from services.recommendations.checking import COMMAND, check, parser
@@ -50,8 +53,12 @@ from services.shared.grpc_server import Service, start_server
 from services.shared.health import Health
 from services.shared.identity import ApiKeys, read_keys
 from services.shared.kafka_records import accept_any_header_name
+from services.shared.letter_keys import RedisLetterKeys
+from services.shared.log_persons import TOPIC
 from services.shared.profile_store import RedisProfileStore
 from services.shared.redis_cluster import redis_pool
+from services.shared.sealed_answers import SealedAnswers
+from services.shared.sealing import read_master_key
 from services.shared.settings import read_settings, settings_help
 from services.shared.telemetry import configure_logs, serve_metrics
 
@@ -85,6 +92,7 @@ class Server:
             when_caught_up=self._caught_up,
             when_changed=self._place,
         )
+        self._log = self._answer_log()
         self._services = self._join(model)
         self._version = model.version
         MODEL.info({"version": model.version})
@@ -102,6 +110,16 @@ class Server:
         )
         folder.start()
         return folder
+
+    def _answer_log(self) -> RecommendationLog | None:
+        """Raises BadSetting for a master key that cannot be read."""
+        settings = self._settings
+        if not settings.master_key_file:
+            return None
+        master = read_master_key(Path(settings.master_key_file))
+        keys = RememberedLetterKeys(RedisLetterKeys(self._redis, master), clock=time.monotonic)
+        topic = KafkaLogTopic(settings.kafka_servers, settings.topic_prefix + TOPIC)
+        return RecommendationLog(topic, SealedAnswers(master, keys))
 
     def _join(self, model: Model) -> Sequence[Service]:
         profiles = ProfileReader(
@@ -123,6 +141,7 @@ class Server:
             policies=self._policies,
             is_loaded=lambda: self._loaded,
             new_token=lambda: secrets.token_urlsafe(16),
+            log=self._log.log if self._log else lambda _: None,
         )
         reading = ProfileApi(catalogs=self._catalogs, profiles=profiles)
         recommendations = recommendation_service_pb2.DESCRIPTOR.services_by_name
@@ -178,6 +197,7 @@ class Server:
         stopping = asyncio.create_task(told_to_stop.wait())
         jobs = [self._feed.run(), self._trends.run()]
         jobs += [self._scenarios.run()] if self._scenarios else []
+        jobs += [self._log.run()] if self._log else []
         work = [asyncio.create_task(job) for job in jobs]
         # A background job ends only by a mistake of ours: stop, and be started anew.
         await asyncio.wait((stopping, *work), return_when=asyncio.FIRST_COMPLETED)

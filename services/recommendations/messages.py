@@ -14,6 +14,7 @@ from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.reasons import Kind, Reason
 from services.recommendations.domain.sentences import ENGLISH, sentence
 from services.shared.experiments import Assignment
+from services.shared.logged_answer import LoggedProduct
 
 KINDS: Final = {kind: pb.Reason.Kind.Value(f"KIND_{kind.name}") for kind in Kind}
 SOURCES: Final = {source: pb.Source.Value(f"SOURCE_{source.name}") for source in Source}
@@ -51,6 +52,20 @@ def _reason(reason: Reason, product_id: str, catalog: Catalog, language: str) ->
         query=reason.query,
         occurred_at=timestamp(reason.at) if reason.at else None,
         sentence=sentence(reason, product_id, catalog.title_or_id, language),
+    )
+
+
+def logged_products(picks: Sequence[Pick], catalog: Catalog) -> tuple[LoggedProduct, ...]:
+    """The products of an answer, as the log keeps them."""
+    merchants = catalog.products.merchants
+    return tuple(
+        LoggedProduct(
+            catalog.product_id(pick.row),
+            merchants[pick.row],
+            pick.score,
+            KINDS[pick.reason.kind] if pick.reason else 0,
+        )
+        for pick in picks
     )
 
 

@@ -21,11 +21,18 @@ from services.recommendations.domain.lists import made
 from services.recommendations.domain.policies import Policies, Policy
 from services.recommendations.domain.sentences import language_of
 from services.recommendations.domain.shopper import unlisted
-from services.recommendations.messages import CAUSES, SOURCES, arms_of, ranked_products
+from services.recommendations.messages import (
+    CAUSES,
+    SOURCES,
+    arms_of,
+    logged_products,
+    ranked_products,
+)
 from services.recommendations.questions import Questions, Wanted
 from services.recommendations.shoppers import Shoppers, Who
 from services.shared.errors import CatalogLoading, ProductUnknown
 from services.shared.grpc_server import Call
+from services.shared.logged_answer import LoggedAnswer
 
 DEFAULT_LIMIT: Final = 10
 
@@ -62,6 +69,8 @@ class RecommendationApi:
     """Whether the catalogue has been read to its end."""
     new_token: Callable[[], str]
     """Names an answer: unique, not guessable, not empty."""
+    log: Callable[[LoggedAnswer], None]
+    """Takes note of an answer; never waits, never raises."""
 
     async def recommend(self, request: pb.RecommendRequest, call: Call) -> pb.RecommendResponse:
         """See the contract."""
@@ -81,7 +90,7 @@ class RecommendationApi:
         answer = self._counted(who, policy, ask, made(ask))
         UNLISTED.inc(unlisted(known.profile, ask.catalog))
         return pb.RecommendResponse(
-            **self._said(policy, ask, answer, request.context),
+            **self._said("Recommend", who, policy, ask, answer, request.context),
             fallback_cause=CAUSES[answer.cause],
             position_reached=known.reached,
         )
@@ -125,7 +134,9 @@ class RecommendationApi:
         known = await self.shoppers.known(who, call.seconds_left)
         ask = self.questions.ask(who, policy, self.model, known, wanted)
         answer = self._counted(who, policy, ask, made(ask))
-        return pb.SimilarProductsResponse(**self._said(policy, ask, answer, request.context))
+        return pb.SimilarProductsResponse(
+            **self._said("SimilarProducts", who, policy, ask, answer, request.context)
+        )
 
     async def rank_products(
         self, request: pb.RankProductsRequest, call: Call
@@ -146,7 +157,7 @@ class RecommendationApi:
         found = ranked(ask, [row for row in given if row is not None])
         answer = self._counted(who, policy, ask, found)
         return pb.RankProductsResponse(
-            **self._said(policy, ask, answer, request.context),
+            **self._said("RankProducts", who, policy, ask, answer, request.context),
             fallback_cause=CAUSES[answer.cause],
             position_reached=known.reached,
         )
@@ -163,9 +174,11 @@ class RecommendationApi:
         self.questions.exposures.add(who.shop_id, policy, ask.catalog, shown, ask.now)
         return answer
 
-    def _said(self, policy: Policy, ask: Ask, answer: Answer, context: pb.Context) -> Said:
-        """What every answer says, whichever method gives it."""
-        return Said(
+    def _said(
+        self, method: str, who: Who, policy: Policy, ask: Ask, answer: Answer, context: pb.Context
+    ) -> Said:
+        """What every answer says, whichever method gives it; and have it logged."""
+        said = Said(
             attribution_token=self.new_token(),
             products=ranked_products(answer.picks, ask.catalog, language_of(context.language)),
             source=SOURCES[answer.source],
@@ -173,6 +186,25 @@ class RecommendationApi:
             scenario=policy.name,
             arms=arms_of(policy.arms),
         )
+        self.log(
+            LoggedAnswer(
+                attribution_token=said["attribution_token"],
+                shop_id=who.shop_id,
+                user_id=who.user_id,
+                visitor_id=who.visitor_id,
+                answered_at=ask.now,
+                took=int(ask.budget.spent * 1e6),
+                method=method,
+                scenario=policy.name,
+                source=said["source"],
+                fallback_cause=CAUSES[answer.cause],
+                model_version=said["model_version"],
+                arms=tuple((each.experiment, each.arm) for each in policy.arms),
+                products=logged_products(answer.picks, ask.catalog),
+                attribution=policy.scenario.attribution,
+            )
+        )
+        return said
 
 
 def _limit(

@@ -40,6 +40,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     host: GrpcHost = "127.0.0.1"
     port: Port = 50_051
+    master_key_file: Annotated[
+        str,
+        Meta(
+            description="The master key, under which logged answers are sealed. Without one "
+            "answers are not logged, and nothing is attributed to them."
+        ),
+    ] = ""
     share_port: Annotated[
         bool,
         Meta(

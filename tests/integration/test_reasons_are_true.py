@@ -7,6 +7,7 @@ of the history, and another by chance; the product's score must fall by more wit
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -15,6 +16,7 @@ from deploy.local.demo.complete_journey import Basket, baskets, newest, read_sal
 from services.recommendations.adapters.model import Model, load_model
 from services.recommendations.domain.answer import Cause, Pick
 from services.recommendations.domain.ask import Ask
+from services.recommendations.domain.budget import Budget, Costs
 from services.recommendations.domain.candidates import Rules
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.lists import made
@@ -66,6 +68,7 @@ def picks(model: Model, catalog: Catalog, profile: Profile, now: int, *, new: bo
         cause=Cause.UNKNOWN_SHOPPER,
         limit=10,
         now=now,
+        budget=Budget(Costs(), 60.0, time.monotonic),
         excluded=bought,
     )
     return list(made(ask).picks)

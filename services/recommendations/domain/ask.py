@@ -35,6 +35,8 @@ class Ask:
     limit: int
     now: int
     """Microseconds since 1970."""
+    budget: Budget
+    """The caller's time."""
     trending: Sequence[tuple[str, float]] = ()
     """Product and score, best first."""
     anchors: Sequence[int] = ()
@@ -48,8 +50,6 @@ class Ask:
     pins: Sequence[tuple[int, int]] = ()
     """(place from 1 on, row) of what the shop shows whatever the sources say; at a place the first
     that may be shown."""
-    budget: Budget | None = None
-    """The caller's time; None where there is no hurry."""
 
     def directions(self, rows: NDArray[np.intp]) -> Floats:
         """Vectors [k, d] at length 1 of rows [k], learned or placed; else zeros."""

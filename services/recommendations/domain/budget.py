@@ -42,7 +42,13 @@ class Budget:
     def __init__(self, costs: Costs, seconds_left: float, clock: Callable[[], float]) -> None:
         """``clock`` tells seconds; only its differences count."""
         self._costs, self._clock = costs, clock
-        self._until = clock() + seconds_left - RESERVE_SECONDS
+        self._begun = clock()
+        self._until = self._begun + seconds_left - RESERVE_SECONDS
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the call began."""
+        return self._clock() - self._begun
 
     def spend(self, name: str, source: Callable[[], T]) -> T | None:
         """What the source answers, or None where it would come too late."""

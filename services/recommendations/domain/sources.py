@@ -171,6 +171,6 @@ CHEAP: Final = frozenset({"trending-in-category", "trending", "popular"})
 
 def asked(ask: Ask, name: str) -> Found:
     """What the source of that name has; OUT_OF_TIME where it would come too late."""
-    if ask.budget is None or name in CHEAP:
+    if name in CHEAP:
         return SOURCES[name](ask)
     return ask.budget.spend(name, lambda: SOURCES[name](ask)) or Cause.OUT_OF_TIME
