@@ -138,6 +138,10 @@ bench-architectures: .venv-dev/.ready build/gen/.ready ## Which architecture win
 bench-plan: .venv-dev/.ready build/gen/.ready ## How far a plan is from what training takes (QUICK=1: on cuts of the data)
 	$(DEV)/python -m tests.bench.planning $(if $(QUICK),--quick)
 
+.PHONY: bench-experiments
+bench-experiments: .venv-dev/.ready build/gen/.ready ## How often experiments err, and what they find (QUICK=1: a tenth of the worlds)
+	$(DEV)/python -m tests.bench.experiments $(if $(QUICK),--quick)
+
 ##@ Model
 
 .PHONY: model

@@ -60,7 +60,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     outcome: Outcome
     currency: Annotated[str, Meta(pattern=r"^([A-Z]{3})?\Z")] = ""
     """Of spends; purchases in another one count nothing."""
-    cap: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
+    cap: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
     """Of spends, in units of the currency: what a shopper spends beyond it does not count. Fixed
     before the experiment, from spends of before; see the decision on experiments."""
     least_uplift: Annotated[float, Meta(gt=0, lt=1)] = 0.01

@@ -49,6 +49,7 @@ def test_every_kind_of_user_has_a_guide() -> None:
     assert guides <= set(linked)
     assert {Path(guide).stem for guide in guides} == {
         "data-scientists",
+        "experiments",
         "importing",
         "operators",
         "storefronts",

@@ -105,7 +105,7 @@ def test_wrong_shares_make_an_experiment_void() -> None:
         {"control": control, "arm-1": tally(700)},
     )
     assert found.is_void
-    assert found.arms[0].decision == "continue"
+    assert (found.arms[0].decision, found.arms[0].decided_at) == ("continue", None)
     worse = Tally(exposed=4_000, sums=buyers(4_000, 200))
     stopped = course(experiment(), {"control": control, "arm-1": worse})
     assert (stopped.is_void, stopped.arms[0].decision) == (True, "stop_arm")

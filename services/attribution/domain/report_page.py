@@ -8,7 +8,15 @@ from typing import Final
 from services.attribution.domain.chart import sequence_svg
 from services.attribution.domain.course import Point
 from services.attribution.domain.report import ArmReport, GuardFigures, Report
-from services.attribution.domain.words import OUTCOMES, decision, difference, harm, mean, percent
+from services.attribution.domain.words import (
+    OUTCOMES,
+    VOID,
+    decision,
+    difference,
+    harm,
+    mean,
+    percent,
+)
 from services.shared.document import (
     Block,
     Bullets,
@@ -34,7 +42,8 @@ READING: Final = (
 def report_page(report: Report) -> str:
     """The report as HTML."""
     experiment = report.experiment
-    arms = [f"`{arm.figures.arm}`: {decision(report, arm)}" for arm in report.arms]
+    lead = [VOID] if report.is_void else []
+    lead += [f"`{arm.figures.arm}`: {decision(report, arm)}" for arm in report.arms]
     sections = [
         Section("What is tested", _tested(report)),
         Section("How it stands", [_standing(report)]),
@@ -45,7 +54,7 @@ def report_page(report: Report) -> str:
         Section("How to read this", [Bullets(READING)]),
     ]
     title = f"Experiment: {experiment.name}"
-    return page(Document(title=title, lead=" ".join(arms), sections=sections))
+    return page(Document(title=title, lead=" ".join(lead), sections=sections))
 
 
 def _tested(report: Report) -> list[Block]:

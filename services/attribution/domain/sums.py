@@ -13,9 +13,9 @@ said of looking at any time (:mod:`services.attribution.domain.sequence`).
 
 Outcomes are whole numbers: money in hundredths, a conversion 0 or 1. Sums of whole numbers are
 exact, so parts of several processes add up to the same bits in whatever order, and variances are
-computed from them without cancellation; float64 enters with the last division. Sums of squares stay
-within 64 bits, as JSON and MessagePack have them, up to a thousand million shoppers who all spend
-900.00, or eight million who all spend 10,000.00.
+computed from them without cancellation; float64 enters with the last division. Whole numbers of
+Python and of JSON have no end. Those of MessagePack end at 64 bits: a thousand million shoppers who
+all spend 900.00, or eight million who all spend 10,000.00.
 """
 
 from __future__ import annotations

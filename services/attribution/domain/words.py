@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 from services.attribution.domain.course import Point
@@ -41,6 +42,11 @@ def percent(share: float, *, signed: bool = False) -> str:
     return f"{text}{TIED}%"
 
 
+def day(moment: datetime) -> str:
+    """A day by UTC, such as ``2026-03-01``."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d}"
+
+
 def mean(report: Report, figures: ArmFigures) -> str:
     """An arm's mean with its unit; a dash while there is none."""
     if figures.mean is None:
@@ -67,21 +73,20 @@ def decision(report: Report, arm: ArmReport) -> str:
     if arm.decision == "stop_arm":
         return _stop(report, arm)
     if report.is_void:
-        return VOID
+        return "Nothing is decided."
     if arm.newest is None:
         return _too_few(report, arm)
     told = difference(report, arm.newest)
-    match arm.decision:
-        case "winner":
-            return f"A winner: better than the control ({told}). It may take over."
-        case "no_difference":
-            least = percent(report.experiment.metric.least_uplift)
-            return (
-                f"No difference that would matter ({told}): it is less than {least} of the "
-                "control's mean either way. Keep whichever is simpler."
-            )
-        case _:
-            return f"Nothing is shown yet ({told}). Go on."
+    if arm.decided_at is None:
+        return f"Nothing is shown yet ({told}). Go on."
+    since = f"as shown on {day(arm.decided_at)}; {told} now"
+    if arm.decision == "winner":
+        return f"A winner: better than the control, {since}. It may take over."
+    least = percent(report.experiment.metric.least_uplift)
+    return (
+        f"No difference that would matter, {since}. It is less than {least} of the control's mean "
+        "either way: keep whichever is simpler."
+    )
 
 
 def _stop(report: Report, arm: ArmReport) -> str:
