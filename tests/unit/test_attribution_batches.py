@@ -38,7 +38,7 @@ from tests.attribution_parts import (
 from tests.profile_events import NOON, FakeRecord, key_of, view
 from tests.unit.test_attribution_units import experiment
 
-LOG = "recommendation-log"
+LOG, EVENTS = "recommendation-log", "shopper-events"
 MASTER = MasterKey(bytes(range(32)))
 NOON_MS = micros(NOON) // 1_000
 DAY = timedelta(days=1)
@@ -113,13 +113,15 @@ async def test_a_trail_is_found_again() -> None:
 
 
 async def test_a_moved_fence() -> None:
-    """A batch that was made from another fence counts nothing."""
+    """A batch that was made from another fence counts nothing, and tells nobody."""
     ours = Partition()
     await ours.count(answer("t"))
-    said = await ours.reader.read([], [])
+    value = json.dumps(purchase(1, "mug", visitorId="v1")).encode()
+    said = await ours.reader.read([], [FakeRecord(b"demo/u:ana", value)])
     stale = Fence(7, Place("a", 1), Place("b", 1))
     assert not await ours.batches.count(0, said, before=stale, after=stale, now=0)
     assert ours.total("answers") == 1
+    assert ours.store.letters == {}
 
 
 async def test_a_fence_that_moves_meanwhile() -> None:
@@ -157,12 +159,13 @@ async def test_who_was_forgotten() -> None:
 
 
 @pytest.mark.parametrize("forbids", ["u:ana", "v:v1"])
-async def test_whom_a_visitor_s_trail_hears_of(forbids: str) -> None:
+@pytest.mark.parametrize("said", [Consent(personalization=False), Consent(erased_at=micros(at(9)))])
+async def test_whom_a_visitor_s_trail_hears_of(forbids: str, said: Consent) -> None:
     """Of a user's purchase only if both allow that something is kept."""
     ours = Partition()
     shown: list[Record] = [answer("t", user="", visitor="v1"), of_visitor(click(1, "t"), "v1")]
     await ours.count(*shown, number=1)
-    ours.consents.said[person(forbids)] = Consent(personalization=False)
+    ours.consents.said[person(forbids)] = said
     await ours.count(purchase(2, "mug", visitorId="v1", at=at(5)))
     assert await ours.store.inbox(1, 10) == []
 
@@ -203,10 +206,12 @@ async def test_a_window_that_closes_by_itself() -> None:
 async def test_what_cannot_be_read() -> None:
     """It is counted by its code and passed over; what was sealed and erased says nothing."""
     ours = Partition()
-    before = records("EVENT_NOT_JSON", "shopper-events"), records("unreadable", LOG)
+    before = records("EVENT_NOT_JSON", EVENTS), records("unreadable", LOG)
+    too_old = records("EVENT_TOO_OLD", EVENTS)
     old = FakeRecord(key_of(view(1)), json.dumps(view(1, at=NOON - 8 * DAY)).encode(), 0, NOON_MS)
     await ours.count(raw=[FakeRecord(b"demo/u:ana", b"{oops", 0, NOON_MS), old])
-    assert records("EVENT_NOT_JSON", "shopper-events") == before[0] + 1
+    assert records("EVENT_NOT_JSON", EVENTS) == before[0] + 1
+    assert records("EVENT_TOO_OLD", EVENTS) == too_old + 1
     (sealed,) = await ours.answers.seal([answer("t")])
     await ours.keys.erase([b"demo/u:ana"])
     for key, value, headers in (
