@@ -138,6 +138,10 @@ bench-architectures: .venv-dev/.ready build/gen/.ready ## Which architecture win
 bench-plan: .venv-dev/.ready build/gen/.ready ## How far a plan is from what training takes (QUICK=1: on cuts of the data)
 	$(DEV)/python -m tests.bench.planning $(if $(QUICK),--quick)
 
+.PHONY: bench-exposure
+bench-exposure: .venv-dev/.ready build/gen/.ready ## What an exposure rule brings small merchants, and costs (QUICK=1: in seconds, coarser)
+	$(DEV)/python -m tests.bench.exposure $(if $(QUICK),--quick)
+
 ##@ Model
 
 .PHONY: model
