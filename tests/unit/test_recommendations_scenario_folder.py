@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -161,6 +162,26 @@ async def test_a_document_with_mistakes_is_refused_and_the_former_goes_on(
     (watched.folder / "demo.yaml").write_bytes(b"\xff")
     await watched.watching.look()
     assert watched.sources("demo") == ("popular",)
+
+
+async def test_a_file_that_is_being_written_is_not_read(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a document is no mistake; it counts once it stays as it is."""
+    watched.write("demo.yaml", "trending")
+    watched.watching.start()
+    before = refused()
+    path = watched.folder / "demo.yaml"
+    path.write_text("version: 1\nscenarios:\n  home:\n    sources: [pop")
+
+    async def pause(_: float) -> None:
+        watched.write("demo.yaml", "popular")
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    await watched.watching.look()
+    assert (watched.sources("demo"), refused()) == (("trending",), before)
+    await watched.watching.look()
+    assert (watched.sources("demo"), refused()) == (("popular",), before)
 
 
 async def test_a_folder_that_is_away_changes_nothing(watched: Watched) -> None:
