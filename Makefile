@@ -154,6 +154,10 @@ bench-plan: .venv-dev/.ready build/gen/.ready ## How far a plan is from what tra
 bench-experiments: .venv-dev/.ready build/gen/.ready ## How often experiments err, and what they find (QUICK=1: a tenth of the worlds)
 	$(DEV)/python -m tests.bench.experiments $(if $(QUICK),--quick)
 
+.PHONY: bench-exposure
+bench-exposure: .venv-dev/.ready build/gen/.ready ## What an exposure rule brings small merchants, and costs (QUICK=1: in seconds, coarser)
+	$(DEV)/python -m tests.bench.exposure $(if $(QUICK),--quick)
+
 ##@ Model
 
 .PHONY: model

@@ -49,6 +49,7 @@ EVERY_VALUE: dict[str, Any] = {
     },
     "recommendations": {
         "replicas": {"min": 4, "max": 9, "targetCpuPercent": 70},
+        "scenarios": {"configMap": "other-scenarios"},
         "resources": {"requests": {"cpu": "1500m", "memory": "2Gi"}, "limits": {"memory": "4Gi"}},
     },
     "events": {

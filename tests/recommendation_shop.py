@@ -59,9 +59,28 @@ class Shop:
         asked = pb.RecommendRequest(user_id=user_id, **request)
         return self._recommendations.Recommend(asked, metadata=self._metadata, timeout=within)
 
-    def similar(self, product_id: str) -> pb.SimilarProductsResponse:
+    def similar(self, product_id: str, **request: Any) -> pb.SimilarProductsResponse:
         return self._recommendations.SimilarProducts(
-            pb.SimilarProductsRequest(product_id=product_id), metadata=self._metadata, timeout=5
+            pb.SimilarProductsRequest(product_id=product_id, **request),
+            metadata=self._metadata,
+            timeout=5,
+        )
+
+    def rank(
+        self, *product_ids: str, user_id: str = "ana", **request: Any
+    ) -> pb.RankProductsResponse:
+        return self._recommendations.RankProducts(
+            pb.RankProductsRequest(user_id=user_id, product_ids=product_ids, **request),
+            metadata=self._metadata,
+            timeout=5,
+        )
+
+    def batch(self, *user_ids: str, **request: Any) -> pb.RecommendBatchResponse:
+        shoppers = [pb.Shopper(user_id=user_id) for user_id in user_ids]
+        return self._recommendations.RecommendBatch(
+            pb.RecommendBatchRequest(shoppers=shoppers, **request),
+            metadata=self._metadata,
+            timeout=10,
         )
 
     def profile(self, user_id: str, visitor_id: str = "") -> profile_service_pb2.Profile:

@@ -151,13 +151,13 @@ def model_of(
     *,
     together: Mapping[str, Mapping[str, float]] | None = None,
     repeat: Mapping[str, object] | None = None,
-    **settings: Any,
 ) -> Model:
     """The model of a bundle that is written to ``folder``.
 
     ``together`` says how much products are bought together, ``repeat`` is a repeat table.
     """
-    make_bundle(folder, vectors, popularity=popularity, **settings)
+    blend = {"neighbours": float(together is not None), "repeat": float(repeat is not None)}
+    make_bundle(folder, vectors, popularity=popularity, blend=blend)
     row = {product_id: place for place, product_id in enumerate(vectors, start=1)}
     if together is not None:
         likes = {

@@ -212,7 +212,9 @@ def _mistakes(node: Node, kind: Any) -> Iterator[Mistake]:
     try:
         msgspec.convert(_plain(node), kind, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
-        yield _at(node, _choice(node, kind) or _worded(str(error)))
+        message = _worded(str(error))
+        of_whole = _below(node, message.partition(":")[0])  # as a struct's own checks begin
+        yield _at(of_whole[0] if of_whole else node, _choice(node, kind) or message)
 
 
 def _choice(node: Node, kind: Any) -> str:

@@ -40,6 +40,10 @@ def test_a_misspelt_value_is_refused(name: str) -> None:
         ({"profiles": {"eventAgeLimitSeconds": 7.5}}, "/profiles/eventAgeLimitSeconds"),
         ({"profiles": {"resources": {"requests": {"cpu": "abc"}}}}, "/profiles/resources/requests"),
         ({"recommendations": {"resources": {"requests": {"gpu": 1}}}}, "'gpu' not allowed"),
+        (
+            {"recommendations": {"scenarios": {"configMap": "a/b"}}},
+            "/recommendations/scenarios/configMap",
+        ),
         ({"networkPolicy": {"egressPorts": [99999]}}, "/networkPolicy/egressPorts/0"),
         ({"networkPolicy": {"callers": [{}]}}, "/networkPolicy/callers/0"),
         ({"redis": {"secret": "redis://:password@redis"}}, "/redis/secret"),

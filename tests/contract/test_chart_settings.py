@@ -112,6 +112,7 @@ def test_the_server_is_told_what_the_values_say() -> None:
         port=50051,
         metrics_host=EVERYWHERE,
         metrics_port=9101,
+        scenarios="/etc/attune-scenarios",
         drain_ms=5000,
         log_level="debug",
     )
@@ -162,6 +163,22 @@ def test_the_defaults_are_those_of_the_services(rendered: list[Manifest]) -> Non
     archive = ArchiveSettings(kafka_servers="k:1", root=FOLDER, master_key_file="f")
     assert archive_settings(rendered).group == archive.group
     assert archive_settings(rendered).log_level == archive.log_level
+
+
+def test_scenarios_are_a_folder_that_changes_while_a_pod_runs(rendered: list[Manifest]) -> None:
+    """The ConfigMap is mounted as a whole, where the setting says; without one there is neither."""
+    server = find(render(EVERYTHING), "Deployment", "recommendations")
+    (volume,) = [each for each in pod(server)["volumes"] if each["name"] == "scenarios"]
+    assert volume["configMap"] == {"name": "other-scenarios"}
+    (mount,) = [each for each in container(server)["volumeMounts"] if each["name"] == "scenarios"]
+    assert mount == {
+        "name": "scenarios",
+        "mountPath": recommendations_settings(render(EVERYTHING)).scenarios,
+        "readOnly": True,
+    }
+    plain = find(rendered, "Deployment", "recommendations")
+    assert recommendations_settings(rendered).scenarios == ""
+    assert "scenarios" not in {each["name"] for each in pod(plain)["volumes"]}
 
 
 def test_a_service_s_variables_do_not_stop_a_start(rendered: list[Manifest]) -> None:

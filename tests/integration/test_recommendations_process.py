@@ -47,9 +47,11 @@ def test_reflection_lists_the_services(shop: Shop) -> None:
     }
 
 
-def test_answers_are_counted_by_source_and_cause(shop: Shop, running: Running) -> None:
+def test_answers_are_counted_by_scenario_source_and_cause(shop: Shop, running: Running) -> None:
     """Falling back is a counted answer."""
-    name = 'recommendations_total{fallback_cause="UNKNOWN_SHOPPER",source="POPULAR"}'
+    shop.list_products("mug")
+    labels = 'fallback_cause="UNKNOWN_SHOPPER",scenario="home",source="POPULAR"'
+    name = f"recommendations_total{{{labels}}}"
     before = running.service.metric(name)
     shop.recommend("nobody")
     assert running.service.metric(name) == before + 1
@@ -149,18 +151,22 @@ def start_and_fail(settings: dict[str, str], path: str) -> tuple[int, str]:
         ("keys.json", "BAD_SETTING", "keys.json"),
         ("unknown setting", "BAD_SETTING", "ATTUNE_RECOMMENDATIONS_SPEED"),
         ("missing setting", "BAD_SETTING", "ATTUNE_RECOMMENDATIONS_KAFKA_SERVERS"),
+        ("scenarios", "BAD_SETTING", "demo.yaml: line 1, column 10: 2 is not known here"),
     ],
 )
 def test_what_is_damaged_stops_the_start_with_one_sentence(
     tmp_path: Path, spoil: str, code: str, named: str
 ) -> None:
-    """A damaged bundle or keys file, or a wrong setting, is said in a sentence with a code."""
+    """A damaged bundle, keys file or document, or a wrong setting, is said in a sentence."""
     add_key(tmp_path / "keys.json", shop_id="demo", scopes=SCOPES)
     settings = settings_of(tmp_path, "127.0.0.1:1", "redis://127.0.0.1:1/0", "")
     if spoil == "unknown setting":
         settings["SPEED"] = "fast"
     elif spoil == "missing setting":
         del settings["KAFKA_SERVERS"]
+    elif spoil == "scenarios":
+        settings["SCENARIOS"] = str(tmp_path)
+        (tmp_path / "demo.yaml").write_text("version: 2")
     else:
         path = tmp_path / spoil if spoil == "keys.json" else tmp_path / "bundle" / spoil
         path.write_bytes(path.read_bytes() + b"!")

@@ -15,6 +15,7 @@ MISTAKES = [
     ("product.brand == 'Acme", 1, 18, "token recognition error"),
     ("\ud800", 1, 1, "no character"),
     ("product.pirce < 10", 1, 8, "there is no 'product.pirce' here"),
+    ("product.has_prize", 1, 8, "there is no 'product.has_prize' here"),
     ("product", 1, 1, "there is no 'product' here"),
     ("'日本' == product.brand && product.x", 1, 33, "there is no 'product.x' here"),
     ("product.brand == 'Acme' &&\n  product.titel == 'x'", 2, 10, "'product.titel'"),

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from services.recommendations.domain.ranking import Ranked, best
-from services.recommendations.domain.rerank import Caps, Kinds, diverse, room
+from services.recommendations.domain.rerank import (
+    NOTHING_ABOVE,
+    Above,
+    Caps,
+    Kinds,
+    diverse,
+    room,
+)
 
 TOP: Final = 64.0
 """The best score of a made-up pool; the least is 0. So all that is computed of them is exact."""
@@ -26,11 +33,14 @@ class Pool(NamedTuple):
     ranked: list[Ranked]
     directions: NDArray[np.float32]
     kinds: Kinds
+    above: Above = NOTHING_ABOVE
 
     def chosen(self, limit: int, strength: float, caps: Caps = FREE) -> list[int]:
         """Places in the pool, in the order of the list."""
-        pool, directions, kinds = self
-        found = diverse(pool, directions, kinds, limit=limit, strength=strength, caps=caps)
+        pool, directions, kinds, above = self
+        found = diverse(
+            pool, directions, kinds, limit=limit, strength=strength, caps=caps, above=above
+        )
         place_of = {each.row: place for place, each in enumerate(pool)}
         return [place_of[each.row] for each in found]
 
@@ -52,21 +62,34 @@ def made_up(seed: int, size: int) -> Pool:
 
 
 POOLS: Final = st.builds(made_up, st.integers(0, 2**32 - 1), st.integers(0, 40))
+
+
+def below_others(seed: int, size: int, held: int) -> Pool:
+    """A pool for the rest of a list that has so many products already."""
+    pool, others = made_up(seed, size), made_up(seed + 3, held)
+    return pool._replace(above=Above(held, others.kinds))
+
+
+BELOW: Final = st.builds(
+    below_others, st.integers(0, 2**32 - 1), st.integers(0, 40), st.integers(0, 8)
+)
 CAPS: Final = st.builds(Caps, EIGHTHS, EIGHTHS, EIGHTHS)
 
 
-def codes_of(pool: Pool, place: int, caps: Caps) -> list[tuple[int, int, float]]:
+def codes_of(kinds: Kinds, place: int, caps: Caps) -> list[tuple[int, int, float]]:
     """The kinds of a product that are capped, with their shares."""
-    told = zip(range(3), pool.kinds, caps, strict=True)
+    told = zip(range(3), kinds, caps, strict=True)
     found = [(n, int(codes[place]), share) for n, codes, share in told if codes is not None]
     return [(n, code, share) for n, code, share in found if code and share < 1]
 
 
 def is_full(pool: Pool, chosen: list[int], place: int, limit: int, caps: Caps) -> bool:
     """Whether a kind of the product has its share of the chosen already."""
-    kinds = [kind for each in chosen for kind in codes_of(pool, each, caps)]
-    own = codes_of(pool, place, caps)
-    return any(kinds.count(kind) >= room(limit, kind[2]) for kind in own)
+    kinds = [kind for each in chosen for kind in codes_of(pool.kinds, each, caps)]
+    held, above = pool.above
+    kinds += [kind for each in range(held) for kind in codes_of(above, each, caps)]
+    own = codes_of(pool.kinds, place, caps)
+    return any(kinds.count(kind) >= room(held + limit, kind[2]) for kind in own)
 
 
 def by_definition(pool: Pool, limit: int, strength: float, caps: Caps) -> list[int]:
@@ -85,11 +108,14 @@ def by_definition(pool: Pool, limit: int, strength: float, caps: Caps) -> list[i
     return chosen
 
 
-@given(POOLS, st.integers(1, 12), EIGHTHS, CAPS)
+@given(st.one_of(POOLS, BELOW), st.integers(1, 12), EIGHTHS, CAPS)
 def test_a_list_is_that_of_the_definition(
     pool: Pool, limit: int, strength: float, caps: Caps
 ) -> None:
-    """For any pool, strength and caps it equals a plain reading of what is promised."""
+    """For any pool, strength and caps it equals a plain reading of what is promised.
+
+    Also for the rest of a list, whose products above count for its caps.
+    """
     assert pool.chosen(limit, strength, caps) == by_definition(pool, limit, strength, caps)
 
 
@@ -124,7 +150,7 @@ def test_a_cap_holds_while_anything_else_is_left(
 ) -> None:
     """Where a kind has more than its share, all that is not in the list is of a full kind."""
     chosen = pool.chosen(limit, strength, caps)
-    kinds = [kind for each in chosen for kind in codes_of(pool, each, caps)]
+    kinds = [kind for each in chosen for kind in codes_of(pool.kinds, each, caps)]
     if any(kinds.count(kind) > room(limit, kind[2]) for kind in kinds):
         rest = set(range(len(pool.ranked))).difference(chosen)
         assert all(is_full(pool, chosen, place, limit, caps) for place in rest)

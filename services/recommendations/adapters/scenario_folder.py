@@ -30,6 +30,8 @@ from services.shared.yaml_document import DOCUMENT_LIMIT, BadDocument, Mistake, 
 
 EVERY_SECONDS: Final = 1.0
 """Between two looks."""
+SETTLED_SECONDS: Final = 0.05
+"""What has changed must stay as it is for so long: a file that is being written is not read."""
 
 SUFFIX: Final = ".yaml"
 BYTES: Final = 4 * DOCUMENT_LIMIT
@@ -86,11 +88,7 @@ class ScenarioFolder:
 
     async def look(self) -> None:
         """Take what has changed; calls go on meanwhile."""
-        try:
-            contents = await asyncio.to_thread(_contents, self._folder)
-        except OSError as error:  # in the middle of a change, or for good: what is known goes on
-            _log.warning("scenarios_not_read", message=str(error))
-            return
+        contents = await self._settled()
         changed = [name for name in contents if contents[name] != self._contents.get(name)]
         if not changed and contents.keys() == self._contents.keys():
             return
@@ -105,6 +103,19 @@ class ScenarioFolder:
         self._contents = contents
         if documents != self._documents:
             await self._take(documents)
+
+    async def _settled(self) -> Mapping[str, bytes]:
+        """What the documents hold; what is known of before where they change just now."""
+        try:
+            contents = await asyncio.to_thread(_contents, self._folder)
+            if contents == self._contents:
+                return contents
+            await asyncio.sleep(SETTLED_SECONDS)
+            again = await asyncio.to_thread(_contents, self._folder)
+        except OSError as error:  # in the middle of a change, or for good: what is known goes on
+            _log.warning("scenarios_not_read", message=str(error))
+            return self._contents
+        return contents if again == contents else self._contents
 
     async def warm(self, policies: Policies | None = None) -> None:
         """Compute what the conditions of all shops say of their catalogues."""

@@ -51,6 +51,7 @@ _REFUSED: Final = re.compile(r"<input>:(\d+):(\d+): (.*?)(?: \[INVALID_ARGUMENT\
 _NO_OVERLOAD: Final = re.compile(r"found no matching overload for '(.+)' applied to '(.+)'")
 _SYNTAX: Final = re.compile(r"Syntax error: (?:mismatched|extraneous) input '(.*)' expecting .*")
 _UNDECLARED: Final = re.compile(r"undeclared reference to '(.+)' \(in container ''\)")
+_NAME: Final = re.compile(r"[A-Za-z][\w.]*")
 MESSAGE_LIMIT: Final = 300
 """Characters of what the library says."""
 
@@ -141,11 +142,17 @@ def _in_our_words(message: str) -> str:
     """What is said most often, without the library's inner names."""
     if found := _NO_OVERLOAD.fullmatch(message):
         function, types = found.groups()
-        sentence = f"{function.strip('_@').replace('_', '')!r} does not take {types}"
+        sentence = f"{_called(function)!r} does not take {types}"
         mixed = {"double", "int"} <= set(re.findall(r"\w+", types))
         return f"{sentence}; write a double as 2.0" if mixed else sentence
     if found := _UNDECLARED.fullmatch(message):
-        return f"there is no {found[1].strip('_@').replace('_', '') or found[1]!r} here"
+        return f"there is no {_called(found[1])!r} here"
     if found := _SYNTAX.fullmatch(message):
         return "something is missing" if found[1] == "<EOF>" else f"{found[1]!r} cannot stand here"
     return message
+
+
+def _called(name: str) -> str:
+    """A field's or function's own name; of an operator, such as ``_?_:_``, its signs."""
+    bare = name.lstrip("@")
+    return bare if _NAME.fullmatch(bare) else bare.replace("_", "") or name
