@@ -96,7 +96,8 @@ class Market:
         candidates = Candidates(Source.PERSONAL, scores, average, lambda _: [])
         allowed = self.catalog.available[: self.catalog.rows]
         rules = Rules(allowed, (), 0.0, Caps(), rule)
-        found = chosen(candidates, rules, self.catalog, self._learned, excluded=set(), limit=LIMIT)
+        directions = self._learned.vectors.directions
+        found = chosen(candidates, rules, self.catalog, directions, excluded=set(), limit=LIMIT)
         return [each.row for each in found]
 
 

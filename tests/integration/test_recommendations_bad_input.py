@@ -219,7 +219,7 @@ def odd_call(shop: Shop, source: random.Random) -> None:
         recent_product_ids=some(),
         device=source.choice(ODD)[:32],
     )
-    told = {"filter": source.choice(FILTERS), "context": context}
+    told: dict[str, Any] = {"filter": source.choice(FILTERS), "context": context}
     match source.randrange(4):
         case 0:
             told["scenario"] = source.choice(["", "cart", "buy-again", "product-page", "e-mail"])
