@@ -1,6 +1,6 @@
 """The recommendations server: ``python -m services.recommendations``.
 
-Reads its settings from the environment, loads and proves the model bundle, serves gRPC and
+Reads its settings from the environment, loads and proves what models it is told, serves gRPC and
 metrics, and follows the catalogue. It is ready when the catalogue has been read to its end;
 Redis being away makes it answer without profiles, not go away.
 """
@@ -27,13 +27,12 @@ import structlog
 import uvloop
 from attune.profiles.v1 import profile_service_pb2
 from attune.recommendations.v1 import recommendation_service_pb2
-from prometheus_client import Info
 
 from services.recommendations.adapters.catalog_feed import CatalogFeed
-from services.recommendations.adapters.model import Model, load_model
 from services.recommendations.adapters.profiles import ProfileReader
 from services.recommendations.adapters.trends import Trends
-from services.recommendations.domain.catalogs import Catalogs
+from services.recommendations.model_commands import COMMAND, run_command
+from services.recommendations.models import Models, models_of
 from services.recommendations.profile_api import ProfileApi
 from services.recommendations.recommendation_api import RecommendationApi
 from services.recommendations.settings import PREFIX, Settings
@@ -52,19 +51,18 @@ GRACE_SECONDS: Final = 10.0
 
 REDIS_CONNECTIONS: Final = 16
 
-MODEL = Info("model", "The bundle that answers.")
-
 _log = structlog.get_logger()
 
 
 class Server:
     """The parts of one running server, joined."""
 
-    def __init__(self, settings: Settings, model: Model, keys: ApiKeys) -> None:
+    def __init__(self, settings: Settings, models: Models, keys: ApiKeys) -> None:
         self._settings = settings
         self._keys = keys
         self._health = Health()
-        self._catalogs = Catalogs(model.vocabulary)
+        self._models = models
+        self._catalogs = models.catalogs
         self._redis = redis_pool(settings.redis_url, size=REDIS_CONNECTIONS)
         self._trends = Trends(self._redis, shops=lambda: self._catalogs.shops, clock=time.time)
         self._feed = CatalogFeed(
@@ -73,13 +71,11 @@ class Server:
             catalogs=self._catalogs,
             when_caught_up=self._caught_up,
         )
-        self._services = self._join(model)
-        self._version = model.version
-        MODEL.info({"version": model.version})
+        self._services = self._join()
         self._loaded = False
         self._ending = False
 
-    def _join(self, model: Model) -> Sequence[Service]:
+    def _join(self) -> Sequence[Service]:
         profiles = ProfileReader(
             RedisProfileStore(self._redis),
             deadline_seconds=self._settings.profile_deadline_ms / 1000,
@@ -87,7 +83,7 @@ class Server:
         )
         recommending = RecommendationApi(
             catalogs=self._catalogs,
-            model=model,
+            models=self._models.answering,
             profiles=profiles,
             trends=self._trends,
             is_loaded=lambda: self._loaded,
@@ -117,7 +113,13 @@ class Server:
         gc.collect()
         gc.freeze()  # the catalogue stays: let no later collection walk over it
         self._health.ready()
-        _log.info("ready", products=self._catalogs.listed, model_version=self._version)
+        versions = {shop: self._models.answering.of(shop).version for shop in self._catalogs.shops}
+        _log.info("ready", products=self._catalogs.listed, model_versions=versions)
+
+    async def _follow_catalog(self) -> None:
+        """After the models: a catalogue that begins with a model's products has their rows."""
+        await self._models.settled()
+        await self._feed.run()
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raises BadSetting for a taken port."""
@@ -135,7 +137,8 @@ class Server:
         )
         _log.info("listening", host=settings.host, port=port, metrics_port=metrics_port)
         stopping = asyncio.create_task(told_to_stop.wait())
-        work = [asyncio.create_task(job) for job in (self._feed.run(), self._trends.run())]
+        jobs = (self._follow_catalog(), self._trends.run(), *self._models.jobs())
+        work = [asyncio.create_task(job) for job in jobs]
         # A background job ends only by a mistake of ours: stop, and be started anew.
         await asyncio.wait((stopping, *work), return_when=asyncio.FIRST_COMPLETED)
         await self._drain(server)
@@ -155,27 +158,38 @@ class Server:
         await server.stop(GRACE_SECONDS)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 after a stop by signal, 2 if it cannot start."""
+    told = sys.argv[1:] if arguments is None else list(arguments)
+    if told[:1] == [COMMAND]:
+        return run_command(told[1:], os.environ, say=print, remark=_remark)
     settings_help(
         Settings,
         prefix=PREFIX,
         prog="python -m services.recommendations",
         description="Answers Recommend, SimilarProducts and GetProfile over gRPC.",
         epilog="It is ready when the catalogue has been read to its end. SIGTERM lets calls in "
-        "progress end and ends with status 0.",
-    ).parse_args()
+        "progress end and ends with status 0. Which models answer is said by another command: "
+        f"python -m services.recommendations {COMMAND} --help",
+    ).parse_args(told)
     try:
         settings = read_settings(Settings, prefix=PREFIX, environ=os.environ)
         configure_logs("recommendations", settings.log_level)
         accept_any_header_name()
         keys = read_keys(Path(settings.api_keys_file))
-        model = load_model(Path(settings.bundle))
-        uvloop.run(Server(settings, model, keys).run())
+        uvloop.run(_serve(settings, keys))
     except AttuneError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+async def _serve(settings: Settings, keys: ApiKeys) -> None:
+    await Server(settings, models_of(settings), keys).run()
+
+
+def _remark(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

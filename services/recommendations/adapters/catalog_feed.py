@@ -148,6 +148,8 @@ class CatalogFeed:
 
     def _apply_one(self, topic: str, record: Any) -> None:
         shop_id, product_id = _key(record.key)
+        if not self._catalogs.serves(shop_id):
+            return
         if record.value is None:
             catalog = self._catalogs.of(shop_id)
             remove = catalog.remove_product if topic == "catalog" else catalog.remove_offer

@@ -67,7 +67,7 @@ def fallback(
 ) -> Answer:
     """Trending products, filled up with popular ones; popular ones where nothing trends.
 
-    ``trending`` is (product id, score), best first; ``popularity`` is [vector rows].
+    ``trending`` is (product id, score), best first; ``popularity`` is [n], of the first n rows.
     """
     picks = trending_picks(catalog, trending, excluded=excluded, limit=limit)
     source = Source.TRENDING if picks else Source.POPULAR
@@ -97,7 +97,7 @@ def popular_picks(
 ) -> list[Pick]:
     """The most bought products; what was never bought comes last, by product id."""
     scores = np.zeros(catalog.rows, dtype=np.float32)
-    scores[: catalog.vector_rows] = popularity
+    scores[: len(popularity)] = popularity
     hide(scores, available=catalog.available[: catalog.rows], excluded=excluded)
     return [
         Pick(row, score, reasons.POPULAR if score > 0 else reasons.LISTED)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from services.recommendations.domain import reasons
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.fallback import Pick
-from services.recommendations.domain.learned import Learned
+from services.recommendations.domain.learned import NONE, Learned
 from services.recommendations.domain.ranking import HIDDEN, Ranked, best, hide
 from services.recommendations.domain.reasons import History
 from services.recommendations.domain.rerank import POOL, diverse
@@ -43,15 +43,18 @@ def personal_scores(
     catalog: Catalog,
     bonus: SearchBonus | None,
     excluded: Collection[int],
+    gaps: NDArray[np.intp] = NONE,
 ) -> Scores:
-    """Score every product: the model's score [vector rows], plus the search bonus.
+    """Score every product: the model's score [n], plus the search bonus.
 
-    A product without a vector counts as an average one, and only where a search found it.
+    A product without a vector counts as an average one, and only where a search found it: those
+    beyond n rows, and the ``gaps`` within, where the model's score is 0 and means nothing.
     """
-    known, rows = catalog.vector_rows, catalog.rows
-    average = float(by_model[1:].mean())
+    known, rows = len(by_model), catalog.rows
+    average = float(by_model[1:].sum() / max(known - 1 - len(gaps), 1))
     total = np.full(rows, average, dtype=np.float32)
     total[:known] = by_model
+    total[gaps] = average
     available = catalog.available[:rows]
     strength = 0.0
     if bonus is not None:
@@ -60,6 +63,7 @@ def personal_scores(
         total += strength * bonus.values
     hide(total, available=available, excluded=excluded)
     total[known:][bonus.values[known:] == 0 if bonus else ...] = HIDDEN
+    total[gaps if bonus is None else gaps[bonus.values[gaps] == 0]] = HIDDEN
     return Scores(total, average, strength)
 
 
@@ -73,7 +77,7 @@ def searched_scores(
     rows = catalog.rows
     liked = np.log1p(learned.popularity, dtype=np.float32)
     total = bonus.values.copy()
-    total[: catalog.vector_rows] += POPULARITY_WORTH * liked / max(float(liked.max()), 1.0)
+    total[: len(liked)] += POPULARITY_WORTH * liked / max(float(liked.max()), 1.0)
     hide(total, available=catalog.available[:rows], excluded=excluded)
     total[bonus.values == 0] = HIDDEN
     return Scores(total, average=0.0, strength=1.0)
@@ -108,7 +112,7 @@ def explained(
     of the same product; else the event with the most similar product. What the model has
     not read or not learned can only follow from a search.
     """
-    searches = [_search_behind(each.row, scores, catalog, history, bonus) for each in chosen]
+    searches = [_search_behind(each.row, scores, learned, history, bonus) for each in chosen]
     rows = [each.row for each, search in zip(chosen, searches, strict=True) if search is None]
     alike = history.nearest(learned.vectors.directions(np.array(rows))).tolist() if rows else ()
     events = iter(alike)
@@ -131,12 +135,12 @@ def explained(
 
 
 def _search_behind(
-    row: int, scores: Scores, catalog: Catalog, history: History, bonus: SearchBonus | None
+    row: int, scores: Scores, learned: Learned, history: History, bonus: SearchBonus | None
 ) -> Search | None:
     if bonus is None:
         return None
     value, search = bonus.of(row)
-    if not history.interactions or row >= catalog.vector_rows:
+    if not history.interactions or not learned.has(row):
         return search
     added = value * scores.strength
     by_model = float(scores.total[row]) - added - scores.average

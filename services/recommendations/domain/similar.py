@@ -18,7 +18,7 @@ _SOURCES: Final = {True: Source.SIMILAR, False: Source.POPULAR}
 
 def similar(row: int, learned: Learned, catalog: Catalog, *, limit: int) -> Answer:
     """The products most like the one at ``row``, which is listed; without itself."""
-    known = row < catalog.vector_rows
+    known = learned.has(row)
     scores = _by_cosine(row, learned, catalog) if known else _by_category(row, learned, catalog)
     hide(scores, available=catalog.available[: catalog.rows], excluded=(row,))
     reason = reasons.of_likeness(catalog.product_id(row), catalog.listing(row).title)
@@ -31,7 +31,8 @@ def similar(row: int, learned: Learned, catalog: Catalog, *, limit: int) -> Answ
 
 def _by_cosine(row: int, learned: Learned, catalog: Catalog) -> NDArray[np.float32]:
     scores = np.full(catalog.rows, HIDDEN, dtype=np.float32)
-    scores[: catalog.vector_rows] = learned.vectors.cosines(row)
+    scores[: learned.vectors.size] = learned.vectors.cosines(row)
+    scores[learned.gaps] = HIDDEN
     return scores
 
 
@@ -45,7 +46,7 @@ def _by_category(row: int, learned: Learned, catalog: Catalog) -> NDArray[np.flo
     shared = levels[catalog.categories[: catalog.rows]]
     scores = shared.copy()
     most = float(learned.popularity.max(initial=0)) + 1.0
-    scores[: catalog.vector_rows] += learned.popularity / np.float32(most)
+    scores[: len(learned.popularity)] += learned.popularity / np.float32(most)
     if catalog.categories[row] != NO_CATEGORY:
         scores[shared == 0] = HIDDEN
     return scores
