@@ -45,7 +45,7 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A bundle whose answers nobody sees."""
 
     version: Version
-    sample: Annotated[Share, Meta(gt=0)]
+    sample: Annotated[float, Meta(gt=0, le=1)]
     """Of the answers that are given, so many are asked of it, too."""
 
 
