@@ -6,7 +6,6 @@ trouble: the served model answers instead, and the guards hear of it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple
@@ -42,11 +41,17 @@ class Watched(NamedTuple):
 class Answering:
     """The models of all shops, as calls see them."""
 
-    def __init__(self, shelf: Shelf, shadowing: Shadowing, random: Random) -> None:
-        """``random`` draws the answers that the shadow is asked for, too."""
+    def __init__(
+        self, shelf: Shelf, shadowing: Shadowing, *, random: Random, clock: Callable[[], float]
+    ) -> None:
+        """``random`` draws the answers that the shadow is asked for, too.
+
+        ``clock`` tells seconds; only its differences count.
+        """
         self._shelf = shelf
         self._shadowing = shadowing
         self._random = random
+        self._clock = clock
         self._watched: dict[str, Watched] = {}
 
     def of(self, shop_id: str, subject: str = "") -> Model:
@@ -66,10 +71,10 @@ class Answering:
         sides = self._sides(shop_id, shelved)
         canary = _canary_of(shelved, shop_id, subject)
         if canary is not None:
-            answer = _tried(canary.model, make, sides.canary)
+            answer = self._tried(canary.model, make, sides.canary)
             if answer is not None:
                 return Made(answer, canary.model)
-        answer, seconds = _timed(
+        answer, seconds = self._timed(
             shelved.served, make, sides.served if canary is None else Outcomes()
         )
         shadow = shelved.shadow
@@ -87,12 +92,12 @@ class Answering:
         if shelved.canary is None:
             self._watched.pop(shop_id, None)
             return None
-        return self._window(shop_id, shelved.canary, shelved).total(time.monotonic())
+        return self._window(shop_id, shelved.canary, shelved).total(self._clock())
 
     def _sides(self, shop_id: str, shelved: Shelved) -> Sides:
         if shelved.canary is None:
             return Sides(Outcomes(), Outcomes())
-        return self._window(shop_id, shelved.canary, shelved).at(time.monotonic())
+        return self._window(shop_id, shelved.canary, shelved).at(self._clock())
 
     def _window(self, shop_id: str, canary: OnCanary, shelved: Shelved) -> Window:
         """That of this canary; a new one for another, or where the window's length has changed."""
@@ -102,30 +107,28 @@ class Answering:
             watched = self._watched[shop_id] = Watched(version, seconds, Window(seconds))
         return watched.window
 
+    def _timed(self, model: Model, make: Make, outcomes: Outcomes) -> tuple[Answer, float]:
+        """An answer and the seconds that it took, which are noted; so is that it failed."""
+        started = self._clock()
+        try:
+            answer = make(model)
+        except Exception:
+            outcomes.note_error()
+            raise
+        seconds = self._clock() - started
+        outcomes.note(seconds, is_fallback=is_fallback(answer))
+        return answer, seconds
+
+    def _tried(self, model: Model, make: Make, outcomes: Outcomes) -> Answer | None:
+        """A canary's answer; None where it failed: whatever it is, the served model answers."""
+        try:
+            return self._timed(model, make, outcomes)[0]
+        except Exception:
+            return None
+
 
 def _canary_of(shelved: Shelved, shop_id: str, subject: str) -> OnCanary | None:
     canary = shelved.canary
     if canary is None or not subject or not is_canarys(canary.terms, shop_id, subject):
         return None
     return canary
-
-
-def _timed(model: Model, make: Make, outcomes: Outcomes) -> tuple[Answer, float]:
-    """An answer and the seconds that it took, which are noted; so is that it failed."""
-    started = time.perf_counter()
-    try:
-        answer = make(model)
-    except Exception:
-        outcomes.note_error()
-        raise
-    seconds = time.perf_counter() - started
-    outcomes.note(seconds, is_fallback=is_fallback(answer))
-    return answer, seconds
-
-
-def _tried(model: Model, make: Make, outcomes: Outcomes) -> Answer | None:
-    """A canary's answer; None where it failed: whatever it is, the served model answers."""
-    try:
-        return _timed(model, make, outcomes)[0]
-    except Exception:
-        return None

@@ -13,7 +13,7 @@ from services.recommendations.adapters.bundle_cache import BundleCache
 from services.recommendations.adapters.model import model_of, prove
 from services.recommendations.adapters.model_keeping import ModelKeeper
 from services.recommendations.adapters.model_loading import ModelLoader
-from services.recommendations.adapters.model_shelf import ModelShelf, OneModel
+from services.recommendations.adapters.model_shelf import ModelShelf, OneModel, Shelf
 from services.recommendations.adapters.model_watching import ModelWatch
 from services.recommendations.adapters.registry import Registry
 from services.recommendations.answering import Answering
@@ -55,7 +55,7 @@ def _of_bundle(folder: Path) -> Models:
     async def settled() -> None:
         """It is there from the beginning."""
 
-    answering = Answering(shelf, Shadowing(shelf), Random())  # noqa: S311 - draws a sample
+    answering = _answering(shelf, Shadowing(shelf))
     return Models(answering, Catalogs(vocabulary), settled, lambda: ())
 
 
@@ -75,7 +75,7 @@ def _of_registry(settings: Settings) -> Models:
         registry, cache, keeper, shelf, poll_seconds=settings.registry_poll_ms / 1000
     )
     shadowing = Shadowing(shelf)
-    answering = Answering(shelf, shadowing, Random())  # noqa: S311 - draws a sample
+    answering = _answering(shelf, shadowing)
     guarding = Guarding(
         registry,
         shelf,
@@ -89,3 +89,8 @@ def _of_registry(settings: Settings) -> Models:
         watch.settled,
         lambda: (watch.run(), shadowing.run(), guarding.run()),
     )
+
+
+def _answering(shelf: Shelf, shadowing: Shadowing) -> Answering:
+    draw = Random()  # noqa: S311 - which answers are compared is no secret
+    return Answering(shelf, shadowing, random=draw, clock=time.perf_counter)

@@ -193,7 +193,7 @@ def test_any_sequence_of_changes(changes: list[Callable[[Serving], Serving]]) ->
 def test_shoppers_of_a_canary_stay_its_own() -> None:
     """The share is kept, a greater one takes further shoppers and lets go of none."""
     people = [f"u:{number}" for number in range(20_000)]
-    taken = []
+    taken: list[set[str]] = []
     for share in (0.02, 0.1, 0.5):
         terms = Canary(version="b", share=share)
         chosen = {who for who in people if is_canarys(terms, "demo", who)}

@@ -33,7 +33,7 @@ from services.shared.bundle import FILES, MANIFEST, Manifest
 from services.shared.errors import BundleRefused, ServingRefused, StorageUnavailable
 
 SERVING: Final = "serving.json"
-TRIES: Final = 20
+TRIES: Final = 100
 """Others who change the same document at the same time may win so often."""
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ class Learned(NamedTuple):
 
     def has(self, row: int) -> bool:
         """Whether the model has learned the product of a row, and so can score it."""
-        if row >= self.vectors.size:
+        if not 0 < row < self.vectors.size:
             return False
         place = int(np.searchsorted(self.gaps, row))
         return place == len(self.gaps) or int(self.gaps[place]) != row
