@@ -113,7 +113,7 @@ class Server:
         gc.collect()
         gc.freeze()  # the catalogue stays: let no later collection walk over it
         self._health.ready()
-        versions = {shop: self._models.answering.of(shop).version for shop in self._catalogs.shops}
+        versions = self._models.versions()
         _log.info("ready", products=self._catalogs.listed, model_versions=versions)
 
     async def _follow_catalog(self) -> None:

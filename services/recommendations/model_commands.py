@@ -98,8 +98,10 @@ def _promote(context: Context) -> None:
 
 
 def _rollback(context: Context) -> None:
-    why = context.told.why or "rollback"
-    _change(context, partial(rollback, why=why), "rollback")
+    former = context.registry.serving(context.told.shop).former
+    what = "rollback" if former is None else f"rollback to {former}"
+    why = context.told.why or f"rolled back by {context.told.who}"
+    _change(context, partial(rollback, why=why), what)
 
 
 def _stop(context: Context) -> None:
@@ -202,6 +204,8 @@ def described(serving: Serving) -> list[str]:
     lines = [f"served: {serving.served or 'nothing'}"]
     if serving.former is not None:
         lines.append(f"former: {serving.former}")
+    if serving.withdrawn is not None:
+        lines.append(f"withdrawn by the last rollback: {serving.withdrawn}")
     if serving.canary is not None:
         trial = serving.canary
         state = f"{trial.share:.2%} of the shoppers" if trial.share else f"stopped: {trial.stopped}"

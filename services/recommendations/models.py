@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
@@ -13,7 +13,7 @@ from services.recommendations.adapters.bundle_cache import BundleCache
 from services.recommendations.adapters.model import model_of, prove
 from services.recommendations.adapters.model_keeping import ModelKeeper
 from services.recommendations.adapters.model_loading import ModelLoader
-from services.recommendations.adapters.model_shelf import ModelShelf, OneModel, Shelf
+from services.recommendations.adapters.model_shelf import ALL_SHOPS, ModelShelf, OneModel, Shelf
 from services.recommendations.adapters.model_watching import ModelWatch
 from services.recommendations.adapters.registry import Registry
 from services.recommendations.answering import Answering
@@ -34,6 +34,8 @@ class Models(NamedTuple):
     catalogs: Catalogs
     settled: Callable[[], Awaitable[None]]
     """Returns once each shop has what answers it; the catalogue is to be read after that."""
+    versions: Callable[[], Mapping[str, str]]
+    """What answers now, by shop."""
     jobs: Callable[[], Sequence[Coroutine[Any, Any, None]]]
     """What has to run as long as the server does."""
 
@@ -56,7 +58,8 @@ def _of_bundle(folder: Path) -> Models:
         """It is there from the beginning."""
 
     answering = _answering(shelf, Shadowing(shelf))
-    return Models(answering, Catalogs(vocabulary), settled, lambda: ())
+    versions = {ALL_SHOPS: proven.bundle.manifest.version}
+    return Models(answering, Catalogs(vocabulary), settled, lambda: versions, lambda: ())
 
 
 def _of_registry(settings: Settings) -> Models:
@@ -87,6 +90,7 @@ def _of_registry(settings: Settings) -> Models:
         answering,
         catalogs,
         watch.settled,
+        lambda: {shop_id: shelf.of(shop_id).served.version for shop_id in shops},
         lambda: (watch.run(), shadowing.run(), guarding.run()),
     )
 
