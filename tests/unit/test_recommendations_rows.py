@@ -114,7 +114,7 @@ def lists(catalog: Catalog, model: Model) -> list[object]:
     for product_id in ("p05", "new"):
         row = catalog.row(product_id)
         assert row is not None
-        answer = similar(row, model.learned, catalog, limit=8)
+        answer = similar(row, model.learned, catalog, limit=40)
         found += [
             (catalog.product_id(p.row), round(p.score, 4), answer.source) for p in answer.picks
         ]
@@ -122,8 +122,8 @@ def lists(catalog: Catalog, model: Model) -> list[object]:
 
 
 def test_lists_are_those_of_a_catalogue_that_began_with_the_bundle(proven: Proven) -> None:
-    """Products that the model has not learned, before and behind its own, change none of them."""
-    plain, other = begun_with(*IDS), begun_with("gone-1", *IDS[20:3:-1], "gone-2")
+    """What it has not learned, listed or not, behind its own products or among them, is no matter."""
+    plain, other = begun_with(*IDS), begun_with("gone-1", "new", *IDS[20:3:-1], "gone-2")
     models = [model_of(proven, plain.vocabulary), taken(other, proven)[0]]
     for catalog in (plain, other):
         for product_id in [*IDS, "new"]:

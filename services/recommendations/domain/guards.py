@@ -16,6 +16,7 @@ days. The served bundle's share counts as known: it has most of the answers.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
@@ -95,13 +96,12 @@ class Window:
 
     def __init__(self, seconds: float) -> None:
         self._width = seconds / SLICES
-        self._slices: list[tuple[int, Sides]] = []
+        self._slices: deque[tuple[int, Sides]] = deque(maxlen=SLICES)
 
     def at(self, now: float) -> Sides:
         """Where what happens ``now``, in seconds, is noted."""
         number = int(now // self._width)
         if not self._slices or self._slices[-1][0] != number:
-            self._slices = [each for each in self._slices if each[0] > number - SLICES]
             self._slices.append((number, Sides(Outcomes(), Outcomes())))
         return self._slices[-1][1]
 
