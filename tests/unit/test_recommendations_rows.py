@@ -122,7 +122,7 @@ def lists(catalog: Catalog, model: Model) -> list[object]:
 
 
 def test_lists_are_those_of_a_catalogue_that_began_with_the_bundle(proven: Proven) -> None:
-    """What it has not learned, listed or not, behind its own products or among them, is no matter."""
+    """Products that it has not learned, behind its own ones or among them, change nothing."""
     plain, other = begun_with(*IDS), begun_with("gone-1", "new", *IDS[20:3:-1], "gone-2")
     models = [model_of(proven, plain.vocabulary), taken(other, proven)[0]]
     for catalog in (plain, other):
