@@ -50,6 +50,15 @@ EVERY_VALUE: dict[str, Any] = {
     "recommendations": {
         "replicas": {"min": 4, "max": 9, "targetCpuPercent": 70},
         "scenarios": {"configMap": "other-scenarios"},
+        "registry": {
+            "root": "s3://bucket/models",
+            "shops": ["demo", "other"],
+            "secret": "other-registry",
+            "existingClaim": "other-models",
+            "egressPorts": [9001],
+            "cacheMegabytes": 100,
+            "memoryMegabytes": 900,
+        },
         "resources": {"requests": {"cpu": "1500m", "memory": "2Gi"}, "limits": {"memory": "4Gi"}},
     },
     "events": {

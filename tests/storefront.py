@@ -80,7 +80,7 @@ class Storefront:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.catalogs = Catalogs(model.vocabulary, model.learned.vectors.dimensions)
+        self.catalogs = Catalogs(model.vocabulary)
         self.catalog = self.catalogs.for_feeding(SHOP)
         self.profiles, self.trends, self.policies = Profiles(), Trends(), Policies()
         self.logged: list[LoggedAnswer] = []

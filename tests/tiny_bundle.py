@@ -62,7 +62,7 @@ def make_bundle(
     write_json(folder / "vocabulary.json", list(vectors))
     write_json(folder / "settings.json", {**DEFAULTS, "dimensions": table.shape[1], **settings})
     write_json(folder / "report.json", {})
-    golden = _golden(known) | (_add_tower(folder, table.shape[1]) if tower else {})
+    golden = golden_of(known) | (_add_tower(folder, table.shape[1]) if tower else {})
     np.savez(folder / "golden.npz", **golden)  # type: ignore[arg-type]  # stubs mix up allow_pickle
     seal(folder)
     return folder
@@ -182,7 +182,8 @@ def _write_vectors(folder: Path, table: NDArray[np.float16], *, coded: bool) -> 
     return CodedVectors(codes, books)
 
 
-def _golden(vectors: ItemVectors) -> dict[str, NDArray[np.generic]]:
+def golden_of(vectors: ItemVectors) -> dict[str, NDArray[np.generic]]:
+    """Golden inputs, of one product each, and what an encoder gives that adds up vectors."""
     items = np.zeros((LEAST, MAX_LENGTH), np.int32)
     items[:, -1] = 1 + np.arange(LEAST) % (vectors.size - 1)
     queries = vectors.rows(items).sum(axis=1)

@@ -1,6 +1,6 @@
 """The recommendations server: ``python -m services.recommendations``.
 
-Reads its settings from the environment, loads and proves the model bundle, serves gRPC and
+Reads its settings from the environment, loads and proves what models it is told, serves gRPC and
 metrics, and follows the catalogue. It is ready when the catalogue has been read to its end;
 Redis being away makes it answer without profiles, not go away.
 """
@@ -27,22 +27,21 @@ import structlog
 import uvloop
 from attune.profiles.v1 import profile_service_pb2
 from attune.recommendations.v1 import recommendation_service_pb2
-from prometheus_client import Info
 
+from services.recommendations import checking, model_commands
 from services.recommendations.adapters.catalog_feed import CatalogFeed
 from services.recommendations.adapters.folded_profiles import RedisFoldedProfiles
 from services.recommendations.adapters.letter_key_cache import RememberedLetterKeys
 from services.recommendations.adapters.log_topic import KafkaLogTopic
-from services.recommendations.adapters.model import Model, load_model
 from services.recommendations.adapters.position_reader import PositionReader
 from services.recommendations.adapters.profiles import ProfileReader
 from services.recommendations.adapters.recommendation_log import RecommendationLog
 from services.recommendations.adapters.scenario_folder import ScenarioFolder
 from services.recommendations.adapters.trends import Trends
-from services.recommendations.checking import COMMAND, check, parser
-from services.recommendations.domain.catalogs import Catalogs
 from services.recommendations.domain.filters.expression import Expressions
+from services.recommendations.domain.placed import Placements
 from services.recommendations.domain.policies import Policies
+from services.recommendations.models import Models, models_of
 from services.recommendations.profile_api import ProfileApi
 from services.recommendations.questions import Questions
 from services.recommendations.recommendation_api import RecommendationApi
@@ -67,7 +66,8 @@ GRACE_SECONDS: Final = 10.0
 
 REDIS_CONNECTIONS: Final = 16
 
-MODEL = Info("model", "The bundle that answers.")
+PLACING_SECONDS: Final = 0.25
+"""How often it is looked whether there are new products."""
 
 _log = structlog.get_logger()
 
@@ -75,12 +75,13 @@ _log = structlog.get_logger()
 class Server:
     """The parts of one running server, joined."""
 
-    def __init__(self, settings: Settings, model: Model, keys: ApiKeys) -> None:
+    def __init__(self, settings: Settings, models: Models, keys: ApiKeys) -> None:
         self._settings = settings
         self._keys = keys
         self._health = Health()
-        self._catalogs = Catalogs(model.vocabulary, model.learned.vectors.dimensions)
-        self._model = model
+        self._models = models
+        self._catalogs = models.catalogs
+        self._placements = Placements()
         self._policies, self._expressions = Policies(), Expressions()
         self._scenarios = self._follow_scenarios() if settings.scenarios else None
         self._redis = redis_pool(settings.redis_url, size=REDIS_CONNECTIONS)
@@ -90,12 +91,9 @@ class Server:
             topic_prefix=settings.topic_prefix,
             catalogs=self._catalogs,
             when_caught_up=self._caught_up,
-            when_changed=self._place,
         )
         self._log = self._answer_log()
-        self._services = self._join(model)
-        self._version = model.version
-        MODEL.info({"version": model.version})
+        self._services = self._join()
         self._loaded = False
         self._ending = False
 
@@ -121,7 +119,7 @@ class Server:
         topic = KafkaLogTopic(settings.kafka_servers, settings.topic_prefix + TOPIC)
         return RecommendationLog(topic, SealedAnswers(master, keys))
 
-    def _join(self, model: Model) -> Sequence[Service]:
+    def _join(self) -> Sequence[Service]:
         profiles = ProfileReader(
             RedisProfileStore(self._redis),
             deadline_seconds=self._settings.profile_deadline_ms / 1000,
@@ -135,8 +133,9 @@ class Server:
                 now_micros=now_micros,
                 clock=time.monotonic,
                 expressions=self._expressions,
+                placements=self._placements,
             ),
-            model=model,
+            models=self._models.answering,
             shoppers=Shoppers(profiles, positions),
             policies=self._policies,
             is_loaded=lambda: self._loaded,
@@ -161,14 +160,21 @@ class Server:
             ),
         )
 
+    async def _place_new(self) -> None:
+        """Give new products their vectors, by every model that answers, soon after they come."""
+        while True:
+            await self._place()
+            await asyncio.sleep(PLACING_SECONDS)
+
     async def _place(self) -> None:
-        """Give new products their vectors, with calls answered in between."""
         for shop_id in self._catalogs.shops:
-            for _ in self._catalogs.placed(shop_id).refresh(self._model):
-                await asyncio.sleep(0)
+            self._placements.of(self._models.answering.of(shop_id), self._catalogs.of(shop_id))
+        for _ in self._placements.refresh():
+            await asyncio.sleep(0)
 
     async def _caught_up(self) -> None:
         self._loaded = True
+        await self._place()
         if self._scenarios:
             await self._scenarios.warm()
         if self._ending:
@@ -176,7 +182,13 @@ class Server:
         gc.collect()
         gc.freeze()  # the catalogue stays: let no later collection walk over it
         self._health.ready()
-        _log.info("ready", products=self._catalogs.listed, model_version=self._version)
+        versions = self._models.versions()
+        _log.info("ready", products=self._catalogs.listed, model_versions=versions)
+
+    async def _follow_catalog(self) -> None:
+        """After the models: a catalogue that begins with a model's products has their rows."""
+        await self._models.settled()
+        await self._feed.run()
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raises BadSetting for a taken port."""
@@ -195,9 +207,10 @@ class Server:
         )
         _log.info("listening", host=settings.host, port=port, metrics_port=metrics_port)
         stopping = asyncio.create_task(told_to_stop.wait())
-        jobs = [self._feed.run(), self._trends.run()]
+        jobs = [self._follow_catalog(), self._place_new(), self._trends.run()]
         jobs += [self._scenarios.run()] if self._scenarios else []
         jobs += [self._log.run()] if self._log else []
+        jobs += self._models.jobs()
         work = [asyncio.create_task(job) for job in jobs]
         # A background job ends only by a mistake of ours: stop, and be started anew.
         await asyncio.wait((stopping, *work), return_when=asyncio.FIRST_COMPLETED)
@@ -226,28 +239,37 @@ def now_micros() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 after a stop by signal, 2 if it cannot start."""
     told = sys.argv[1:] if arguments is None else list(arguments)
-    if told[:1] == [COMMAND]:
-        return check(parser().parse_args(told[1:]).files, print)
+    if told[:1] == [checking.COMMAND]:
+        return checking.check(checking.parser().parse_args(told[1:]).files, print)
+    if told[:1] == [model_commands.COMMAND]:
+        return model_commands.run_command(told[1:], os.environ, say=print, remark=_remark)
     settings_help(
         Settings,
         prefix=PREFIX,
         prog="python -m services.recommendations",
         description="Answers Recommend, SimilarProducts and GetProfile over gRPC.",
         epilog="It is ready when the catalogue has been read to its end. SIGTERM lets calls in "
-        "progress end and ends with status 0. "
-        f"Another command: python -m services.recommendations {COMMAND} --help",
+        "progress end and ends with status 0. Other commands: python -m services.recommendations "
+        f"{model_commands.COMMAND} --help, and {checking.COMMAND} --help",
     ).parse_args(told)
     try:
         settings = read_settings(Settings, prefix=PREFIX, environ=os.environ)
         configure_logs("recommendations", settings.log_level)
         accept_any_header_name()
         keys = read_keys(Path(settings.api_keys_file))
-        model = load_model(Path(settings.bundle))
-        uvloop.run(Server(settings, model, keys).run())
+        uvloop.run(_serve(settings, keys))
     except AttuneError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+async def _serve(settings: Settings, keys: ApiKeys) -> None:
+    await Server(settings, models_of(settings), keys).run()
+
+
+def _remark(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

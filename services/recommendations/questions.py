@@ -16,6 +16,7 @@ from services.recommendations.domain.exposure import Exposures
 from services.recommendations.domain.filters.errors import BadExpression
 from services.recommendations.domain.filters.expression import Expressions
 from services.recommendations.domain.learned import Model
+from services.recommendations.domain.placed import Placements
 from services.recommendations.domain.policies import Policy
 from services.recommendations.domain.rules import (
     Conditions,
@@ -61,6 +62,7 @@ class Questions:
     expressions: Expressions = field(default_factory=Expressions)
     costs: Costs = field(default_factory=Costs)
     exposures: Exposures = field(default_factory=Exposures)
+    placements: Placements = field(default_factory=Placements)
 
     def budget(self, seconds_left: float) -> Budget:
         """The time of a call that begins now."""
@@ -82,7 +84,7 @@ class Questions:
         return Ask(
             catalog=catalog,
             model=model,
-            placed=self.catalogs.placed(who.shop_id),
+            placed=self.placements.of(model, catalog),
             scenario=scenario,
             rules=rules,
             profile=profile,

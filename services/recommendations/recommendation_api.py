@@ -13,6 +13,7 @@ from typing import Final, TypedDict
 from attune.recommendations.v1 import recommendation_service_pb2 as pb
 from prometheus_client import Counter
 
+from services.recommendations.answering import Answering, Made
 from services.recommendations.domain.answer import Answer
 from services.recommendations.domain.ask import Ask
 from services.recommendations.domain.given import ranked
@@ -29,12 +30,14 @@ from services.recommendations.messages import (
     ranked_products,
 )
 from services.recommendations.questions import Questions, Wanted
-from services.recommendations.shoppers import Shoppers, Who
-from services.shared.errors import CatalogLoading, ProductUnknown
+from services.recommendations.shoppers import Known, Shoppers, Who
+from services.shared.errors import CatalogLoading, ProductUnknown, ShopNotServed
 from services.shared.grpc_server import Call
 from services.shared.logged_answer import LoggedAnswer
 
 DEFAULT_LIMIT: Final = 10
+UNHURRIED_SECONDS: Final = 60.0
+"""Of an answer that nobody waits for."""
 
 ANSWERS = Counter(
     "recommendations_total", "Lists answered.", ["scenario", "source", "fallback_cause"]
@@ -62,7 +65,7 @@ class RecommendationApi:
     """Answers the service's methods; joined from its parts by the entry point."""
 
     questions: Questions
-    model: Model
+    models: Answering
     shoppers: Shoppers
     policies: Policies
     is_loaded: Callable[[], bool]
@@ -86,12 +89,11 @@ class RecommendationApi:
         )
         must_have = request.min_position if request.HasField("min_position") else None
         known = await self.shoppers.known(who, call.seconds_left, must_have)
-        ask = self.questions.ask(who, policy, self.model, known, wanted)
-        answer = self._counted(who, policy, ask, made(ask))
-        UNLISTED.inc(unlisted(known.profile, ask.catalog))
+        found = self._made(who, policy, known, wanted, made)
+        UNLISTED.inc(unlisted(known.profile, self.questions.catalogs.of(who.shop_id)))
         return pb.RecommendResponse(
-            **self._said("Recommend", who, policy, ask, answer, request.context),
-            fallback_cause=CAUSES[answer.cause],
+            **self._said("Recommend", who, policy, wanted, found),
+            fallback_cause=CAUSES[found.answer.cause],
             position_reached=known.reached,
         )
 
@@ -132,10 +134,9 @@ class RecommendationApi:
             [request.product_id],
         )
         known = await self.shoppers.known(who, call.seconds_left)
-        ask = self.questions.ask(who, policy, self.model, known, wanted)
-        answer = self._counted(who, policy, ask, made(ask))
+        found = self._made(who, policy, known, wanted, made)
         return pb.SimilarProductsResponse(
-            **self._said("SimilarProducts", who, policy, ask, answer, request.context)
+            **self._said("SimilarProducts", who, policy, wanted, found)
         )
 
     async def rank_products(
@@ -152,37 +153,59 @@ class RecommendationApi:
         )
         must_have = request.min_position if request.HasField("min_position") else None
         known = await self.shoppers.known(who, call.seconds_left, must_have)
-        ask = self.questions.ask(who, policy, self.model, known, wanted)
-        given = (ask.catalog.row(product_id) for product_id in dict.fromkeys(request.product_ids))
-        found = ranked(ask, [row for row in given if row is not None])
-        answer = self._counted(who, policy, ask, found)
+        product_ids = tuple(dict.fromkeys(request.product_ids))
+        found = self._made(who, policy, known, wanted, lambda ask: _ranked(ask, product_ids))
         return pb.RankProductsResponse(
-            **self._said("RankProducts", who, policy, ask, answer, request.context),
-            fallback_cause=CAUSES[answer.cause],
+            **self._said("RankProducts", who, policy, wanted, found),
+            fallback_cause=CAUSES[found.answer.cause],
             position_reached=known.reached,
         )
 
     def _policy(self, who: Who, scenario: str) -> Policy:
-        """What the call goes by. Raises CatalogLoading, and ScenarioUnknown."""
+        """What the call goes by. Raises CatalogLoading, ShopNotServed and ScenarioUnknown."""
         if not self.is_loaded():
             raise CatalogLoading("the catalogue is still being read; try again in a moment")
+        if not self.questions.catalogs.serves(who.shop_id):
+            raise ShopNotServed(f"this server does not answer for the shop {who.shop_id!r}")
         return self.policies.of(who.shop_id, scenario, who.unit)
 
-    def _counted(self, who: Who, policy: Policy, ask: Ask, answer: Answer) -> Answer:
-        ANSWERS.labels(policy.name, answer.source.name, answer.cause.name).inc()
-        shown = (pick.row for pick in answer.picks)
-        self.questions.exposures.add(who.shop_id, policy, ask.catalog, shown, ask.now)
-        return answer
+    def _made(
+        self,
+        who: Who,
+        policy: Policy,
+        known: Known,
+        wanted: Wanted,
+        answer: Callable[[Ask], Answer],
+    ) -> Made:
+        """The answer, by the shopper's model; it is counted."""
+        asked: list[Ask] = []
 
-    def _said(
-        self, method: str, who: Who, policy: Policy, ask: Ask, answer: Answer, context: pb.Context
-    ) -> Said:
+        def make(model: Model) -> Answer:
+            asked.append(self.questions.ask(who, policy, model, known, wanted))
+            return answer(asked[-1])
+
+        def aside(model: Model) -> Answer:
+            unhurried = wanted._replace(budget=self.questions.budget(UNHURRIED_SECONDS))
+            return answer(self.questions.ask(who, policy, model, known, unhurried))
+
+        found = self.models.made(who.shop_id, who.subject, policy.name, make, aside)
+        ask, (picks, source, cause, _) = asked[-1], found.answer
+        if ask.history:
+            self.models.remember(who.shop_id, ask.history, ask.now)
+        ANSWERS.labels(policy.name, source.name, cause.name).inc()
+        shown = (pick.row for pick in picks)
+        self.questions.exposures.add(who.shop_id, policy, ask.catalog, shown, ask.now)
+        return found
+
+    def _said(self, method: str, who: Who, policy: Policy, wanted: Wanted, found: Made) -> Said:
         """What every answer says, whichever method gives it; and have it logged."""
+        catalog, (answer, model) = self.questions.catalogs.of(who.shop_id), found
+        language = language_of(wanted.context.language)
         said = Said(
             attribution_token=self.new_token(),
-            products=ranked_products(answer.picks, ask.catalog, language_of(context.language)),
+            products=ranked_products(answer.picks, catalog, language),
             source=SOURCES[answer.source],
-            model_version=self.model.version if answer.by_model else "",
+            model_version=model.version if answer.by_model else "",
             scenario=policy.name,
             arms=arms_of(policy.arms),
         )
@@ -192,19 +215,24 @@ class RecommendationApi:
                 shop_id=who.shop_id,
                 user_id=who.user_id,
                 visitor_id=who.visitor_id,
-                answered_at=ask.now,
-                took=int(ask.budget.spent * 1e6),
+                answered_at=self.questions.now_micros(),
+                took=int(wanted.budget.spent * 1e6),
                 method=method,
                 scenario=policy.name,
                 source=said["source"],
                 fallback_cause=CAUSES[answer.cause],
                 model_version=said["model_version"],
                 arms=tuple((each.experiment, each.arm) for each in policy.arms),
-                products=logged_products(answer.picks, ask.catalog),
+                products=logged_products(answer.picks, catalog),
                 attribution=policy.scenario.attribution,
             )
         )
         return said
+
+
+def _ranked(ask: Ask, product_ids: Sequence[str]) -> Answer:
+    rows = (ask.catalog.row(product_id) for product_id in product_ids)
+    return ranked(ask, [row for row in rows if row is not None])
 
 
 def _limit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
 
 import msgspec
@@ -16,11 +17,13 @@ from services.shared.settings import (
     MetricsHost,
     Port,
     RedisUrl,
-    Text,
     TopicPrefix,
 )
 
 PREFIX: Final = "ATTUNE_RECOMMENDATIONS_"
+
+SHOP: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+"""A shop's id, as in the contracts."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +31,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     kafka_servers: KafkaServers
     redis_url: RedisUrl
-    bundle: Annotated[Text, Meta(description="The folder of the model bundle.")]
     api_keys_file: ApiKeysFile
     topic_prefix: TopicPrefix = ""
     scenarios: Annotated[
@@ -66,4 +68,74 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 50
     drain_ms: DrainMs = 500
+    bundle: Annotated[
+        str,
+        Meta(
+            description="The folder of the model bundle that answers for all shops; or none, where "
+            "there is a registry."
+        ),
+    ] = ""
+    registry: Annotated[
+        str,
+        Meta(
+            description="Where the registry of models lies: a folder, or an object store as fsspec "
+            "names it, such as s3://bucket/models."
+        ),
+    ] = ""
+    shops: Annotated[
+        str,
+        Meta(description="With a registry: which shops this server answers for, commas between."),
+    ] = ""
+    registry_poll_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=3_600_000,
+            description="Milliseconds between two looks into the registry: how soon a change is "
+            "seen.",
+        ),
+    ] = 5_000
+    model_cache: Annotated[
+        str,
+        Meta(
+            description="With a registry: the folder of this server's own into which bundles are "
+            "fetched. One that outlives a restart lets it start while the registry is away."
+        ),
+    ] = ""
+    model_cache_mb: Annotated[
+        int,
+        Meta(ge=1, description="So many megabytes of bundles that are not in use may stay there."),
+    ] = 4_096
+    model_memory_mb: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Megabytes that the models of all shops may take in memory; while one is "
+            "exchanged for another both count.",
+        ),
+    ] = 2_048
     log_level: LogLevel = "info"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless there is one place that models come from, and told whole."""
+        if bool(self.bundle) == bool(self.registry):
+            raise ValueError(
+                "models come from BUNDLE, a folder, or from REGISTRY; set one of them, not both"
+            )
+        if self.registry and not (self.served_shops and self.model_cache):
+            raise ValueError(
+                "beside REGISTRY set SHOPS, such as demo,other, and the folder MODEL_CACHE"
+            )
+        if self.bundle and self.shops:
+            raise ValueError(
+                "beside BUNDLE there can be no SHOPS, as its model answers for all of them"
+            )
+        for shop_id in self.served_shops:
+            if not SHOP.fullmatch(shop_id):
+                raise ValueError(f"among SHOPS {shop_id!r} is no shop's id")
+
+    @property
+    def served_shops(self) -> tuple[str, ...]:
+        """The shops that are named, each once."""
+        named = (each.strip() for each in self.shops.split(","))
+        return tuple(dict.fromkeys(each for each in named if each))

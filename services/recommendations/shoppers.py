@@ -24,11 +24,15 @@ class Who(NamedTuple):
     visitor_id: str
 
     @property
+    def subject(self) -> str:
+        """The shopper's name within the shop; empty where the call names nobody."""
+        named = self.user_id or self.visitor_id
+        return subject_of(self.user_id, self.visitor_id) if named else ""
+
+    @property
     def unit(self) -> str:
         """The shopper's name in experiments; empty where the call names nobody."""
-        if not self.user_id and not self.visitor_id:
-            return ""
-        return event_key(self.shop_id, subject_of(self.user_id, self.visitor_id)).decode()
+        return event_key(self.shop_id, self.subject).decode() if self.subject else ""
 
 
 class Known(NamedTuple):

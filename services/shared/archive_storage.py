@@ -1,8 +1,9 @@
-"""Where the archive's files lie: a local folder, or an object store that fsspec knows.
+"""Where the archive's files and model bundles lie: a folder, or an object store that fsspec knows.
 
-Nothing here is ever changed in place: a file is put once, whole, under a name that was not
-there. What must happen once only (the next entry of a log) is *created*, which of two who try
-succeeds for one. A local folder is flushed to disk, file and folder, before a call returns.
+A file is put whole: who reads sees all of it, or what was there before. The archive puts each under
+a name that was not there. What must happen once only (the next entry of a log) is *created*, which
+of two who try succeeds for one. A local folder is flushed to disk, file and folder, before a call
+returns.
 
 An object store must refuse to create what is there (``mode="create"`` of fsspec's ``pipe_file``):
 S3, Google's and Azure's do.
@@ -14,6 +15,7 @@ import contextlib
 import io
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final, Protocol
@@ -44,8 +46,12 @@ class ArchiveStorage(Protocol):
         """What a reader of Parquet reads. Raises FileNotFoundError."""
         ...
 
+    def fetch(self, path: str, to: Path) -> None:
+        """Copy the content into a file that is not there yet. Raises FileNotFoundError."""
+        ...
+
     def put(self, path: str, content: bytes) -> None:
-        """Keep ``content`` under a name that was never used."""
+        """Keep ``content``, in place of what is there."""
         ...
 
     def create(self, path: str, content: bytes) -> bool:
@@ -92,6 +98,11 @@ class LocalStorage:
         if not found.exists():
             raise FileNotFoundError(path)
         return found
+
+    def fetch(self, path: str, to: Path) -> None:
+        """See :class:`ArchiveStorage`."""
+        with _reaching(self._root):
+            shutil.copyfile(self._root / path, to)
 
     def put(self, path: str, content: bytes) -> None:
         """See :class:`ArchiveStorage`."""
@@ -181,6 +192,11 @@ class ObjectStorage:
         """See :class:`ArchiveStorage`; the whole object, in memory."""
         return io.BytesIO(self.read(path))
 
+    def fetch(self, path: str, to: Path) -> None:
+        """See :class:`ArchiveStorage`."""
+        with _reaching(self._root):
+            self._files.get_file(self._at(path), str(to))
+
     def put(self, path: str, content: bytes) -> None:
         """See :class:`ArchiveStorage`."""
         with _reaching(self._root):
@@ -222,7 +238,7 @@ def open_storage(root: str) -> ArchiveStorage:
     try:
         files, prefix = fsspec.core.url_to_fs(root)
     except (ImportError, ValueError) as error:
-        raise BadSetting(f"archive at {root}: {error}") from error
+        raise BadSetting(f"storage at {root}: {error}") from error
     return ObjectStorage(files, prefix)
 
 
@@ -243,4 +259,4 @@ def _reaching(root: Path | str) -> Iterator[None]:
         raise
     except OSError as error:
         said = error.strerror or str(error) or type(error).__name__
-        raise StorageUnavailable(f"archive at {root}: {said}") from error
+        raise StorageUnavailable(f"storage at {root}: {said}") from error

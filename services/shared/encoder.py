@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from services.shared.bundle_settings import ModelSettings
 from services.shared.content_tower import ContentTower
 from services.shared.errors import BundleRefused
 from services.shared.golden import TOP
-from services.shared.item_vectors import Floats, inverse
+from services.shared.item_vectors import Floats, ItemVectors, inverse
 from services.shared.model_input import ModelInput
 from services.shared.onnx_graph import FLOATS, INTEGERS, Graph, Tensor
 from services.shared.scores import best
@@ -33,6 +34,12 @@ class Encoder:
         self._graph = load_graph(bundle.encoder_path, bundle.settings)
         self._item_vectors = bundle.item_vectors
         self._wanted: Floats = np.array([bundle.settings.wanted], dtype=np.float32)
+
+    def with_vectors(self, item_vectors: ItemVectors) -> Encoder:
+        """The same graph, which looks products up in another table."""
+        other = copy(self)
+        other._item_vectors = item_vectors
+        return other
 
     def encode(
         self,

@@ -8,11 +8,12 @@
     │   ├── EventsRefused           of a request to write events none can be taken
     │   ├── RequestTooLarge
     │   ├── TooManyRefused          of files to import too many rows are wrong
-    │   └── ProductUnknown, ShopperUnknown, ScenarioUnknown, …
+    │   └── ProductUnknown, ShopperUnknown, ScenarioUnknown, ShopNotServed, …
     ├── Unauthenticated             who calls is not known
     ├── ScopeMissing                who calls may not do this
     ├── BadSetting                  the process was told something it cannot work with
     ├── BundleRefused               a model bundle is damaged or of another schema
+    ├── ServingRefused              which bundle is served cannot be read, or not be changed so
     └── Unavailable                 what is needed does not answer now; retriable
         ├── RedisUnavailable, KafkaUnavailable, StorageUnavailable
         ├── CatalogLoading
@@ -102,6 +103,13 @@ class ScenarioUnknown(BadInput):
     grpc_status = grpc.StatusCode.NOT_FOUND
 
 
+class ShopNotServed(BadInput):
+    """The server has not been told to answer for this shop."""
+
+    code = "SHOP_NOT_SERVED"
+    grpc_status = grpc.StatusCode.NOT_FOUND
+
+
 class Unauthenticated(AttuneError):
     """The call carries no API key, or one that is not known."""
 
@@ -130,6 +138,13 @@ class BundleRefused(AttuneError):
     grpc_status = grpc.StatusCode.FAILED_PRECONDITION
 
 
+class ServingRefused(AttuneError):
+    """The document that says which bundle is served is damaged, or may not be changed so."""
+
+    code = "SERVING_REFUSED"
+    grpc_status = grpc.StatusCode.FAILED_PRECONDITION
+
+
 class Unavailable(AttuneError):
     """An outside system does not answer now."""
 
@@ -151,7 +166,7 @@ class KafkaUnavailable(Unavailable):
 
 
 class StorageUnavailable(Unavailable):
-    """The archive's disk or object store does not answer, is full, or may not be written."""
+    """A disk or object store does not answer, is full, or may not be written."""
 
     code = "STORAGE_UNAVAILABLE"
 

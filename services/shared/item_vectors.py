@@ -7,12 +7,14 @@ of a product *is*; scores and likeness are exact for those vectors, whichever ho
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from copy import copy
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+T = TypeVar("T", bound=np.generic)
 
 SHORTEST = np.float32(1e-12)
 """A vector shorter than this has no direction."""
@@ -63,6 +65,10 @@ class ItemVectors(Protocol):
 
     def appended(self, vectors: Floats) -> ItemVectors:
         """The same with k products more, of the vectors [k, d], behind the others."""
+        ...
+
+    def in_rows(self, rows: NDArray[np.integer], size: int) -> ItemVectors:
+        """The same vectors elsewhere: that of product i at ``rows`` [n] i, zeros in the rest."""
         ...
 
 
@@ -118,6 +124,20 @@ class FullVectors:
     def appended(self, vectors: Floats) -> FullVectors:
         """See :class:`ItemVectors`."""
         return FullVectors(np.concatenate([self._table, vectors]))
+
+    def in_rows(self, rows: NDArray[np.integer], size: int) -> FullVectors:
+        """See :class:`ItemVectors`."""
+        found = copy(self)
+        found._table = scattered(self._table, rows, size)
+        found._scale = scattered(self._scale, rows, size)
+        return found
+
+
+def scattered(values: NDArray[T], rows: NDArray[np.integer], size: int) -> NDArray[T]:
+    """``values`` [n, …] at ``rows`` [n] of ``size``, and zeros in the rest."""
+    found: NDArray[T] = np.zeros((size, *values.shape[1:]), dtype=values.dtype)
+    found[rows] = values
+    return found
 
 
 def inverse(lengths: Floats) -> Floats:

@@ -14,7 +14,7 @@ index is behind the vocabulary's, and whoever encodes brings its vector.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,6 +145,20 @@ class Vocabulary:
         return self.product_ids[index - 1]
 
 
+class Products(Protocol):
+    """The products that a model knows, by numbers from 1 on; 0 is padding."""
+
+    def __len__(self) -> int:
+        """The greatest number."""
+        ...
+
+    def __contains__(self, product_id: object) -> bool: ...
+
+    def indices(self, product_ids: Iterable[str]) -> list[int]:
+        """The number of each, 0 for what the model does not know."""
+        ...
+
+
 def interactions(profile: Profile, reads: Collection[str] = READS) -> list[Interaction]:
     """What the shopper did of what a model ``reads``, oldest first, by (time, event, line).
 
@@ -184,13 +198,13 @@ def _shown(profile: Profile) -> Iterable[tuple[int, int, int, str, int, str]]:
     return once.values()
 
 
-def known(found: Sequence[Interaction], vocabulary: Vocabulary) -> Known:
+def known(found: Sequence[Interaction], vocabulary: Products) -> Known:
     """Those of ``found`` (oldest first) whose products the model knows, and the searches."""
     return known_places(found, vocabulary)[0]
 
 
 def known_places(
-    found: Sequence[Interaction], vocabulary: Vocabulary
+    found: Sequence[Interaction], vocabulary: Products
 ) -> tuple[Known, NDArray[np.intp]]:
     """:func:`known`, and where in ``found`` each of them is: [h]."""
     items = np.array(vocabulary.indices([each.product_id for each in found]), dtype=np.int32)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from services.shared.bundle_files import check_array, read_arrays
 from services.shared.errors import BundleRefused
-from services.shared.item_vectors import Floats
+from services.shared.item_vectors import Floats, scattered
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,16 @@ class Neighbours:
         total = int(ends[-1]) if len(ends) else 0
         places = np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
         return self.items[places], self.weights[places] * np.repeat(weights, lengths)
+
+    def in_rows(self, rows: NDArray[np.integer], size: int) -> Neighbours:
+        """The same matrix with product i at ``rows`` [n] i of ``size``; the rest is like none."""
+        lengths = np.diff(self.starts)
+        order = np.argsort(rows, kind="stable")
+        firsts = np.cumsum(lengths[order]) - lengths[order]
+        places = np.arange(len(self.items)) + np.repeat(self.starts[order] - firsts, lengths[order])
+        starts = np.concatenate([[0], np.cumsum(scattered(lengths, rows, size))])
+        items = rows[self.items[places]].astype(np.int32)
+        return Neighbours(starts, items, self.weights[places])
 
 
 def read_neighbours(path: Path, rows: int) -> Neighbours:

@@ -30,7 +30,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.shared.item_vectors import Floats, inverse
+from services.shared.item_vectors import Floats, inverse, scattered
 
 CENTROIDS: Final = 256
 
@@ -162,6 +162,13 @@ class CodedVectors:
         more._codes = np.concatenate([self._codes, _filled(codes)])
         more._scale = np.concatenate([self._scale, _scale(codes, self.codebooks)])
         return more
+
+    def in_rows(self, rows: NDArray[np.integer], size: int) -> CodedVectors:
+        """The same elsewhere; where nothing is, the length is 0, and so are vector and score."""
+        found = copy(self)
+        found._codes = scattered(self._codes, rows, size)
+        found._scale = scattered(self._scale, rows, size)
+        return found
 
 
 def _filled(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:

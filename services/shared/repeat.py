@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from services.shared.bundle_files import read_json
 from services.shared.errors import BundleRefused
-from services.shared.item_vectors import Floats
+from services.shared.item_vectors import Floats, scattered
 from services.shared.model_input import PURCHASE
 
 DAY: Final = 86_400_000_000
@@ -126,6 +126,15 @@ def first_scores(table: RepeatTable) -> Floats | None:
 def numbers(found: NDArray[np.floating]) -> bytes:
     """``again`` or ``first`` of a table: one number for each product, padding counted."""
     return found.astype(NUMBER).tobytes()
+
+
+def table_in_rows(table: RepeatTable, rows: NDArray[np.integer], size: int) -> RepeatTable:
+    """The same table with product i at ``rows`` [n] i of ``size``, and nothing for the rest."""
+
+    def moved(data: bytes) -> bytes:
+        return scattered(np.frombuffer(data, NUMBER), rows, size).tobytes() if data else b""
+
+    return msgspec.structs.replace(table, again=moved(table.again), first=moved(table.first))
 
 
 def read_repeat(path: Path, rows: int) -> RepeatTable:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.shared.bundle import Bundle
+from services.shared.bundle_rows import InRows
 from services.shared.item_vectors import Floats
 from services.shared.model_input import IMPRESSION, Known
 from services.shared.repeat import first_scores, repeat_scores
@@ -31,7 +32,7 @@ from services.shared.repeat import first_scores, repeat_scores
 class Scorer:
     """Scores all products of a bundle; holds what the bundle does and changes nothing."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle | InRows) -> None:
         self._vectors = bundle.item_vectors
         self._neighbours = bundle.neighbours
         self._repeat = bundle.repeat

@@ -37,6 +37,24 @@ def test_of_two_who_create_one_succeeds(storage: ArchiveStorage) -> None:
     assert storage.read("log/0") == b"first"
 
 
+def test_what_is_put_again_is_replaced(storage: ArchiveStorage) -> None:
+    """Whole: who reads has the one or the other."""
+    storage.put("a/one", b"longer than the next")
+    storage.put("a/one", b"1")
+    assert storage.read("a/one") == b"1"
+    assert storage.names("a") == ["one"]
+
+
+def test_fetched(storage: ArchiveStorage, tmp_path: Path) -> None:
+    """Into a file, byte by byte; what is not there is no file."""
+    storage.put("a/one", b"1" * 100_000)
+    storage.fetch("a/one", tmp_path / "one")
+    assert (tmp_path / "one").read_bytes() == b"1" * 100_000
+    with pytest.raises(FileNotFoundError):
+        storage.fetch("a/none", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 def test_moved(storage: ArchiveStorage) -> None:
     storage.put("staged/x", b"1")
     storage.move("staged/x", "day=1/x")
@@ -47,7 +65,7 @@ def test_moved(storage: ArchiveStorage) -> None:
 
 
 def test_an_address_that_nobody_knows() -> None:
-    with pytest.raises(BadSetting, match="archive at what://x"):
+    with pytest.raises(BadSetting, match="storage at what://x"):
         open_storage("what://x")
 
 

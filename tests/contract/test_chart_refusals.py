@@ -55,6 +55,22 @@ def test_a_misspelt_value_is_refused(name: str) -> None:
             {"recommendations": {"replicas": {"min": 4, "max": 3}}},
             "recommendations.replicas.max is 3, below replicas.min (4)",
         ),
+        (
+            {"recommendations": {"registry": {"shops": ["Demo"]}}},
+            "/recommendations/registry/shops/0",
+        ),
+        (
+            {"recommendations": {"registry": {"root": "s3://bucket/models"}}},
+            "recommendations.registry.shops is empty: name the shops",
+        ),
+        (
+            {"recommendations": {"registry": {"root": "/srv/models", "shops": ["demo"]}}},
+            "recommendations.registry.root is the folder /srv/models, but there is no volume",
+        ),
+        (
+            {"recommendations": {"registry": {"shops": ["demo"]}}},
+            "recommendations.registry.root is empty: the model of the image answers",
+        ),
         ({"events": {"replicas": {"min": 2, "max": 1}}}, "events.replicas.max is 1, below"),
         ({"events": {"enabled": "no"}}, "/events/enabled"),
         ({"archive": {"enabled": True}}, "archive.root is missing"),

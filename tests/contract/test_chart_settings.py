@@ -106,7 +106,11 @@ def test_the_server_is_told_what_the_values_say() -> None:
         kafka_servers="other:9093",
         redis_url="rediss://other:6380/0",
         topic_prefix="eu.",
-        bundle="/opt/attune/model",
+        registry="s3://bucket/models",
+        shops="demo,other",
+        model_cache="/var/cache/attune",
+        model_cache_mb=100,
+        model_memory_mb=900,
         api_keys_file="/etc/attune/keys.json",
         host=EVERYWHERE,
         port=50051,
@@ -116,6 +120,13 @@ def test_the_server_is_told_what_the_values_say() -> None:
         drain_ms=5000,
         log_level="debug",
     )
+
+
+def test_without_a_registry_the_image_s_model_answers(rendered: list[Manifest]) -> None:
+    """For all shops, and nothing is said of a registry."""
+    settings = recommendations_settings(rendered)
+    assert settings.bundle == "/opt/attune/model"
+    assert not settings.registry
 
 
 def test_the_events_server_is_told_what_the_values_say() -> None:

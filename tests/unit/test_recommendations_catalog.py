@@ -176,7 +176,7 @@ def test_the_catalogue_is_what_a_dict_would_be(steps: list[tuple[str, str, str]]
 
 def test_shops_do_not_see_each_other() -> None:
     """A shop that sent nothing has an empty catalogue, whatever others have."""
-    catalogs = Catalogs(Vocabulary(["a"]), 1)
+    catalogs = Catalogs(Vocabulary(["a"]))
     catalogs.for_feeding("one").put_product("a", listing("Mug"))
     assert catalogs.of("one").row("a") == 1
     assert catalogs.of("two").row("a") is None

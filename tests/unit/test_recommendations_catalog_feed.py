@@ -34,9 +34,7 @@ def feed_of(catalogs: Catalogs) -> CatalogFeed:
 
     async def nothing() -> None: ...
 
-    return CatalogFeed(
-        "nowhere", topic_prefix="", catalogs=catalogs, when_caught_up=nothing, when_changed=nothing
-    )
+    return CatalogFeed("nowhere", topic_prefix="", catalogs=catalogs, when_caught_up=nothing)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +53,7 @@ def feed_of(catalogs: Catalogs) -> CatalogFeed:
 )  # fmt: skip
 async def test_a_bad_record_is_counted_and_the_next_is_applied(record: Record, reason: str) -> None:
     """Nothing that a record holds stops those behind it, or makes a shop of its own."""
-    catalogs = Catalogs(Vocabulary(["p"]), 1)
+    catalogs = Catalogs(Vocabulary(["p"]))
     before = REFUSED.labels("catalog", reason)._value.get()
     await feed_of(catalogs).apply("catalog", [record, product("good")])
     assert REFUSED.labels("catalog", reason)._value.get() == before + 1
@@ -65,7 +63,7 @@ async def test_a_bad_record_is_counted_and_the_next_is_applied(record: Record, r
 
 async def test_removing_what_nobody_listed_makes_no_shop() -> None:
     """A null for an unknown shop or product changes nothing."""
-    catalogs = Catalogs(Vocabulary(["p"]), 1)
+    catalogs = Catalogs(Vocabulary(["p"]))
     await feed_of(catalogs).apply("catalog", [Record(b"ghost/p", None)])
     await feed_of(catalogs).apply("offers", [Record(b"ghost/p", None)])
     assert catalogs.shops == ()
@@ -73,7 +71,7 @@ async def test_removing_what_nobody_listed_makes_no_shop() -> None:
 
 async def test_content_type_may_carry_parameters() -> None:
     """``application/json; charset=utf-8`` is JSON."""
-    catalogs = Catalogs(Vocabulary(["p"]), 1)
+    catalogs = Catalogs(Vocabulary(["p"]))
     record = product("p")._replace(headers=(("content-type", b"Application/JSON; charset=utf-8"),))
     await feed_of(catalogs).apply("catalog", [record])
     assert catalogs.of("demo").listed == 1
@@ -81,7 +79,7 @@ async def test_content_type_may_carry_parameters() -> None:
 
 async def test_calls_have_their_turn_while_a_catalogue_loads() -> None:
     """Applying many records lets other work run many times in between."""
-    catalogs = Catalogs(Vocabulary(["p"]), 1)
+    catalogs = Catalogs(Vocabulary(["p"]))
     turns = 0
 
     async def count_turns() -> None:

@@ -25,7 +25,7 @@ class Watched:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.policies, self.catalogs = Policies(), Catalogs(Vocabulary(["a", "b"]), 1)
+        self.policies, self.catalogs = Policies(), Catalogs(Vocabulary(["a", "b"]))
         for shop in ("demo", "other"):
             self.catalogs.for_feeding(shop).put_product("a", Listing("A", ("x",), "acme", "Acme"))
         self.watching = ScenarioFolder(

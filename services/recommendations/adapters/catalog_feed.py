@@ -50,10 +50,7 @@ _log = structlog.get_logger()
 
 
 class CatalogFeed:
-    """Keeps ``catalogs`` equal to the topics; calls ``when_caught_up`` once.
-
-    ``when_changed`` is called just before, and after each change from then on.
-    """
+    """Keeps ``catalogs`` equal to the topics; calls ``when_caught_up`` once."""
 
     def __init__(
         self,
@@ -62,13 +59,11 @@ class CatalogFeed:
         topic_prefix: str,
         catalogs: Catalogs,
         when_caught_up: Callable[[], Awaitable[None]],
-        when_changed: Callable[[], Awaitable[None]],
     ) -> None:
         self._servers = servers
         self._topics = {topic_prefix + name: name for name in ("catalog", "offers")}
         self._catalogs = catalogs
         self._when_caught_up = when_caught_up
-        self._when_changed = when_changed
         self._caught_up = False
         self._positions: dict[TopicPartition, int] = {}
 
@@ -123,8 +118,6 @@ class CatalogFeed:
             self._positions[partition] = records[-1].offset + 1
         if batches:
             PRODUCTS.set(self._catalogs.listed)
-            if self._caught_up:
-                await self._when_changed()
 
     async def _compare(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
         """Notice when everything is read that was there when the reading began."""
@@ -132,7 +125,6 @@ class CatalogFeed:
             if end > 0 and await consumer.position(partition) < end:
                 return
         self._caught_up = True
-        await self._when_changed()
         await self._when_caught_up()
 
     async def apply(self, topic: str, records: Iterable[Any]) -> None:
@@ -156,6 +148,8 @@ class CatalogFeed:
 
     def _apply_one(self, topic: str, record: Any) -> None:
         shop_id, product_id = _key(record.key)
+        if not self._catalogs.serves(shop_id):
+            return
         if record.value is None:
             catalog = self._catalogs.of(shop_id)
             remove = catalog.remove_product if topic == "catalog" else catalog.remove_offer

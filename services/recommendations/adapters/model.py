@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.recommendations.adapters.placing import TowerPlacer
 from services.recommendations.adapters.search_vectors import SearchVectors, TextVectors
-from services.recommendations.domain.learned import Learned, Reading
+from services.recommendations.domain.learned import Learned, LearnedProducts, Reading
 from services.recommendations.domain.reasons import History
 from services.shared.bundle import Bundle, load_bundle
+from services.shared.bundle_rows import InRows, as_it_is, in_rows
 from services.shared.content_input import ProductContent
 from services.shared.encoder import Encoder, check_golden
 from services.shared.errors import BundleRefused
-from services.shared.item_vectors import Floats
+from services.shared.item_vectors import Floats, FullVectors
 from services.shared.model_input import (
     IMPRESSION,
+    READS,
     SEARCH,
     Interaction,
     Known,
+    Products,
     Vocabulary,
     encode_known,
     known_places,
@@ -29,38 +33,41 @@ from services.shared.model_input import (
 from services.shared.scores import Scorer
 
 
+class Proven(NamedTuple):
+    """A bundle that computes here what it did where it was made."""
+
+    bundle: Bundle
+    encoder: Encoder
+    search_vectors: SearchVectors | None
+    """None for a bundle that reads no searches."""
+    placer: TowerPlacer | None
+    """None for a bundle without a content tower."""
+
+
 class Model:
-    """A bundle in memory; lives as long as the server."""
+    """A bundle in memory, by rows; it never changes, and is gone when nobody holds it any more."""
 
-    def __init__(self, bundle: Bundle, text_vectors: TextVectors | None = None) -> None:
-        """Load the encoder. Raises BundleRefused where it computes what it should not.
-
-        A bundle that reads searches needs ``text_vectors``, those of its text encoder.
-        """
-        self._encoder = Encoder(bundle)
-        check_golden(bundle, self._encoder)
-        self._scorer = Scorer(bundle)
-        self._search_vectors = None
-        if text_vectors is not None and "search" in bundle.settings.reads:
-            self._search_vectors = SearchVectors(bundle, text_vectors)
-        self._placer = (
-            None if bundle.content is None else TowerPlacer(bundle, bundle.content, text_vectors)
-        )
-        self._max_length = bundle.settings.max_length
-        self._targets = bundle.settings.targets
-        self.reads = bundle.settings.reads
+    def __init__(self, proven: Proven, parts: InRows, products: Products) -> None:
+        """Take the bundle's tables as they are in ``parts``, where ``products`` has their rows."""
+        self._encoder = proven.encoder.with_vectors(parts.item_vectors)
+        self._scorer = Scorer(parts)
+        self._search_vectors = proven.search_vectors
+        self._placer = proven.placer
+        self._max_length = parts.settings.max_length
+        self._targets = parts.settings.targets
+        self._products = products
+        self.reads: Collection[str] = parts.settings.reads
         """Names of the actions that :meth:`read` wants."""
-        self.vocabulary: Vocabulary = bundle.vocabulary
-        self.version = bundle.manifest.version
+        self.version = proven.bundle.manifest.version
         self.learned = Learned(
-            bundle.item_vectors, bundle.popularity, bundle.neighbours, bundle.repeat
+            parts.item_vectors, parts.popularity, parts.neighbours, parts.repeat, parts.gaps
         )
 
     def read(
         self, did: Sequence[Interaction], now: int, wanted: Mapping[str, float] | None = None
     ) -> Reading | None:
         """See :class:`services.recommendations.domain.learned.Model`."""
-        whole, places = known_places(did, self.vocabulary)
+        whole, places = known_places(did, self._products)
         newest = whole.newest(self._max_length)
         if (newest.actions == IMPRESSION).all():
             return None
@@ -99,7 +106,7 @@ class Model:
         done = np.flatnonzero(newest.actions != IMPRESSION)
         events, items = [did[place] for place in places[done].tolist()], newest.items[done]
         directions = self._encoder.directions(items, searched)
-        counts = items <= len(self.vocabulary)  # a search adds nothing by itself
+        counts = items <= len(self._products)  # a search adds nothing by itself
 
         def company(rows: NDArray[np.intp]) -> Floats:
             added = np.zeros((len(rows), len(items)), dtype=np.float32)
@@ -109,19 +116,79 @@ class Model:
         return History(events, directions, company)
 
 
-def load_model(folder: Path, text_vectors_of: Callable[[str], TextVectors] | None = None) -> Model:
-    """The model of the bundle in ``folder``. Raises BundleRefused.
+class NoModel(Model):
+    """What answers where there is no bundle: it has learned nothing and reads nothing."""
+
+    def __init__(self) -> None:
+        self.reads = READS
+        self.version = ""
+        padding = np.zeros((1, 1), dtype=np.float32)
+        self.learned = Learned(FullVectors(padding), np.zeros(1, dtype=np.int32))
+
+    def read(
+        self,
+        did: Sequence[Interaction],  # noqa: ARG002 - nothing, whatever was done
+        now: int,  # noqa: ARG002
+        wanted: Mapping[str, float] | None = None,  # noqa: ARG002
+    ) -> None:
+        """Nothing."""
+        return
+
+    def place(
+        self,
+        contents: Sequence[ProductContent],  # noqa: ARG002 - nowhere, whatever they are
+        titles: Sequence[str],  # noqa: ARG002
+    ) -> None:
+        """Nowhere."""
+        return
+
+
+NO_MODEL: Final = NoModel()
+
+
+def prove(folder: Path, text_vectors_of: Callable[[str], TextVectors] | None = None) -> Proven:
+    """Load the bundle in ``folder`` and have it show what it computes. Raises BundleRefused.
 
     ``text_vectors_of`` opens a text encoder by its name; it is asked only for a bundle that
     reads searches.
     """
     bundle = load_bundle(folder)
-    name = bundle.settings.text_encoder
+    encoder = Encoder(bundle)
+    check_golden(bundle, encoder)
+    name, content = bundle.settings.text_encoder, bundle.content
     if not name:
-        return Model(bundle)
+        return Proven(
+            bundle, encoder, None, None if content is None else TowerPlacer(bundle, content, None)
+        )
     if text_vectors_of is None:
         raise BundleRefused(
             f"{folder / 'settings.json'}: the model reads searches with the text encoder {name}, "
             "which this server does not have; serve a bundle that was trained without searches"
         )
-    return Model(bundle, text_vectors_of(name))
+    text_vectors = text_vectors_of(name)
+    return Proven(
+        bundle,
+        encoder,
+        SearchVectors(bundle, text_vectors),
+        None if content is None else TowerPlacer(bundle, content, text_vectors),
+    )
+
+
+def model_of(proven: Proven, vocabulary: Vocabulary) -> Model:
+    """The model in the bundle's own rows, for a catalogue that began with its ``vocabulary``.
+
+    One of the same products, so that the bundle's own need not be kept beside it.
+    """
+    return Model(proven, as_it_is(proven.bundle), vocabulary)
+
+
+def model_in_rows(
+    proven: Proven, rows: NDArray[np.int64], row_of: Callable[[str], int], size: int
+) -> Model:
+    """The model with padding and its products at ``rows`` [n] of ``size``; see InRows.
+
+    ``row_of`` tells the row of a product's id. No vocabulary of the model's own is kept.
+    """
+    parts = in_rows(proven.bundle, rows, size)
+    learned = Learned(parts.item_vectors, parts.popularity, gaps=parts.gaps)
+    return Model(proven, parts, LearnedProducts(row_of, learned))

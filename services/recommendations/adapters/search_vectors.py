@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 import numpy as np
@@ -27,14 +27,15 @@ class SearchVectors:
         """Load the tower. Raises BundleRefused where the bundle has none, or it does not load."""
         if bundle.content is None:
             raise BundleRefused(f"{bundle.folder} reads searches and has no content tower")
-        self._tower = ContentTower(bundle.tower_path, bundle.content, bundle.settings.dimensions)
-        self._text_vectors = text_vectors
-        self._remembered = lru_cache(REMEMBERED)(self._vector)
+        tower = ContentTower(bundle.tower_path, bundle.content, bundle.settings.dimensions)
+        # Not a method of ours: a circle would outlive the model whose this is.
+        self._remembered = lru_cache(REMEMBERED)(partial(_vector, tower, text_vectors))
 
     def __call__(self, queries: Sequence[str]) -> Floats:
         """The vectors [Q, d] of what was searched for."""
         return np.stack([self._remembered(query) for query in queries])
 
-    def _vector(self, query: str) -> Floats:
-        found: Floats = self._tower.searched(self._text_vectors([query]))[0]
-        return found
+
+def _vector(tower: ContentTower, text_vectors: TextVectors, query: str) -> Floats:
+    found: Floats = tower.searched(text_vectors([query]))[0]
+    return found

@@ -50,14 +50,18 @@ class Ask:
     pins: Sequence[tuple[int, int]] = ()
     """(place from 1 on, row) of what the shop shows whatever the sources say; at a place the first
     that may be shown."""
+    history: Sequence[Interaction] = ()
+    """What :meth:`did` has found."""
 
     def directions(self, rows: NDArray[np.intp]) -> Floats:
         """Vectors [k, d] at length 1 of rows [k], learned or placed; else zeros."""
-        return self.placed.directions(self.model.learned.vectors, rows)
+        return self.placed.directions(rows)
 
-    def did(self) -> list[Interaction]:
+    def did(self) -> Sequence[Interaction]:
         """What the shopper did, as far as the model reads it; oldest first."""
-        return interactions(self.profile, self.model.reads) if self.profile != EMPTY else []
+        if self.profile != EMPTY and not self.history:
+            self.history = interactions(self.profile, self.model.reads)
+        return self.history
 
     def reading(self, did: Sequence[Interaction]) -> Reading | None:
         """What the model makes of it, for what the scenario is after."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from services.recommendations.domain import reasons
 from services.recommendations.domain.catalog import Catalog
+from services.recommendations.domain.learned import Learned
 from services.recommendations.domain.ranking import HIDDEN
 from services.recommendations.domain.reasons import Reason
 from services.shared.item_vectors import Floats
@@ -43,14 +44,14 @@ class Again(NamedTuple):
 
 
 def bought_again(
-    lines: Sequence[Purchase], table: RepeatTable, catalog: Catalog, now: int
+    lines: Sequence[Purchase], table: RepeatTable, learned: Learned, catalog: Catalog, now: int
 ) -> Again | None:
     """Of ``lines``, oldest first, the products that are listed and learned; None without any."""
     last: dict[int, int] = {}
     found: list[tuple[int, int]] = []
     for line in lines:
         row = catalog.row(line.product_id)
-        if row is not None and row < catalog.vector_rows:
+        if row is not None and learned.has(row):
             found.append((row, line.at))
             last[row] = line.at
     if not found:

@@ -1,10 +1,13 @@
 """One shop's products as columns, ready to be masked and scored as a whole.
 
-A row is a product. Rows below :attr:`Catalog.vector_rows` are those of the model's item
-vectors, so scoring needs no gathering: row i is product i of the vocabulary (row 0, padding,
-is never listed). Products that the model has not learned get rows behind them. They have no
-vector, so the model cannot score them; search words, trending and popular products and
-likeness by category reach them all the same.
+A row is a product, for as long as the product is listed or a model that is loaded has learned it.
+Rows below :attr:`Catalog.vector_rows` are those of the vocabulary that the catalogue began with:
+row i is its product i (row 0, padding, is never listed), and stays that. All other products get
+rows behind them. A model has its tables in these rows, so scoring needs no gathering: a later
+model, of another vocabulary, takes rows for its products (:meth:`Catalog.take_rows`) before it
+is used, and gives them back when it is gone. What a model has not learned has no vector, so the
+model cannot score it; search words, trending and popular products and likeness by category reach
+it all the same.
 
 A catalogue is the one thing here that changes: it belongs to the event loop that feeds it,
 and every change is small. Columns grow by doubling.
@@ -12,7 +15,7 @@ and every change is small. Columns grow by doubling.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -37,7 +40,8 @@ class Catalog:
     """The products of one shop."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
+        self.vocabulary = vocabulary
+        """That the catalogue began with, whose products have the first rows."""
         self.vector_rows = len(vocabulary) + 1
         self.available: NDArray[np.bool_] = np.zeros(self.vector_rows, dtype=np.bool_)
         """[capacity] whether a row may be shown: listed, for sale, in stock."""
@@ -51,6 +55,8 @@ class Catalog:
         """What filters say of the rows."""
         self._extra_rows: dict[str, int] = {}
         self._extra_ids: list[str] = []
+        self._learned_by = bytearray()
+        """Of each row behind the first ones, how many models that are loaded have learned it."""
         self._free: list[int] = []
 
     @property
@@ -60,21 +66,25 @@ class Catalog:
 
     def row(self, product_id: str) -> int | None:
         """The row of a product that is listed, available or not; else None."""
-        row = self._known_row(product_id)
+        row = self.known_row(product_id)
         return row if row and self.products.listed[row] else None
 
     def lacks(self, product_ids: Sequence[str]) -> int:
         """How many of these are not listed."""
-        rows = np.array(self._vocabulary.indices(product_ids), dtype=np.intp)
+        rows = np.array(self.vocabulary.indices(product_ids), dtype=np.intp)
         learned = int(np.count_nonzero(self.products.listed[rows]))
         unknown = np.flatnonzero(rows == 0).tolist()
         others = sum(self.row(product_ids[place]) is not None for place in unknown)
         return len(rows) - learned - others
 
+    def known_row(self, product_id: str) -> int:
+        """The row that a product has, listed or not, by what a model has learned too; else 0."""
+        return self.vocabulary.index(product_id) or self._extra_rows.get(product_id, 0)
+
     def product_id(self, row: int) -> str:
         """The product of a row that is or was in use."""
         if row < self.vector_rows:
-            return self._vocabulary.product_id(row)
+            return self.vocabulary.product_id(row)
         return self._extra_ids[row - self.vector_rows]
 
     def listing(self, row: int) -> Listing:
@@ -119,7 +129,7 @@ class Catalog:
 
     def remove_product(self, product_id: str) -> None:
         """Take a product out of the catalogue; unknown ones are no error."""
-        row = self._known_row(product_id)
+        row = self.known_row(product_id)
         known = self.products.listing(row) if row else None
         if known is None:
             return
@@ -137,21 +147,38 @@ class Catalog:
 
     def remove_offer(self, product_id: str) -> None:
         """Forget the terms: the product counts as available, at no known price."""
-        row = self._known_row(product_id)
+        row = self.known_row(product_id)
         if row:
             self.offers.clear(row)
             self._refresh(row)
             self._release(product_id, row)
 
+    def take_rows(self, product_ids: Iterable[str]) -> list[int]:
+        """The rows of products that a model has learned, kept for them until they are given back.
+
+        The caller goes by slices where there are many: a product takes about half a microsecond.
+        """
+        found = []
+        for product_id in product_ids:
+            row = self._row_for(product_id)
+            if row >= self.vector_rows:
+                self._learned_by[row - self.vector_rows] += 1
+            found.append(row)
+        return found
+
+    def give_back_rows(self, rows: Iterable[int]) -> None:
+        """A model is gone for which these were taken: others may have what holds nothing else."""
+        for row in rows:
+            if row >= self.vector_rows:
+                self._learned_by[row - self.vector_rows] -= 1
+                self._release(self.product_id(row), row)
+
     def _refresh(self, row: int) -> None:
         self.available[row] = self.products.listed[row] and self.offers.available[row]
         self.changes.note(row)
 
-    def _known_row(self, product_id: str) -> int:
-        return self._vocabulary.index(product_id) or self._extra_rows.get(product_id, 0)
-
     def _row_for(self, product_id: str) -> int:
-        row = self._known_row(product_id)
+        row = self.known_row(product_id)
         if row:
             return row
         if self._free:
@@ -160,15 +187,16 @@ class Catalog:
         else:
             row = self.rows
             self._extra_ids.append(product_id)
+            self._learned_by.append(0)
             if row >= len(self.available):
                 self._grow()
         self._extra_rows[product_id] = row
         return row
 
     def _release(self, product_id: str, row: int) -> None:
-        """Let another product have a row behind the vectors that holds nothing any more."""
+        """Let another product have a row behind the first ones that holds nothing any more."""
         empty = not self.products.listed[row] and not self.offers.offered[row]
-        if row >= self.vector_rows and empty:
+        if row >= self.vector_rows and empty and not self._learned_by[row - self.vector_rows]:
             del self._extra_rows[product_id]
             self._free.append(row)
 

@@ -15,7 +15,7 @@ from services.recommendations.domain import reasons
 from services.recommendations.domain.answer import Pick, Source
 from services.recommendations.domain.ask import Ask
 from services.recommendations.domain.candidates import Candidates
-from services.recommendations.domain.learned import Reading
+from services.recommendations.domain.learned import Learned, Reading
 from services.recommendations.domain.ranking import HIDDEN, Ranked
 from services.recommendations.domain.reasons import NOTHING_READ, History, Reason
 from services.recommendations.domain.search_terms import SearchBonus
@@ -51,22 +51,31 @@ class Origin(NamedTuple):
 
 def by_model(reading: Reading, ask: Ask, bonus: SearchBonus | None, source: Source) -> Candidates:
     """Every product by the model's score, plus the search bonus."""
-    learned, rows = ask.catalog.vector_rows, ask.catalog.rows
-    average = float(reading.scores[1:].mean())
-    total = np.empty(rows, dtype=np.float32)
-    total[:learned] = reading.scores
-    ask.placed.scores(reading.query, total[learned:])
+    learned, rows = ask.model.learned, ask.catalog.rows
+    average = learned.mean(reading.scores)
+    total = spread(reading.scores, learned, rows)
+    ask.placed.scores(reading.query, total)
     if bonus is None:
         return _candidates(source, total, Origin(ask, reading.history, None, None, average, 0.0))
     before = total.copy()
-    unplaced = total[learned:] == HIDDEN
-    total[learned:][unplaced] = average
+    unplaced = total == HIDDEN
+    total[unplaced] = average
     highest = float(total.max(where=ask.catalog.available[:rows], initial=average))
     strength = SEARCH_STRENGTH * max(highest - average, 1e-6)
     total += np.float32(strength) * bonus.values
-    total[learned:][unplaced & (bonus.values[learned:] == 0)] = HIDDEN
+    total[unplaced & (bonus.values == 0)] = HIDDEN
     origin = Origin(ask, reading.history, bonus, before, average, strength)
     return _candidates(source, total, origin)
+
+
+def spread(scores: Floats, learned: Learned, rows: int) -> Floats:
+    """``scores`` [n] of what is learned for all rows of a catalogue; all others are hidden."""
+    total = np.empty(rows, dtype=np.float32)
+    total[: len(scores)] = scores
+    total[len(scores) :] = HIDDEN
+    total[learned.gaps] = HIDDEN
+    total[:1] = HIDDEN
+    return total
 
 
 def by_searches(ask: Ask, bonus: SearchBonus) -> Candidates:
@@ -76,7 +85,7 @@ def by_searches(ask: Ask, bonus: SearchBonus) -> Candidates:
     """
     liked = np.log1p(ask.model.learned.popularity, dtype=np.float32)
     total = bonus.values.copy()
-    total[: ask.catalog.vector_rows] += POPULARITY_WORTH * liked / max(float(liked.max()), 1.0)
+    total[: len(liked)] += POPULARITY_WORTH * liked / max(float(liked.max()), 1.0)
     total[bonus.values == 0] = HIDDEN
     origin = Origin(ask, NOTHING_READ, bonus, None, average=0.0, strength=1.0)
     return _candidates(Source.PERSONAL, total, origin)

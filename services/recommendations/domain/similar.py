@@ -12,6 +12,7 @@ from services.recommendations.domain.ask import Ask
 from services.recommendations.domain.candidates import Candidates
 from services.recommendations.domain.catalog import NO_CATEGORY, Catalog
 from services.recommendations.domain.learned import Learned
+from services.recommendations.domain.personal import spread
 from services.recommendations.domain.ranking import HIDDEN, Ranked
 
 
@@ -28,11 +29,11 @@ def by_cosine(ask: Ask) -> Candidates | None:
     if length == 0:
         return None
     mean /= np.float32(length)
-    learned, catalog = ask.catalog.vector_rows, ask.catalog
-    scores = np.empty(catalog.rows, dtype=np.float32)
-    scores[:learned] = ask.model.learned.vectors.likeness(mean)
-    ask.placed.likeness(mean, scores[learned:])
-    average = float(scores[1:learned].mean())
+    learned, catalog = ask.model.learned, ask.catalog
+    cosines = learned.vectors.likeness(mean)
+    average = learned.mean(cosines)
+    scores = spread(cosines, learned, catalog.rows)
+    ask.placed.likeness(mean, scores)
     scores[anchors] = HIDDEN
 
     def explain(ranked: Sequence[Ranked]) -> list[Pick]:
@@ -56,7 +57,7 @@ def by_category(anchor: int, learned: Learned, catalog: Catalog) -> Candidates:
     shared = levels[catalog.categories[: catalog.rows]]
     scores = shared.copy()
     most = float(learned.popularity.max(initial=0)) + 1.0
-    scores[: catalog.vector_rows] += learned.popularity / np.float32(most)
+    scores[: len(learned.popularity)] += learned.popularity / np.float32(most)
     if catalog.categories[anchor] != NO_CATEGORY:
         scores[shared == 0] = HIDDEN
     scores[anchor] = HIDDEN

@@ -62,7 +62,7 @@ def similar(ask: Ask) -> Found:
 def bought_together(ask: Ask) -> Found:
     """What those who bought the anchors bought, too; the reason is the anchor it goes with most."""
     near = ask.model.learned.neighbours
-    anchors = np.array([row for row in ask.anchors if row < ask.catalog.vector_rows], np.intp)
+    anchors = np.array([row for row in ask.anchors if ask.model.learned.has(row)], np.intp)
     if near is None or not len(anchors):
         return Cause.NOT_LEARNED if ask.anchors else Cause.NOT_ASKED
     items, weights = near.scores(anchors, np.ones(len(anchors), np.float32))
@@ -81,10 +81,11 @@ def bought_together(ask: Ask) -> Found:
 
 def buy_again(ask: Ask) -> Found:
     """What the shopper bought before, as buying again is worth now by the bundle's table."""
-    lines, table = bought(ask.profile), ask.model.learned.repeat
+    lines, learned = bought(ask.profile), ask.model.learned
+    table = learned.repeat
     if lines and table is None:
         return Cause.NOT_LEARNED
-    again = None if table is None else bought_again(lines, table, ask.catalog, ask.now)
+    again = None if table is None else bought_again(lines, table, learned, ask.catalog, ask.now)
     if again is None:
         return ask.cause
     return _few(Source.BUY_AGAIN, again.rows, again.scores, again.reason)

@@ -63,7 +63,7 @@ spec:
     - {name: metrics, port: {{ include "attune.metricsPort" . }}, targetPort: metrics, appProtocol: http}
 {{- end }}
 
-{{- /* Takes those who may call as well. */ -}}
+{{- /* Takes those who may call, and the ports that may be reached, as well. */ -}}
 {{- define "attune.serverPolicy" -}}
 {{- $policy := (index . 0).Values.networkPolicy -}}
 apiVersion: networking.k8s.io/v1
@@ -89,7 +89,7 @@ spec:
         - {port: metrics, protocol: TCP}
     {{- end }}
   egress:
-    {{- include "attune.networkPolicyEgress" $policy.egressPorts | nindent 4 }}
+    {{- include "attune.networkPolicyEgress" (index . 3) | nindent 4 }}
 {{- end }}
 
 {{- /* The Secret with the hashes of API keys, as a file. Takes the root. */ -}}
