@@ -23,7 +23,9 @@ RELATIONS: Final = ("==", "!=", "<", "<=", ">", ">=")
 LEAVES: Final = {
     "truth": (
         *("true", "false", "product.available", "product.has_price"),
-        *("shopper.known", "shopper.signed_in"),
+        *("shopper.known", "shopper.signed_in", "product.brand in shopper.brands"),
+        *("1 / 0 == 1", "1 / shopper.purchases == 1", "product.price < 5.0") * 2,
+        *(f'product.attributes.{name} != "a"' for name in NAMES * 2),
         *(f"has(product.attributes.{name})" for name in NAMES),
         *(f'"{name}" in product.attributes' for name in NAMES),
     ),
@@ -55,8 +57,8 @@ LEAVES: Final = {
 }
 MADE: Final = {
     "truth": (
-        *("!(<truth>)", "((<truth>) ? (<truth>) : (<truth>))"),
-        *("(<truth>) && (<truth>)", "(<truth>) || (<truth>)") * 2,
+        *("!(<truth>)", "((<truth>) ? (<truth>) : (<truth>))") * 4,
+        *("(<truth>) && (<truth>)", "(<truth>) || (<truth>)") * 6,
         *("(<truth>) == (<truth>)", "(<truth>) != (<truth>)"),
         *(
             f"(<{left}>) {sign} (<{right}>)"

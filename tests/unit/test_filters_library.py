@@ -46,6 +46,8 @@ WRAPPED = (
     "!({})",
     "({}) == true",
     "(({}) ? product.available : 1 / 0 == 1)",
+    "(({}) ? false : true)",
+    "!(({}) ? true : false)",
     "({}) || !product.available",
     "({}) && product.available",
     "[1, 2].exists(x, x == 1 && ({}))",

@@ -208,12 +208,17 @@ class Choose(Made):
         if asked.error is True:
             return failed(self.kind)
         if isinstance(asked.value, bool):
-            return (yes if asked.value else no)(scope)
-        left, right, count = yes(scope), no(scope), len(asked.value)
-        value = np.where(asked.value, spread(left.value, count), spread(right.value, count))
-        branches = np.where(asked.value, left.error, right.error)
-        error = either(asked.error, branches if branches.any() else False)
+            value, wrong = (yes if asked.value else no)(scope)
+        else:
+            value, wrong = _chosen(asked.value, yes(scope), no(scope))
+        error = either(asked.error, wrong)
         return Outcome(without(value, error) if self.kind == "bool" else value, error)
+
+
+def _chosen(by: NDArray[np.bool_], yes: Outcome, no: Outcome) -> Outcome:
+    value = np.where(by, spread(yes.value, len(by)), spread(no.value, len(by)))
+    wrong = np.where(by, yes.error, no.error)
+    return Outcome(value, wrong if wrong.any() else False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,11 +243,11 @@ class Quantified(Made):
         found = self.of[1](scope.binding(self.variable, Outcome(flat)))
         value, error = (spread(each, len(flat)) for each in found)
         decides = value if self.word == OR else ~value & ~error
-        decided, failed = (np.zeros(len(lists), dtype=np.bool_) for _ in range(2))
+        decided, wrong = (np.zeros(len(lists), dtype=np.bool_) for _ in range(2))
         decided[owners[decides]] = True
-        failed[owners[error]] = True
-        failed &= ~decided
-        return Outcome(decided if self.word == OR else ~decided & ~failed, failed)
+        wrong[owners[error]] = True
+        wrong &= ~decided
+        return Outcome(decided if self.word == OR else ~decided & ~wrong, wrong)
 
 
 def compiled_pattern(pattern: str) -> Any:
