@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from services.recommendations.adapters.model import Model, model_of, prove
+from services.recommendations.adapters.search_vectors import TextVectors
 from services.recommendations.domain.catalog import Catalog, Listing
 from services.recommendations.domain.learned import Learned
 from services.recommendations.domain.reasons import History
 from services.shared.item_vectors import FullVectors
 from services.shared.model_input import Interaction, Vocabulary
+
+
+def loaded(
+    folder: Path, text_vectors_of: Callable[[str], TextVectors] | None = None
+) -> tuple[Model, Vocabulary]:
+    """The model of a bundle in the bundle's own rows, and its products."""
+    proven = prove(folder, text_vectors_of)
+    return model_of(proven, proven.bundle.vocabulary), proven.bundle.vocabulary
 
 
 def listing(title: str, *path: str, merchant: str = "acme") -> Listing:

@@ -9,30 +9,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, cast
 
 import numpy as np
 from attune.recommendations.v1 import recommendation_service_pb2 as pb
 
 from services.recommendations.adapters.folded_profiles import MemoryFoldedProfiles
-from services.recommendations.adapters.model import Model, load_model
+from services.recommendations.adapters.model import Model
+from services.recommendations.adapters.model_shelf import OneModel
 from services.recommendations.adapters.position_reader import PositionReader
 from services.recommendations.adapters.profiles import ProfileReader
+from services.recommendations.answering import Answering
 from services.recommendations.domain.catalog import Listing, Price, Terms
 from services.recommendations.domain.catalogs import Catalogs
 from services.recommendations.domain.policies import Policies
 from services.recommendations.domain.scenario import Scenario, Scenarios
 from services.recommendations.questions import Questions
 from services.recommendations.recommendation_api import RecommendationApi
+from services.recommendations.shadowing import Shadowing
 from services.recommendations.shoppers import Shoppers
 from services.shared.errors import RedisUnavailable
 from services.shared.grpc_server import Call
 from services.shared.logged_answer import LoggedAnswer
+from services.shared.model_input import Vocabulary
 from services.shared.profile import Profile, Purchase, Search, Touch, event_hash
 from services.shared.profile_codec import encode
 from services.shared.profile_store import NOTHING, MemoryProfileStore, Stored, Write
 from services.shared.repeat import DAY
 from services.shared.subject import event_key
+from tests.recommendation_parts import loaded
 from tests.tiny_bundle import add_neighbours, make_bundle, seal, write_json
 
 SHOP = "demo"
@@ -80,7 +86,8 @@ class Storefront:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.catalogs = Catalogs(model.vocabulary)
+        self.vocabulary = cast("Vocabulary", model.products)
+        self.catalogs = Catalogs(self.vocabulary)
         self.catalog = self.catalogs.for_feeding(SHOP)
         self.profiles, self.trends, self.policies = Profiles(), Trends(), Policies()
         self.logged: list[LoggedAnswer] = []
@@ -93,7 +100,9 @@ class Storefront:
                 now_micros=lambda: NOW,
                 clock=lambda: 0.0,
             ),
-            model=model,
+            models=Answering(
+                OneModel(model), Shadowing(OneModel(model)), random=Random(1), clock=lambda: 0.0
+            ),
             shoppers=Shoppers(reader, PositionReader(reader, folded, clock=lambda: 0.0)),
             policies=self.policies,
             is_loaded=lambda: True,
@@ -168,13 +177,13 @@ def model_of(
     if repeat is not None:
         write_json(folder / "repeat.json", repeat)
     seal(folder)
-    return load_model(folder)
+    return loaded(folder)[0]
 
 
 def shop_of(model: Model, *new: str) -> Storefront:
     """What the model knows is for sale, and ``new`` products; each is of a kind of its own."""
     shop = Storefront(model)
-    for product_id in (*model.vocabulary, *new):
+    for product_id in (*shop.vocabulary, *new):
         shop.offer(product_id, product_id)
     return shop
 

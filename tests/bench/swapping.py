@@ -38,8 +38,8 @@ from services.recommendations.answering import Answering
 from services.recommendations.domain.answer import Answer, Cause, Source
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.catalogs import Catalogs
-from services.recommendations.domain.personal import personal_scores
-from services.recommendations.domain.ranking import best
+from services.recommendations.domain.personal import spread
+from services.recommendations.domain.ranking import HIDDEN, best
 from services.recommendations.domain.serving import Canary, Shadow
 from services.recommendations.domain.transitions import promote, publish
 from services.recommendations.shadowing import Shadowing
@@ -79,8 +79,9 @@ def call(model: Model, catalog: Catalog, did: Sequence[Interaction]) -> None:
     """What a call does with a model: read, score, rank."""
     reading = model.read(did, 10**12)
     assert reading is not None
-    scores = personal_scores(reading.scores, catalog, None, (), model.learned.gaps)
-    best(scores.total, 50, catalog.product_id)
+    scores = spread(reading.scores, model.learned, catalog.rows)
+    np.copyto(scores, HIDDEN, where=~catalog.available[: catalog.rows])
+    best(scores, 50, catalog.product_id)
 
 
 def history(size: Size, catalog: Catalog) -> list[Interaction]:
@@ -258,7 +259,7 @@ def on_trial() -> Iterator[Row]:
     model.version = "a"
     shelf = ModelShelf((SHOP,))
     answering = Answering(shelf, Shadowing(shelf), random=Random(0), clock=time.perf_counter)
-    answer = Answer([], Source.PERSONAL, Cause.UNSPECIFIED)
+    answer = Answer([], Source.PERSONAL, Cause.UNSPECIFIED, by_model=True)
     canary = OnCanary(model, Canary(version="a", share=0.5))
     shadow = InShadow(model, Shadow(version="a", sample=0.1))
     for name, shelved in (
@@ -270,7 +271,7 @@ def on_trial() -> Iterator[Row]:
 
         def many() -> None:
             for number in range(1_000):
-                answering.made(SHOP, f"u:{number}", "home", lambda _: answer)
+                answering.made(SHOP, f"u:{number}", "home", lambda _: answer, lambda _: answer)
 
         yield row(f"choosing and counting, {name}", milliseconds(many, 20), "µs a call")
 

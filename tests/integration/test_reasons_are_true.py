@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from deploy.local.demo.complete_journey import Basket, baskets, newest, read_sales
-from services.recommendations.adapters.model import Model, load_model
+from services.recommendations.adapters.model import Model
 from services.recommendations.domain.answer import Cause, Pick
 from services.recommendations.domain.ask import Ask
 from services.recommendations.domain.budget import Budget, Costs
@@ -25,7 +25,7 @@ from services.recommendations.domain.rerank import Caps
 from services.recommendations.domain.scenario import Scenario
 from services.shared.model_input import PURCHASE, Interaction
 from services.shared.profile import Profile, Purchase, event_hash
-from tests.recommendation_parts import listing
+from tests.recommendation_parts import listing, loaded
 from tests.stack import BUNDLE
 
 CASES = 500
@@ -61,7 +61,7 @@ def picks(model: Model, catalog: Catalog, profile: Profile, now: int, *, new: bo
     ask = Ask(
         catalog=catalog,
         model=model,
-        placed=Placed(catalog, model.learned.vectors.dimensions),
+        placed=Placed(catalog, model.learned),
         scenario=Scenario(sources=("personal",)),
         rules=Rules(catalog.available[: catalog.rows], (), 0.0, Caps()),
         profile=profile,
@@ -77,14 +77,14 @@ def picks(model: Model, catalog: Catalog, profile: Profile, now: int, *, new: bo
 @pytest.mark.parametrize("new", [False, True], ids=["whatever comes", "never bought before"])
 def test_without_the_named_event_a_product_scores_less(new: bool) -> None:
     """In at least nine of ten of 500 cases, than without an event taken by chance."""
-    model, chance = load_model(BUNDLE), random.Random(1)
-    catalog = Catalog(model.vocabulary)
-    for product_id in model.vocabulary:
+    (model, vocabulary), chance = loaded(BUNDLE), random.Random(1)
+    catalog = Catalog(vocabulary)
+    for product_id in vocabulary:
         catalog.put_product(product_id, listing(product_id))
     right = cases = 0
     for profile, now in profiles():
         did = [Interaction(p.at, p.product_id, PURCHASE) for p in profile.purchases]
-        known = [place for place, one in enumerate(did) if one.product_id in model.vocabulary]
+        known = [place for place, one in enumerate(did) if one.product_id in vocabulary]
         whole = model.read(did, now)
         assert whole is not None
         for pick in picks(model, catalog, profile, now, new=new):

@@ -25,8 +25,8 @@ def answer(rows: Sequence[int], *, scores: Sequence[float] = (), personal: bool 
     told = scores or range(len(rows), 0, -1)
     picks = [Pick(row, float(score), POPULAR) for row, score in zip(rows, told, strict=True)]
     if personal:
-        return Answer(picks, Source.PERSONAL, Cause.UNSPECIFIED)
-    return Answer(picks, Source.POPULAR, Cause.EMPTY_PROFILE)
+        return Answer(picks, Source.PERSONAL, Cause.UNSPECIFIED, by_model=True)
+    return Answer(picks, Source.POPULAR, Cause.EMPTY_PROFILE, by_model=False)
 
 
 def beside(served: Answer, shadow: Answer) -> Tally:

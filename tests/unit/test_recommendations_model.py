@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.recommendations.adapters.model import Model, load_model
+from services.recommendations.adapters.model import Model
 from services.recommendations.adapters.search_vectors import TextVectors
 from services.recommendations.domain.reasons import Kind, of_event
 from services.shared.errors import BundleRefused
@@ -22,6 +22,7 @@ from services.shared.model_input import (
     Interaction,
 )
 from services.shared.repeat import DAY
+from tests.recommendation_parts import loaded
 from tests.tiny_bundle import TEXT_ENCODER, add_neighbours, make_bundle, seal, write_json
 
 VECTORS = {"mug": (1.0, 0.0), "cup": (1.0, 0.25), "lamp": (0.0, 1.0), "rake": (0.5, 0.5)}
@@ -36,7 +37,7 @@ def blended(folder: Path, *, coded: bool = False) -> Model:
     table = {"counts": [], "recency_days": [7], "score": [[1.0, 0.25]]}
     write_json(folder / "repeat.json", table)
     seal(folder)
-    return load_model(folder)
+    return loaded(folder)[0]
 
 
 @pytest.mark.parametrize("coded", [False, True])
@@ -75,7 +76,7 @@ def test_a_history_longer_than_the_encoder_reads_still_counts_in_the_blend(
 def test_what_was_only_shown_is_read_and_explains_nothing(tmp_path: Path) -> None:
     """A model that reads impressions gets them; a list never follows from one."""
     folder = make_bundle(tmp_path / "bundle", VECTORS, reads=[*TARGET_NAMES, "impression"])
-    model = load_model(folder)
+    model = loaded(folder)[0]
     assert set(model.reads) == {*TARGET_NAMES, "impression"}
     shown = Interaction(1, "lamp", IMPRESSION)
     assert model.read([shown], NOW) is None
@@ -105,7 +106,7 @@ def test_a_model_that_reads_searches_is_given_their_words_as_vectors(tmp_path: P
         asked.append(name)
         return by_hand
 
-    model = load_model(folder, text_vectors_of)
+    model = loaded(folder, text_vectors_of)[0]
     assert asked == [TEXT_ENCODER]
     only_searched = model.read([Interaction(4, "", SEARCH, "a lamp")], NOW)
     assert only_searched is not None
@@ -120,4 +121,4 @@ def test_a_model_that_reads_searches_is_given_their_words_as_vectors(tmp_path: P
     reason = of_event(both.history.interactions[int(nearest[0, 0])])
     assert (reason.kind, reason.query, reason.at) == (Kind.SEARCHED, "a lamp", 4)
     with pytest.raises(BundleRefused, match=f"the text encoder {TEXT_ENCODER}, which this server"):
-        load_model(folder)
+        loaded(folder)[0]

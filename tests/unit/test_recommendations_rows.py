@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,10 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.recommendations.adapters.model import Model, Proven, model_in_rows, model_of, prove
+from services.recommendations.domain.answer import Cause
+from services.recommendations.domain.ask import Ask
+from services.recommendations.domain.budget import Budget, Costs
+from services.recommendations.domain.candidates import Rules
 from services.recommendations.domain.catalog import Catalog, Terms
-from services.recommendations.domain.personal import personal_picks, personal_scores
-from services.recommendations.domain.search_terms import search_bonus
-from services.recommendations.domain.similar import similar
+from services.recommendations.domain.lists import made
+from services.recommendations.domain.placed import Placed
+from services.recommendations.domain.rerank import Caps
+from services.recommendations.domain.scenario import Scenario, SourceName
 from services.shared.model_input import (
     PURCHASE,
     SEARCH,
@@ -24,7 +30,7 @@ from services.shared.model_input import (
     Interaction,
     Vocabulary,
 )
-from services.shared.profile import Search
+from services.shared.profile import Profile, Search, Touch
 from services.shared.repeat import DAY, numbers
 from tests.recommendation_parts import listing
 from tests.tiny_bundle import TEXT_ENCODER, add_neighbours, make_bundle, seal, write_json
@@ -98,25 +104,41 @@ def test_scores_are_those_of_the_bundles_own_rows(
     assert not any(model.learned.has(int(row)) for row in model.learned.gaps)
 
 
+def asked(catalog: Catalog, model: Model, source: SourceName, words: str, anchor: str) -> Ask:
+    """What a shopper asks who has searched for ``words``, or looks at a product."""
+    searches = (Search(NOW - 1, 1, 0, words),) if words else ()
+    touches = tuple(Touch(one.at, place, 0, one.product_id) for place, one in enumerate(DID))
+    return Ask(
+        catalog=catalog,
+        model=model,
+        placed=Placed(catalog, model.learned),
+        scenario=Scenario(sources=(source,)),
+        rules=Rules(catalog.available[: catalog.rows], (), 0.0, Caps()),
+        profile=Profile(NOW, NOW, searches=searches, views=touches),
+        cause=Cause.UNKNOWN_SHOPPER,
+        limit=12,
+        now=NOW,
+        budget=Budget(Costs(), 60.0, lambda: 0.0),
+        anchors=[catalog.row(anchor) or 0] if anchor else (),
+    )
+
+
 def lists(catalog: Catalog, model: Model) -> list[object]:
     """What a shopper is shown, with a search and without, and what is like two products."""
-    reading = model.read(DID, NOW)
-    assert reading is not None
     found: list[object] = []
-    for words in ("", "new thing", "p03"):
-        searches = [Search(NOW - 1, 1, 0, words)] if words else []
-        bonus = search_bonus(
-            searches, catalog.index, rows=catalog.rows, listed=catalog.listed, now=NOW
-        )
-        scores = personal_scores(reading.scores, catalog, bonus, (), model.learned.gaps)
-        picks = personal_picks(scores, model.learned, catalog, reading.history, bonus, limit=12)
-        found += [(catalog.product_id(p.row), round(p.score, 4), p.reason) for p in picks]
-    for product_id in ("p05", "new"):
-        row = catalog.row(product_id)
-        assert row is not None
-        answer = similar(row, model.learned, catalog, limit=40)
+    for source, words, anchor in (
+        ("personal", "", ""),
+        ("personal", "new thing", ""),
+        ("personal", "p03", ""),
+        ("similar", "", "p05"),
+        ("similar", "", "new"),
+        ("bought-together", "", "p08"),
+        ("popular", "", ""),
+    ):
+        answer = made(asked(catalog, model, cast("SourceName", source), words, anchor))
         found += [
-            (catalog.product_id(p.row), round(p.score, 4), answer.source) for p in answer.picks
+            (catalog.product_id(pick.row), round(pick.score, 4), pick.reason, answer.source)
+            for pick in answer.picks
         ]
     return found
 

@@ -66,7 +66,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Storefront:
 def unboosted(shop: Storefront) -> dict[str, float]:
     """What the model scores, product by product."""
     vectors = shop.model.learned.vectors.rows(np.arange(701)).astype(float)
-    row = {product_id: place for place, product_id in enumerate(shop.model.vocabulary, start=1)}
+    row = {product_id: place for place, product_id in enumerate(shop.vocabulary, start=1)}
     query = vectors[[row[each] for each in SEEN]].sum(axis=0)
     return {product_id: float(vectors[place] @ query) for product_id, place in row.items()}
 

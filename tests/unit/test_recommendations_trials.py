@@ -43,7 +43,7 @@ PEOPLE = [f"u:{number}" for number in range(500)]
 def answer_of(model: Model) -> Answer:
     """A list that tells whose it is."""
     picks = [Pick(row, 1.0 / row, POPULAR) for row in (1, 2, 3, 4 if model is A else 5)]
-    return Answer(picks, Source.PERSONAL, Cause.UNSPECIFIED)
+    return Answer(picks, Source.PERSONAL, Cause.UNSPECIFIED, by_model=True)
 
 
 def failing(model: Model) -> Answer:
@@ -80,7 +80,7 @@ def test_the_canary_answers_its_shoppers() -> None:
     for who in PEOPLE:
         expected = B if is_canarys(TERMS, "demo", who) else A
         assert answering.of("demo", who) is expected
-        assert answering.made("demo", who, "home", answer_of).model is expected
+        assert answering.made("demo", who, "home", answer_of, answer_of).model is expected
     assert answering.of("demo") is A
     sides = answering.outcomes("demo")
     assert sides is not None
@@ -91,7 +91,7 @@ def test_the_canary_answers_its_shoppers() -> None:
 def test_a_canary_that_fails_costs_no_answer() -> None:
     """The served model answers instead; the failures are the canary's, and nobody else's."""
     answering, _ = answering_of(shelf_of(canary=OnCanary(B, TERMS)))
-    assert all(answering.made("demo", who, "home", failing).model is A for who in PEOPLE)
+    assert all(answering.made("demo", who, "home", failing, failing).model is A for who in PEOPLE)
     sides = answering.outcomes("demo")
     assert sides is not None
     assert sides.canary.errors == sides.canary.answers > 50
@@ -103,7 +103,7 @@ def test_a_served_model_that_fails_is_not_hidden() -> None:
     answering, _ = answering_of(shelf_of(served=B, canary=OnCanary(A, TERMS)))
     unlucky = next(who for who in PEOPLE if not is_canarys(TERMS, "demo", who))
     with pytest.raises(RuntimeError):
-        answering.made("demo", unlucky, "home", failing)
+        answering.made("demo", unlucky, "home", failing, failing)
     sides = answering.outcomes("demo")
     assert sides is not None
     assert sides.served.errors == 1
@@ -119,7 +119,7 @@ def test_another_canary_begins_anew() -> None:
         return 0 if sides is None else sides.canary.answers + sides.served.answers
 
     for who in PEOPLE:
-        answering.made("demo", who, "home", answer_of)
+        answering.made("demo", who, "home", answer_of, answer_of)
     more = OnCanary(B, Canary(version="b", share=0.4))
     shelf.put("demo", Shelved(A, canary=more))
     assert answers() == len(PEOPLE)
@@ -145,7 +145,8 @@ async def test_the_shadow_is_compared_and_never_seen(monkeypatch: pytest.MonkeyP
     task = asyncio.create_task(asked.run())
     before = outcome("dropped")
     for number, who in enumerate(PEOPLE):
-        made = answering.made("demo", who, ("home", "cart")[number % 2], answer_of)
+        scenario = ("home", "cart")[number % 2]
+        made = answering.made("demo", who, scenario, answer_of, answer_of)
         assert made.model is A
     dropped = int(outcome("dropped") - before)
     assert 200 - QUEUE < dropped < 300 - QUEUE
@@ -226,7 +227,7 @@ class Server:
     def serve(self, make: Callable[[Model], Answer]) -> None:
         """Each shopper calls once."""
         for who in PEOPLE:
-            self.answering.made("demo", who, "home", make)
+            self.answering.made("demo", who, "home", make, make)
 
 
 @pytest.fixture

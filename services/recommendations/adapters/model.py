@@ -55,7 +55,8 @@ class Model:
         self._placer = proven.placer
         self._max_length = parts.settings.max_length
         self._targets = parts.settings.targets
-        self._products = products
+        self.products = products
+        """Those that it has learned, by row."""
         self.reads: Collection[str] = parts.settings.reads
         """Names of the actions that :meth:`read` wants."""
         self.version = proven.bundle.manifest.version
@@ -67,7 +68,7 @@ class Model:
         self, did: Sequence[Interaction], now: int, wanted: Mapping[str, float] | None = None
     ) -> Reading | None:
         """See :class:`services.recommendations.domain.learned.Model`."""
-        whole, places = known_places(did, self._products)
+        whole, places = known_places(did, self.products)
         newest = whole.newest(self._max_length)
         if (newest.actions == IMPRESSION).all():
             return None
@@ -106,7 +107,7 @@ class Model:
         done = np.flatnonzero(newest.actions != IMPRESSION)
         events, items = [did[place] for place in places[done].tolist()], newest.items[done]
         directions = self._encoder.directions(items, searched)
-        counts = items <= len(self._products)  # a search adds nothing by itself
+        counts = items <= len(self.products)  # a search adds nothing by itself
 
         def company(rows: NDArray[np.intp]) -> Floats:
             added = np.zeros((len(rows), len(items)), dtype=np.float32)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.recommendations.adapters.catalog_record import decode_offer, decode_product
-from services.recommendations.adapters.model import load_model
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.ranking import best
 from services.shared import profile_codec
@@ -23,6 +22,7 @@ from services.shared.encoder import Encoder, load_graph
 from services.shared.model_input import Vocabulary, encode_known, interactions, known
 from services.shared.subject import split_key
 from tests.bench.serve.world import World, records
+from tests.recommendation_parts import loaded
 
 ROUNDS: Final = 5
 SHOPPERS: Final = 200
@@ -35,12 +35,12 @@ LIST: Final = 50
 def stages(world: World, values: Sequence[bytes]) -> dict[str, float]:
     """Milliseconds of processor time for each stage; the median of :data:`ROUNDS`."""
     bundle = load_bundle(world.bundle)
-    model, encoder = load_model(world.bundle), Encoder(bundle)
-    catalog = filled_catalog(world, model.vocabulary)
+    model, encoder = loaded(world.bundle)[0], Encoder(bundle)
+    catalog = filled_catalog(world, bundle.vocabulary)
     now, length = time.time_ns() // 1_000, bundle.settings.max_length
     profiles = [profile_codec.decode(value) for value in values]
     did = [interactions(profile, model.reads) for profile in profiles]
-    read = [known(each, model.vocabulary) for each in did]
+    read = [known(each, bundle.vocabulary) for each in did]
     told = [encode_known(*each.newest(length), max_length=length) for each in read]
     queries = [encoder.encode(each) for each in told]
     graph = load_graph(bundle.encoder_path, bundle.settings)
@@ -64,7 +64,7 @@ def stages(world: World, values: Sequence[bytes]) -> dict[str, float]:
     jobs: dict[str, Callable[[int], object]] = {
         "profile decoded": lambda i: profile_codec.decode(values[i]),
         "model input": lambda i: encode_known(
-            *known(interactions(profiles[i], model.reads), model.vocabulary).newest(length),
+            *known(interactions(profiles[i], model.reads), bundle.vocabulary).newest(length),
             max_length=length,
         ),
         BARE: lambda i: graph.run(feeds[i]),
