@@ -51,6 +51,7 @@ def test_every_kind_of_user_has_a_guide() -> None:
         "data-scientists",
         "importing",
         "operators",
+        "scenarios",
         "storefronts",
     }
 
