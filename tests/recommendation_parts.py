@@ -1,16 +1,11 @@
-"""A small catalogue and a model of a few products, for tests of recommending."""
+"""A small catalogue, for tests of recommending."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Mapping
 
 from services.recommendations.domain.catalog import Catalog, Listing
-from services.recommendations.domain.learned import Learned
-from services.recommendations.domain.reasons import History
-from services.shared.item_vectors import FullVectors
-from services.shared.model_input import Interaction, Vocabulary
+from services.shared.model_input import Vocabulary
 
 
 def listing(title: str, *path: str, merchant: str = "acme") -> Listing:
@@ -24,17 +19,3 @@ def catalog_of(learned: Mapping[str, Listing], new: Mapping[str, Listing] | None
     for product_id, each in {**learned, **(new or {})}.items():
         catalog.put_product(product_id, each)
     return catalog
-
-
-def items_of(vectors: Sequence[Sequence[float]], popularity: Sequence[int] = ()) -> Learned:
-    """What the model knows of the products of a vocabulary, in its order."""
-    table = np.array([[0.0] * len(vectors[0]), *vectors], dtype=np.float32)
-    counts = [0, *popularity] if popularity else [0] * len(table)
-    return Learned(FullVectors(table), np.array(counts, dtype=np.int32))
-
-
-def history_of(catalog: Catalog, items: Learned, *events: tuple[int, str, int]) -> History:
-    """What the model has read: (at, product id, action), oldest first."""
-    found = [Interaction(*event) for event in events]
-    rows = np.array([catalog.row(each.product_id) or 0 for each in found], dtype=np.int64)
-    return History(found, items.vectors.directions(rows))
