@@ -53,6 +53,7 @@ def test_every_kind_of_user_has_a_guide() -> None:
         "filters",
         "importing",
         "operators",
+        "scenarios",
         "storefronts",
     }
 

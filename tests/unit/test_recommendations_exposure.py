@@ -57,13 +57,12 @@ def test_the_same_calls_are_answered_the_same(market: Market) -> None:
 
 def test_need_falls_from_one_to_nothing_at_the_share() -> None:
     """Of a merchant who was never shown, half as often as the share, just so, and more."""
-    shown = Shown(24.0, 0)
-    assert shown.need("any", 0.2, 0) == 0, "nobody is lifted before anything is shown"
+    shown, names = Shown(24.0, 0), ("none", "half", "even", "more")
+    shares = dict.fromkeys(names, 0.2)
+    assert shown.needs(shares, 0) == [0] * 4, "nobody is lifted before anything is shown"
     shown.add(["half"] * 10_000 + ["even"] * 20_000 + ["more"] * 70_000, 0)
-    assert shown.need("none", 0.2, 0) == pytest.approx(1, abs=0.01)
-    assert shown.need("half", 0.2, 0) == pytest.approx(0.5, abs=0.01)
-    assert shown.need("even", 0.2, 0) == pytest.approx(0, abs=0.01)
-    assert shown.need("more", 0.2, 0) == 0
+    assert shown.needs(shares, 0) == pytest.approx([1, 0.5, 0, 0], abs=0.01)
+    assert shown.needs({"none": 0.0}, 0) == [0], "who has nothing for sale needs nothing"
 
 
 def test_having_been_shown_is_worth_half_after_each_half_life() -> None:
@@ -71,12 +70,13 @@ def test_having_been_shown_is_worth_half_after_each_half_life() -> None:
     shown = Shown(12.0, 0)
     shown.add(["early"] * 4_000, 0)
     shown.add(["late"] * 1_000, DAY)
-    early, late = (shown.need(name, 0.9, DAY) for name in ("early", "late"))
+    early, late = shown.needs({"early": 0.9, "late": 0.9}, DAY)
     assert early == pytest.approx(late)
-    assert shown.need("early", 0.9, 5_000 * DAY) == pytest.approx(0)
+    assert shown.needs({"early": 0.9}, 5_000 * DAY) == pytest.approx([0])
     for day in range(2, 400):
         shown.add(["late"], day * DAY)
-    assert 0 < shown.need("early", 0.9, 400 * DAY) < 0.05, "few are counted beside the prior"
+    (need,) = shown.needs({"early": 0.9}, 400 * DAY)
+    assert 0 < need < 0.05, "few are counted beside the prior"
 
 
 def test_a_bounded_number_of_merchants_is_kept() -> None:
@@ -87,7 +87,7 @@ def test_a_bounded_number_of_merchants_is_kept() -> None:
         shown.add([f"m{place}"], 0)
     assert len(shown) <= MERCHANTS
     share = 50 / (50 + 2 * MERCHANTS)
-    assert shown.need("often", share, 0) == pytest.approx(0, abs=0.01)
+    assert shown.needs({"often": share}, 0) == pytest.approx([0], abs=0.01)
 
 
 def test_shares_are_those_of_the_products_for_sale() -> None:
@@ -114,7 +114,7 @@ def test_shares_are_those_of_the_products_for_sale() -> None:
 
 
 def test_a_lift_is_a_part_of_the_way_to_the_best() -> None:
-    """All of it for who was never shown, at full strength; ties go by product id."""
+    """All of it for who was never shown, at full strength; ties stay as they were ranked."""
     catalog = Catalog(Vocabulary(["a", "b", "c"]))
     for product_id, merchant in (("a", "big"), ("b", "big"), ("c", "small")):
         catalog.put_product(product_id, Listing("x", (), merchant))

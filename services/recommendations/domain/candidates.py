@@ -22,6 +22,10 @@ Exposing = Callable[[Sequence[Ranked], float], Sequence[Ranked]]
 products, ranked anew."""
 
 UNCAPPED: Final = Caps()
+REACH: Final = 2
+"""How many times its length a pool is ranked in which merchants are lifted. A strong rule has to
+take what fits badly from one of its own length, and loses a third less by twice it; more bring
+nothing (``tests/bench/exposure.py``)."""
 LEAST_SPAN: Final = 1e-4
 """Of a source whose products all score the same, in parts of that score (at least of 1), so that a
 boost still tells."""
@@ -90,11 +94,12 @@ def chosen(
             scores, np.float32(by * span), out=scores, where=mask if rows is None else mask[rows]
         )
     name = catalog.product_id if rows is None else _named(catalog, rows)
-    pool: Sequence[Ranked] = best(scores, limit * POOL, name)
+    count = limit * POOL
+    pool: Sequence[Ranked] = best(scores, REACH * count if rules.exposure else count, name)
     if rows is not None:
         pool = [Ranked(int(rows[place]), score) for place, score in pool]
     if rules.exposure:
-        pool = rules.exposure(pool, span)
+        pool = rules.exposure(pool, span)[:count]
     return varied(pool, directions, catalog, rules, above=above, limit=limit)
 
 

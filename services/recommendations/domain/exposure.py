@@ -16,13 +16,13 @@ merchant who has more than the share is left alone. It is a proportional control
 merit (Morik, Singh, Hong and Joachims, "Controlling Fairness and Bias in Dynamic
 Learning-to-Rank", SIGIR 2020), with the share of the catalogue for merit.
 
-It moves products within the pool that is ranked for a list, and brings none from outside. Its
+It moves products within twice the pool that is ranked for a list, and brings none from outside. Its
 account is the process' own: each server evens out what it shows itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -78,11 +78,19 @@ class Shown:
             ranked = sorted(self._counts.items(), key=lambda each: (-each[1], each[0]))
             self._counts = dict(ranked[: MERCHANTS * 3 // 4])
 
-    def need(self, merchant: str, share: float, now: int) -> float:
-        """From 0, of one who has the ``share`` of what was shown or more, to 1: never shown."""
-        prior = PRIOR * self._weight(now)
-        part = (self._counts.get(merchant, 0.0) + prior * share) / (self._total + prior)
-        return max(0.0, 1 - part / share)
+    def needs(self, shares: Mapping[str, float], now: int) -> list[float]:
+        """Of each merchant from 0, who has the share of what was shown or more, to 1: never shown.
+
+        Who has no share needs nothing.
+        """
+        prior, counts = PRIOR * self._weight(now), self._counts
+        total = self._total + prior
+        return [
+            max(0.0, 1 - (counts.get(merchant, 0.0) + prior * share) / total / share)
+            if share
+            else 0.0
+            for merchant, share in shares.items()
+        ]
 
     def _weight(self, now: int) -> float:
         halvings = max(now - self._since, 0) / HOUR / self.half_life_hours
@@ -172,23 +180,19 @@ class Exposures:
 
 
 def lifting(strength: float, shown: Shown, catalog: Catalog, shares: Shares, now: int) -> Exposing:
-    """See the module; ties by product id."""
+    """See the module; of equal products the one that was ranked higher stays before the other."""
     merchants = catalog.products.merchants
 
     def lift(pool: Sequence[Ranked], span: float) -> list[Ranked]:
-        codes = merchants.codes[[row for row, _ in pool]].tolist() if pool else []
-        known = sorted(set(codes))
-        lifts = {
-            code: strength * span * shown.need(merchants.values[code], share, now) if share else 0.0
-            for code, share in zip(known, shares.of(known), strict=True)
-        }
-        raised = [
-            Ranked(row, score + lifts[code]) for (row, score), code in zip(pool, codes, strict=True)
-        ]
-        return sorted(raised, key=_order(catalog.product_id))
+        if not pool:
+            return []
+        rows = np.array([row for row, _ in pool], dtype=np.intp)
+        codes, place = np.unique(merchants.codes[rows], return_inverse=True)
+        known = codes.tolist()
+        told = zip((merchants.values[code] for code in known), shares.of(known), strict=True)
+        lifts = strength * span * np.array(shown.needs(dict(told), now))
+        scores = np.array([score for _, score in pool]) + lifts[place]
+        order = np.argsort(-scores, kind="stable")
+        return list(map(Ranked, rows[order].tolist(), scores[order].tolist()))
 
     return lift
-
-
-def _order(product_id: Callable[[int], str]) -> Callable[[Ranked], tuple[float, str]]:
-    return lambda each: (-each.score, product_id(each.row))
