@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from deploy.local.services import EmbeddedService, attribution, master_key
+from services.attribution.__main__ import main
 from services.attribution.adapters.kept_figures import RedisFigures
 from services.recommendations.adapters.letter_key_cache import RememberedLetterKeys
 from services.recommendations.adapters.log_topic import KafkaLogTopic
@@ -60,6 +63,15 @@ class Installation(NamedTuple):
         with started(service):
             service.wait_ready()
             yield service
+
+    def command(self, *arguments: str, **more: str) -> int:
+        """Run a command in this process; its status."""
+        told = {"ATTUNE_ATTRIBUTION_REDIS_URL": self.redis_url}
+        told |= {"ATTUNE_ATTRIBUTION_" + name: value for name, value in more.items()}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in told.items():
+                patch.setenv(name, value)
+            return main(arguments)
 
     async def log(self, answers: Sequence[LoggedAnswer]) -> None:
         """Have the log keep answers, as the recommendations server does."""

@@ -79,6 +79,12 @@ EVERY_VALUE: dict[str, Any] = {
         },
         "resources": {"requests": {"cpu": 3, "memory": "2Gi"}, "limits": {"memory": "5Gi"}},
     },
+    "attribution": {
+        "enabled": False,
+        "replicas": 2,
+        "experiments": "other-experiments",
+        "resources": {"requests": {"cpu": 2, "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+    },
     "networkPolicy": {
         "enabled": False,
         "callers": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
@@ -92,6 +98,7 @@ EVERY_VALUE: dict[str, Any] = {
 EVERYTHING: dict[str, Any] = {
     **EVERY_VALUE,
     "events": {**EVERY_VALUE["events"], "enabled": True},
+    "attribution": {**EVERY_VALUE["attribution"], "enabled": True},
     "networkPolicy": {**EVERY_VALUE["networkPolicy"], "enabled": True},
 }
 """The same with all there is to install."""
@@ -102,7 +109,7 @@ ARCHIVE: dict[str, Any] = {
 }
 """The least that an archive needs, with a volume of its own."""
 
-COMPONENTS = ("profiles", "recommendations", "events", "archive")
+COMPONENTS = ("profiles", "recommendations", "events", "archive", "attribution")
 
 Manifest = dict[str, Any]
 
@@ -165,6 +172,7 @@ def workloads(manifests: list[Manifest]) -> list[Manifest]:
         find(manifests, "Deployment", "recommendations"),
         find(manifests, "Deployment", "events"),
         find(manifests, "StatefulSet", "archive"),
+        find(manifests, "StatefulSet", "attribution"),
     ]
 
 

@@ -20,6 +20,7 @@ from services.shared.errors import BadInput, BadSetting, Unavailable
 from services.shared.redis_cluster import connect
 from services.shared.redis_connection import Redis
 from services.shared.settings import RedisUrl, read_settings
+from services.shared.telemetry import configure_logs
 
 Say = Callable[[str], None]
 
@@ -60,6 +61,7 @@ def run_command(
     ours = {name: value for name, value in environ.items() if name in known}
     try:
         settings = read_settings(Settings, prefix=PREFIX, environ=ours)
+        configure_logs("attribution", "warning")
         return asyncio.run(_run(do, settings, told, say))
     except Unavailable as error:
         remark(f"{error.code}: {error}; nothing was changed, run it again")

@@ -103,6 +103,13 @@ def test_without_the_events_server_nothing_of_it_is_there() -> None:
     assert without == others
 
 
+def test_without_attribution_nothing_of_it_is_there() -> None:
+    """One value takes it away, and leaves the others as they were."""
+    without = render({"attribution": {"enabled": False}})
+    others = [one for one in render() if one["metadata"]["labels"][LABEL] != "attribution"]
+    assert without == others
+
+
 def test_who_may_call_whom() -> None:
     """Storefronts and producers are told apart, each let in to the servers that they call."""
     manifests = render(EVERYTHING)
@@ -125,7 +132,7 @@ def test_names_and_labels_agree(release: str) -> None:
             assert selector.items() <= labels
         account = find(manifests, "ServiceAccount", component)["metadata"]["name"]
         assert pod(workload)["serviceAccountName"] == account
-    for component in ("profiles", "archive"):
+    for component in ("profiles", "archive", "attribution"):
         service = find(manifests, "Service", component)["metadata"]["name"]
         assert find(manifests, "StatefulSet", component)["spec"]["serviceName"] == service
 

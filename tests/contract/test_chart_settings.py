@@ -8,6 +8,8 @@ import pytest
 
 from services.archive.settings import PREFIX as ARCHIVES
 from services.archive.settings import Settings as ArchiveSettings
+from services.attribution.settings import PREFIX as ATTRIBUTIONS
+from services.attribution.settings import Settings as AttributionSettings
 from services.events.settings import PREFIX as EVENTS
 from services.events.settings import Settings as EventsSettings
 from services.profiles.settings import PREFIX as PROFILES
@@ -71,6 +73,11 @@ def events_settings(manifests: list[Manifest]) -> EventsSettings:
 def archive_settings(manifests: list[Manifest]) -> ArchiveSettings:
     told = environment(find(manifests, "StatefulSet", "archive"))
     return read_settings(ArchiveSettings, prefix=ARCHIVES, environ=told)
+
+
+def attribution_settings(manifests: list[Manifest]) -> AttributionSettings:
+    told = environment(find(manifests, "StatefulSet", "attribution"))
+    return read_settings(AttributionSettings, prefix=ATTRIBUTIONS, environ=told)
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +171,33 @@ def test_the_archive_is_told_what_the_values_say() -> None:
     )
 
 
+def test_attribution_is_told_what_the_values_say() -> None:
+    """Its experiments lie where the ConfigMap is mounted; without one it hears of none."""
+    manifests = render(EVERYTHING)
+    assert attribution_settings(manifests) == AttributionSettings(
+        kafka_servers="other:9093",
+        redis_url="rediss://other:6380/0",
+        master_key_file="/etc/attune/master-key",
+        topic_prefix="eu.",
+        group="eu.attune-attribution",
+        instance_id="attune-attribution-0",
+        experiments="/etc/attune-experiments",
+        event_age_limit_seconds=31_536_000,
+        health_host=EVERYWHERE,
+        health_port=50055,
+        metrics_host=EVERYWHERE,
+        metrics_port=9105,
+        log_level="debug",
+    )
+    workload = find(manifests, "StatefulSet", "attribution")
+    (volume,) = [each for each in pod(workload)["volumes"] if "configMap" in each]
+    assert volume["configMap"]["name"] == "other-experiments"
+    (mount,) = [m for m in container(workload)["volumeMounts"] if m["name"] == volume["name"]]
+    assert (mount["mountPath"], mount["readOnly"]) == ("/etc/attune-experiments", True)
+    assert attribution_settings(render()).experiments == ""
+    assert "configMap" not in str(find(render(), "StatefulSet", "attribution"))
+
+
 def test_the_defaults_are_those_of_the_services(rendered: list[Manifest]) -> None:
     """Who sets nothing gets the age limit, retention, group and log level of the services."""
     plain = ProfilesSettings(kafka_servers="k:1", redis_url="redis://r", master_key_file="f")
@@ -171,6 +205,10 @@ def test_the_defaults_are_those_of_the_services(rendered: list[Manifest]) -> Non
     for name in ("event_age_limit_seconds", "profile_retention_seconds", "group", "log_level"):
         assert getattr(told, name) == getattr(plain, name)
     assert events_settings(rendered).event_age_limit_seconds == plain.event_age_limit_seconds
+    following = attribution_settings(rendered)
+    assert following.event_age_limit_seconds == plain.event_age_limit_seconds
+    defaults = AttributionSettings(kafka_servers="k:1", redis_url="redis://r", master_key_file="f")
+    assert (following.group, following.log_level) == (defaults.group, defaults.log_level)
     archive = ArchiveSettings(kafka_servers="k:1", root=FOLDER, master_key_file="f")
     assert archive_settings(rendered).group == archive.group
     assert archive_settings(rendered).log_level == archive.log_level
@@ -205,11 +243,13 @@ def test_ports_are_the_same_everywhere(rendered: list[Manifest]) -> None:
     """Settings, container, probes, Service, policy and Prometheus speak of the same ports."""
     worker, server = profiles_settings(rendered), recommendations_settings(rendered)
     door, archive = events_settings(rendered), archive_settings(rendered)
+    following = attribution_settings(rendered)
     ports = [
         ("health", worker.health_port, worker.metrics_port),
         ("grpc", server.port, server.metrics_port),
         ("grpc", door.port, door.metrics_port),
         ("health", archive.health_port, archive.metrics_port),
+        ("health", following.health_port, following.metrics_port),
     ]
     for workload, component, told in zip(workloads(rendered), COMPONENTS, ports, strict=True):
         name, port, metrics_port = told
@@ -232,6 +272,7 @@ def test_settings_point_at_what_is_mounted(rendered: list[Manifest]) -> None:
         recommendations_settings(rendered).api_keys_file,
         events_settings(rendered).api_keys_file,
         archive_settings(rendered).master_key_file,
+        attribution_settings(rendered).master_key_file,
     ]
     for workload, file in zip(workloads(rendered), files, strict=True):
         [volume] = [item for item in pod(workload)["volumes"] if "secret" in item]

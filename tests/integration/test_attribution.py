@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from deploy.local.redis import EmbeddedRedis
 from tests.attribution_kafka import Installation
@@ -19,6 +22,7 @@ from tests.attribution_parts import (
     oracle,
     purchase,
 )
+from tests.stack import started
 from tests.waiting import eventually
 from tests.worker_kafka import now
 
@@ -59,3 +63,111 @@ def test_from_an_answer_to_the_figures(installed: Installation) -> None:
         eventually(lambda: service.metric("attribution_records_total") == sent, within=30)
         assert service.stop() == 0
     assert installed.figures() == expected
+
+
+EXPERIMENT = """
+scenarios: {home: {}}
+layers:
+  - {name: lists, salt: lists-1}
+experiments:
+  - name: calm
+    layer: lists
+    salt: calm-1
+    traffic: [0, 10000]
+    arms: [{name: usual, share: 0.5}, {name: calm, share: 0.5}]
+    hypothesis: Fewer products sell more.
+    metric: {outcome: spend, currency: EUR, cap: 100}
+    window_days: 7
+    planned_shoppers: 100
+    guards: [{harm: fallback, margin: 0.01}]
+"""
+
+
+def test_an_experiment(installed: Installation, capsys: pytest.CaptureFixture[str]) -> None:
+    """From its file and what shoppers were answered and bought to the report."""
+    folder = installed.folder / "shops"
+    folder.mkdir()
+    (folder / "demo.yaml").write_text(EXPERIMENT)
+    since = now() - timedelta(days=9)
+    answers, events = [], []
+    for number in range(6):
+        who, arm = f"u{number}", ("usual", "calm")[number % 2]
+        cause = 2 if number == 1 else 0
+        arms, token = (("calm", arm),), f"t{number}"
+        answers.append(answer(token, at=since, user=who, arms=arms, fallback_cause=cause))
+        if number < 4:
+            bought = since + timedelta(days=1)
+            events.append(purchase(1, "hat", price=(12, 15)[number % 2], user=who, at=bought))
+    told = {"EXPERIMENTS": str(folder), "EVENT_AGE_LIMIT_SECONDS": "99999999", "LOOK_SECONDS": "1"}
+    with installed.running(**told) as service:
+        installed.send(events)  # at first: windows of so long ago close as soon as they open
+        eventually(lambda: service.metric("attribution_records_total") == 4, within=60)
+        installed.send(answers)
+        report = installed.folder / "reports/calm.json"
+        written = ("report", "--shop", "demo", "--experiment", "calm", "--to", str(report.parent))
+
+        def counted() -> list[tuple[str, int, int, float]]:
+            assert installed.command(*written, EXPERIMENTS=str(folder)) == 0
+            made = msgspec.json.decode(report.read_bytes())
+            figures = [made["control"], *(each["figures"] for each in made["arms"])]
+            return [(f["arm"], f["exposed"], f["shoppers"], f["mean"]) for f in figures]
+
+        expected = [("usual", 3, 3, 8.0), ("calm", 3, 3, 10.0)]
+        eventually(lambda: counted() == expected, within=60)
+    assert "calm: continue" in capsys.readouterr().out
+    assert "Fewer products sell more." in report.with_suffix(".html").read_text()
+    guard = msgspec.json.decode(report.read_bytes())["arms"][0]["guards"][0]
+    assert (guard["share"], guard["control_share"]) == (1 / 3, 0.0)
+
+
+def test_the_table_of_figures(installed: Installation, capsys: pytest.CaptureFixture[str]) -> None:
+    """By scenario, method, source and model, or by arm; for people and for programs."""
+    at = now() - SECOND
+    with installed.running():
+        installed.send([answer("t", at=at, arms=(("calm", "b"),)), answer("s", at=at, source=4)])
+        installed.send([impression(1, "t", "mug", "pen", at=at), click(2, "t", at=at)])
+        installed.send([purchase(3, "mug", price=1234, at=now())])
+        eventually(lambda: "purchases" in str(installed.figures()), within=60)
+    capsys.readouterr()
+    assert installed.command("figures", "--shop", "demo") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["scenario", "method", "source", "model", "answers", "shown", "impressions", "clicks",
+         "carts", "purchases", "clicked", "value"],
+        ["home", "Recommend", "personal", "m1", "1", "3", "2", "1", "0", "1", "50.0%",
+         "1,234.00", "EUR"],
+        ["home", "Recommend", "popular", "m1", "1", "3", "0", "0", "0", "0", "-", "-"],
+    ]  # fmt: skip
+    assert installed.command("figures", "--shop", "demo", "--arms", "--json") == 0
+    (row,) = map(msgspec.json.decode, capsys.readouterr().out.splitlines())
+    assert (row["experiment"], row["arm"], row["value"]) == ("calm", "b", {"EUR": 1234.0})
+
+
+def test_commands_that_cannot_work(
+    installed: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence, and a status that says whose it is to mend."""
+    asked = ("report", "--shop", "demo", "--experiment", "calm")
+    assert installed.command(*asked) == 2
+    assert "shop demo has no experiment calm; it has none" in capsys.readouterr().err
+    assert installed.command(*asked, EXPERIMENTS="/nowhere") == 2
+    assert "/nowhere, is not there" in capsys.readouterr().err
+    assert installed.command("figures", "--shop", "demo", REDIS_URL="redis://127.0.0.1:1") == 1
+    assert "run it again" in capsys.readouterr().err
+
+
+def test_topics_of_different_sizes(installed: Installation) -> None:
+    """It does not start: half of the answers would lie where their shopper's events do not."""
+    asyncio.run(more_partitions(installed.servers, installed.prefix + "shopper-events", 6))
+    service = installed.service()
+    with started(service):
+        assert service.process.wait(60) == 2
+    assert "recommendation-log has 4 partitions" in service.log_path.read_text()
+
+
+async def more_partitions(servers: str, topic: str, count: int) -> None:
+    """Give a topic so many."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    await admin.create_partitions({topic: NewPartitions(count)})
+    await admin.close()

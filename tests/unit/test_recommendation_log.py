@@ -180,6 +180,7 @@ async def test_records_that_are_not_whole() -> None:
     (other,) = await parts.answers.seal([answer("t", user="ben")])
     theirs = SealedAnswers(MasterKey(bytes(32)), parts.keys)
     assert await parts.answers.open([(other.key, one.value, other.headers)]) == [None]
+    assert await parts.answers.open([(other.key, one.value, one.headers)]) == [None]
     assert await parts.answers.open([(one.key, one.value, one.headers[1:])]) == [None]
     assert await theirs.open([(one.key, one.value, one.headers)]) == [None]
     assert await parts.answers.open([(one.key, one.value, one.headers)]) == [answer("t")]

@@ -2,7 +2,7 @@
        service's name. */ -}}
 
 {{- define "attune.metricsPort" -}}
-{{- get (dict "recommendations" "9101" "profiles" "9102" "events" "9103" "archive" "9104") (index . 1) -}}
+{{- get (dict "recommendations" "9101" "profiles" "9102" "events" "9103" "archive" "9104" "attribution" "9105") (index . 1) -}}
 {{- end }}
 
 {{- /* Labels, and where Prometheus finds the metrics. */ -}}
