@@ -113,9 +113,11 @@ def test_a_stopped_arm_is_served_as_the_control(tried: tuple[Policies, Scenarios
         assert [each.arm for each in policy.arms] == [each.arm for each in old.arms]
 
 
-def test_who_is_not_named_is_in_no_experiment(tried: tuple[Policies, Scenarios]) -> None:
-    """All of them would be one and the same shopper."""
-    policies, document = tried
+def test_who_is_not_named_is_in_no_experiment() -> None:
+    """All of them would be one and the same shopper; also where every other one is in it."""
+    policies, document = Policies(), read_scenarios(TRIED.replace("[0, 5000]", "[0, 10000]"))
+    policies.put({"demo": document})
+    assert policies.of("demo", "home", "demo/u:1").arms
     policy = policies.of("demo", "home", "")
     assert (policy.scenario, policy.arms) == (document.scenarios["home"], ())
 

@@ -164,6 +164,9 @@ async def test_without_anchors_it_is_the_cart_that_a_list_starts_from(model: Mod
     assert ids((await shop.recommend()).products) == ["mug", "pot"]
     answer = await shop.recommend(anchor_product_ids=["saw"])
     assert not answer.products, "the caller's anchors count, and not the cart's"
+    both = tuple(Cart(NOW, number(each), 0, each, 1) for each in ("sock", "tea"))
+    await shop.know("bo", Profile(first_seen=1, last_seen=NOW, carts=both))
+    assert ids((await shop.recommend("bo")).products) == ["mug", "shoe", "pot"]
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,8 @@ texts:
   - 'it''s'
   - several
     lines
+  - "a\\nb"
+  - ab
 """
 
 
@@ -160,6 +162,7 @@ texts:
         (("texts", 2), (1, 8), "line 8, column 5: line 1, column 8 of this text: x"),
         (("texts", 3), (1, 2), "line 11, column 5: line 1, column 2 of this text: x"),
         (("texts", 4), (1, 9), "line 12, column 5: line 1, column 9 of this text: x"),
+        (("texts", 5), (2, 1), "line 14, column 5: line 2, column 1 of this text: x"),
         (("texts", 9), (1, 1), "line 3, column 3: line 1, column 1 of this text: x"),
     ],
 )
