@@ -138,6 +138,10 @@ bench-architectures: .venv-dev/.ready build/gen/.ready ## Which architecture win
 bench-plan: .venv-dev/.ready build/gen/.ready ## How far a plan is from what training takes (QUICK=1: on cuts of the data)
 	$(DEV)/python -m tests.bench.planning $(if $(QUICK),--quick)
 
+.PHONY: bench-swapping
+bench-swapping: .venv-dev/.ready build/gen/.ready ## What exchanging a model costs those who call meanwhile (QUICK=1: in a minute, coarser)
+	$(ALONE) $(DEV)/python -m tests.bench.swapping $(if $(QUICK),--quick)
+
 ##@ Model
 
 .PHONY: model
