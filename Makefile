@@ -158,6 +158,10 @@ bench-experiments: .venv-dev/.ready build/gen/.ready ## How often experiments er
 bench-exposure: .venv-dev/.ready build/gen/.ready ## What an exposure rule brings small merchants, and costs (QUICK=1: in seconds, coarser)
 	$(DEV)/python -m tests.bench.exposure $(if $(QUICK),--quick)
 
+.PHONY: bench-swapping
+bench-swapping: .venv-dev/.ready build/gen/.ready ## What exchanging a model costs those who call meanwhile (QUICK=1: in a minute, coarser)
+	$(ALONE) $(DEV)/python -m tests.bench.swapping $(if $(QUICK),--quick)
+
 ##@ Model
 
 .PHONY: model

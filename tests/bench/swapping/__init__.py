@@ -1,0 +1,1 @@
+"""What exchanging a model costs those who call meanwhile."""
