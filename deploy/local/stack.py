@@ -218,7 +218,6 @@ class Stack:
             **common,
             "HEALTH_PORT": str(port_or("attribution", None, 50055)),
             "METRICS_PORT": str(port_or("attribution", None, 9105)),
-            "EVENT_AGE_LIMIT_SECONDS": str(EVENT_AGE_LIMIT_SECONDS),
         }
 
     def _start_service(
