@@ -42,7 +42,7 @@ def _up(told: argparse.Namespace) -> int:
     stack = Stack(told.folder, Ports(told.kafka_port, told.redis_port, told.grpc_port))
     stack.start(lambda what: print(f"starting {what}", flush=True))
     for name, address in read_state(told.folder).addresses.items():
-        print(f"{name.replace('_', ' '):>15}  {address}")
+        print(f"{name.replace('_', ' '):>20}  {address}")
     print(f"{'api key':>15}  {(told.folder / 'api-key').read_text()}")
     print("`make down` stops it; its data stay in", told.folder)
     return 0

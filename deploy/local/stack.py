@@ -20,6 +20,7 @@ from deploy.local.services import (
     ROOT,
     EmbeddedService,
     archive,
+    attribution,
     events_server,
     master_key,
     profiles_worker,
@@ -41,6 +42,7 @@ KEPT: Final = (
     "events-server.log",
     "archive",
     "archive.log",
+    "attribution.log",
 )
 """What a stack keeps in its folder from one start to the next."""
 
@@ -78,6 +80,8 @@ class Addresses(msgspec.Struct, frozen=True):
     archive_health: str
     archive_metrics: str
     archive_root: str
+    attribution_health: str
+    attribution_metrics: str
     api_key_file: str
 
 
@@ -137,7 +141,7 @@ class Stack:
         self._bring_up("Redis", redis)
         say("topics")
         asyncio.run(create_topics(kafka.servers))
-        say("worker, servers and archive")
+        say("worker, servers, archive and attribution")
         addresses = self._start_services({"KAFKA_SERVERS": kafka.servers, "REDIS_URL": redis.url})
         self._record(msgspec.structs.asdict(addresses))
         return addresses
@@ -153,7 +157,8 @@ class Stack:
             )
             events = start("events server", events_server, self._events(common, keys))
             archiving = start("archive", archive, self._archive(common))
-            for service in (worker, server, events, archiving):
+            following = start("attribution", attribution, self._attribution(common))
+            for service in (worker, server, events, archiving, following):
                 service.wait_ready()
         return Addresses(
             kafka=common["KAFKA_SERVERS"],
@@ -167,6 +172,8 @@ class Stack:
             archive_health=archiving.address,
             archive_metrics=f"{HOST}:{archiving.metrics_port}",
             archive_root=str(self._folder / "archive"),
+            attribution_health=following.address,
+            attribution_metrics=f"{HOST}:{following.metrics_port}",
             api_key_file=str(key_file),
         )
 
@@ -204,6 +211,13 @@ class Stack:
             "ROOT": str(self._folder / "archive"),
             "MASTER_KEY_FILE": str(master_key(self._folder)),
             "FLUSH_SECONDS": str(ARCHIVED_WITHIN_SECONDS),
+        }
+
+    def _attribution(self, common: Mapping[str, str]) -> dict[str, str]:
+        return {
+            **common,
+            "HEALTH_PORT": str(port_or("attribution", None, 50055)),
+            "METRICS_PORT": str(port_or("attribution", None, 9105)),
         }
 
     def _start_service(

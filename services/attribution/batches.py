@@ -10,7 +10,13 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from services.attribution.adapters.consents import Consents
-from services.attribution.adapters.trail_store import Letter, Name, TrailStore, TrailWrite, Write
+from services.attribution.adapters.trail_store import (
+    BatchWrite,
+    Letter,
+    Name,
+    TrailStore,
+    TrailWrite,
+)
 from services.attribution.domain.counts import NO_DAY, VALUE, Counts, figures
 from services.attribution.domain.facts import Fact
 from services.attribution.domain.fence import Fence
@@ -99,7 +105,7 @@ class Batches:
         trails = [self._write(name, one.trail) for name, one in done.items()]
         trails += [TrailWrite(name, b"", 0, None) for name in work.forgotten]
         counts = {row: _grown(kept[row], measures) for row, measures in grown.items()}
-        write = Write(before.text, after.text, trails, counts, work.letters)
+        write = BatchWrite(before.text, after.text, trails, counts, work.letters)
         if not await store.write(partition, write):
             REFUSED_WRITES.inc()
             return False

@@ -51,8 +51,9 @@ class Reader:
         visits: list[Visit] = []
         sealed = [(record.key, record.value, record.headers) for record in log]
         opened = await self._answers.open(sealed) if sealed else []
+        RECORDS.labels(LOG, "unreadable").inc(opened.count(None))
+        RECORDS.labels(LOG, "taken").inc(len(opened) - opened.count(None))
         for record, answer in zip(log, opened, strict=True):
-            RECORDS.labels(LOG, "unreadable" if answer is None else "taken").inc()
             if answer is None:
                 continue
             shown, exposures = answer_facts(answer, record.timestamp * 1_000)
@@ -60,12 +61,14 @@ class Reader:
                 facts[Person(answer.shop_id, answer.subject)] += (shown, *exposures)
             else:
                 nobody.append((answer.shop_id, shown))
+        taken = len(events)
         for record in events:
             try:
                 self._take(record, facts, visits)
-                RECORDS.labels(EVENTS, "taken").inc()
             except EventRefused as refusal:
                 RECORDS.labels(EVENTS, refusal.code).inc()
+                taken -= 1
+        RECORDS.labels(EVENTS, "taken").inc(taken)
         return Said(facts, nobody, visits)
 
     def _take(

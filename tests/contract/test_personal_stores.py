@@ -15,7 +15,7 @@ from deploy.local.redis import EmbeddedRedis
 from deploy.local.topics import TOPICS
 from services.archive.domain.tables import TABLES
 from services.attribution.adapters.redis_trails import RedisTrailStore
-from services.attribution.adapters.trail_store import Letter, Name, TrailWrite, Write
+from services.attribution.adapters.trail_store import BatchWrite, Letter, Name, TrailWrite
 from services.attribution.domain.fence import read_fence
 from services.attribution.domain.letter import write_letter
 from services.profiles.adapters.dead_letters import KafkaDeadLetters
@@ -154,7 +154,7 @@ async def put_trail(parts: Parts, person: Person) -> None:
     before = await store.claim(PARTITION)
     fence = read_fence(before)._replace(number=read_fence(before).number + 1)
     ends = NOW // 1_000_000 + 3600
-    wrote = Write(before, fence.text, [TrailWrite(name, trail, ends, None)], {}, 0)
+    wrote = BatchWrite(before, fence.text, [TrailWrite(name, trail, ends, None)], {}, 0)
     assert await store.write(PARTITION, wrote)
 
 
@@ -167,7 +167,7 @@ async def test_a_trail_that_is_written_while_it_is_forgotten(parts: Parts, shop_
     held = await kept.read(PARTITION, [name])
     await store.erase(ana)
     late = TrailWrite(name, held.trails[0], NOW // 1_000_000 + 3600, None)
-    assert not await kept.write(PARTITION, Write(held.fence, "9 a:1 b:1", [late], {}, 0))
+    assert not await kept.write(PARTITION, BatchWrite(held.fence, "9 a:1 b:1", [late], {}, 0))
     assert not await store.find(ana)
 
 

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from deploy.local.redis import EmbeddedRedis
+from services.attribution.adapters.consents import RedisConsents
+from services.attribution.adapters.courses import RedisCourses, Seen
+from services.attribution.adapters.kept_figures import RedisFigures
+from services.attribution.adapters.redis_trails import RedisTrailStore
+from services.attribution.adapters.trail_store import BatchWrite, Letter, Name, TrailWrite
+from services.attribution.domain.counts import Row
+from services.attribution.domain.course import Course
 from services.profiles.adapters.durability import RedisDurability
 from services.profiles.adapters.folded import RedisFoldedSpans, Span
 from services.profiles.adapters.trends import Place, RedisTrends, TrendWrite
 from services.recommendations.adapters.folded_profiles import RedisFoldedProfiles
 from services.recommendations.adapters.trends import Trends
+from services.shared.consent import NOTHING_ASKED
 from services.shared.folded import Position
 from services.shared.letter_keys import RedisLetterKeys
+from services.shared.personal_data import Person
 from services.shared.profile import EMPTY, Profile
 from services.shared.profile_codec import encode
 from services.shared.profile_store import NOTHING, RedisProfileStore, Write, read_profiles
@@ -57,7 +66,8 @@ async def user(
 
 
 WORKER = ("The worker needs", "  the server `GET`")
-SERVER = ("  the server `GET`", "A database number other than 0")
+SERVER = ("  the server `GET`", "  attribution `GET`")
+ATTRIBUTION = ("  attribution `GET`", "A database number other than 0")
 
 
 @pytest.mark.parametrize("user", [WORKER], indirect=True)
@@ -83,7 +93,7 @@ async def test_what_the_guide_lists_is_enough_for_the_worker(user: RedisDurabili
 
 @pytest.mark.parametrize("user", [SERVER], indirect=True)
 async def test_what_the_guide_lists_is_enough_for_the_server(user: RedisDurability) -> None:
-    """Profiles and trends, read; also behind a position."""
+    """Profiles and trends, read; also behind a position; and keys for what it logs."""
     redis = user._writer
     assert await read_profiles(RedisProfileStore(redis), [("read", "u:ana")]) == [EMPTY]
     hour = 500_000
@@ -92,3 +102,30 @@ async def test_what_the_guide_lists_is_enough_for_the_server(user: RedisDurabili
     assert trends.of("read") == (("mug", 1.0),)
     found = await RedisFoldedProfiles(redis).look(Position("t", 0, 0), [ANA])
     assert (found.folded, found.profiles) == (None, [NOTHING])
+    keys = RedisLetterKeys(redis, MasterKey(bytes(32)))
+    assert len(await keys.for_sealing([ANA])) == 1
+
+
+@pytest.mark.parametrize("user", [ATTRIBUTION], indirect=True)
+async def test_what_the_guide_lists_is_enough_for_attribution(user: RedisDurability) -> None:
+    """Trails and figures, letters, windows, consents, keys of answers, and experiments."""
+    redis, name = user._writer, Name(SHOP, bytes(16))
+    store, row = RedisTrailStore(redis), Row(SHOP, 20_000, ("home",))
+    assert await store.claim(0) == ""
+    await store.post([Letter(0, b"one")])
+    assert await store.inbox(0, 9) == [b"one"]
+    trail = TrailWrite(name, b"x", 1 << 33, 5)
+    wrote = BatchWrite("", "1 a:1 b:1", [trail], {row: {"answers": 1}}, 1)
+    assert await store.write(0, wrote)
+    assert await store.due(0, 9, 9) == [name]
+    assert (await store.read(0, [name])).trails == [b"x"]
+    assert await store.rows(0, [row]) == [{"answers": 1}]
+    gone = BatchWrite("1 a:1 b:1", "2 a:1 b:1", [TrailWrite(name, b"", 0, None)], {}, 0)
+    assert await store.write(0, gone)
+    assert await RedisFigures(redis).of_days(SHOP, [20_000]) == {row: {"answers": 1}}
+    assert await RedisConsents(redis).of([Person(SHOP, "u:ana")]) == [NOTHING_ASKED]
+    courses = RedisCourses(redis)
+    seen = Seen(since=datetime.now(UTC), course=Course())
+    assert await courses.save(SHOP, "calm", b"", seen)
+    assert (await courses.load(SHOP, "calm"))[1] == seen
+    assert await RedisLetterKeys(redis, MasterKey(bytes(32))).for_opening([bytes(16)]) == [None]

@@ -11,12 +11,12 @@ import pytest
 from services.attribution.adapters.kept_figures import RedisFigures
 from services.attribution.adapters.redis_trails import RedisTrailStore
 from services.attribution.adapters.trail_store import (
+    BatchWrite,
     Letter,
     MemoryTrailStore,
     Name,
     TrailStore,
     TrailWrite,
-    Write,
 )
 from services.attribution.domain.counts import NO_DAY, Counts, Row
 from services.shared.redis_cluster import RedisCluster
@@ -61,8 +61,8 @@ def partition() -> int:
 
 def wrote(
     before: str, after: str, *trails: TrailWrite, counts: Counts | None = None, taken: int = 0
-) -> Write:
-    return Write(before, after, trails, counts or {}, taken)
+) -> BatchWrite:
+    return BatchWrite(before, after, trails, counts or {}, taken)
 
 
 async def test_all_of_a_batch_or_nothing(store: TrailStore, partition: int, shop_id: str) -> None:

@@ -100,7 +100,7 @@ def test_the_autoscaler_and_the_budgets_take_hold(cluster: Cluster, namespace: s
     eventually(lambda: budgets() == each, within=60)
     names = {pod["metadata"]["name"] for pod in cluster.get(namespace, "pods")}
     assert {"attune-profiles-0", "attune-profiles-1", "attune-archive-0"} < names
-    assert len(names) == 7
+    assert len(names) == 8
 
 
 def test_the_cluster_accepts_every_value(cluster: Cluster, namespace: str) -> None:

@@ -68,6 +68,7 @@ def test_up_says_where_everything_is_and_down_ends_it(tmp_path: Path) -> None:
         assert is_serving(listed["grpc"])
         assert is_serving(listed["worker health"])
         assert is_serving(listed["archive health"])
+        assert is_serving(listed["attribution health"])
         storefront = Storefront(listed["grpc"], Path(listed["api key file"]))
         with pytest.raises(grpc.RpcError) as caught:
             storefront.profile("nobody")
@@ -82,7 +83,7 @@ def test_up_says_where_everything_is_and_down_ends_it(tmp_path: Path) -> None:
     finally:
         ended = local("down", "--folder", str(tmp_path))
     assert ended.stdout.startswith(
-        "stopped archive, events server, recommendations server, profiles worker, Redis, Kafka"
+        "stopped attribution, archive, events server, recommendations server, profiles worker"
     )
     assert not any(psutil.pid_exists(pid) for pid in pids)
 

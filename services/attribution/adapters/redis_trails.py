@@ -13,7 +13,7 @@ from typing import Final, cast
 
 import msgspec
 
-from services.attribution.adapters.trail_store import Held, Letter, Name, Write
+from services.attribution.adapters.trail_store import BatchWrite, Held, Letter, Name
 from services.attribution.domain.counts import NO_DAY, Counts, Names, Row
 from services.shared.redis_connection import Command, Redis
 from services.shared.subject import (
@@ -122,7 +122,7 @@ class RedisTrailStore:
         if commands:
             await self._redis.ask(commands)
 
-    async def write(self, partition: int, write: Write) -> bool:
+    async def write(self, partition: int, write: BatchWrite) -> bool:
         """See :class:`TrailStore`."""
         keys = [
             attribution_fence_redis_key(partition),

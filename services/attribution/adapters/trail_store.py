@@ -55,7 +55,7 @@ class TrailWrite(NamedTuple):
     """When its next window closes, in seconds since 1970."""
 
 
-class Write(NamedTuple):
+class BatchWrite(NamedTuple):
     """All that one batch changes."""
 
     before: str
@@ -95,7 +95,7 @@ class TrailStore(Protocol):
         """Put letters into inboxes; one that is posted again comes again."""
         ...
 
-    async def write(self, partition: int, write: Write) -> bool:
+    async def write(self, partition: int, write: BatchWrite) -> bool:
         """Write all of it; False, and nothing, where the fence is no longer ``before``."""
         ...
 
@@ -137,7 +137,7 @@ class MemoryTrailStore:
         for letter in letters:
             self.letters.setdefault(letter.partition, []).append(letter.value)
 
-    async def write(self, partition: int, write: Write) -> bool:
+    async def write(self, partition: int, write: BatchWrite) -> bool:
         """See :class:`TrailStore`."""
         if self.fences.get(partition, "") != write.before:
             return False
