@@ -1,6 +1,6 @@
 // Command storefront prints what Attune would show to shoppers: storefront [flags] SHOPPER...
 //
-// The API key is read from ATTUNE_API_KEY.
+// The servers' name is read from ATTUNE_TARGET, the API key from ATTUNE_API_KEY.
 package main
 
 import (
@@ -14,12 +14,11 @@ import (
 )
 
 func main() {
-	target := flag.String("target", "dns:///127.0.0.1:50051", "the servers' name and port")
 	authorities := flag.String("tls", "", "speak TLS, trusting the authorities of this PEM `file`")
 	deadline := flag.Duration("deadline", 500*time.Millisecond, "how long a call may take")
 	limit := flag.Int("limit", 3, "how many products to show")
 	flag.Parse()
-	channel, err := connect(*target, *authorities, os.Getenv("ATTUNE_API_KEY"))
+	channel, err := connect(os.Getenv("ATTUNE_TARGET"), *authorities, os.Getenv("ATTUNE_API_KEY"))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)

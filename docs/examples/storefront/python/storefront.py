@@ -1,6 +1,6 @@
 """Print what Attune would show to shoppers: storefront.py [options] SHOPPER...
 
-The API key is read from ATTUNE_API_KEY.
+The servers' name is read from ATTUNE_TARGET, the API key from ATTUNE_API_KEY.
 """
 
 import argparse
@@ -59,14 +59,13 @@ def show(whose: str, source: int, products: Sequence[api.RankedProduct], token: 
 def main() -> int:
     """Answer the exit status: 1 if a call failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--target", default="dns:///127.0.0.1:50051", help="name and port")
     parser.add_argument("--tls", type=Path, metavar="FILE", help="PEM of whom to trust; uses TLS")
     parser.add_argument("--deadline", type=float, default=0.5, help="seconds a call may take")
     parser.add_argument("--limit", type=int, default=3, help="how many products to show")
     parser.add_argument("shoppers", nargs="+", metavar="SHOPPER")
     told = parser.parse_args()
     status = 0
-    with connect(told.target, told.tls) as channel:
+    with connect(os.environ["ATTUNE_TARGET"], told.tls) as channel:
         attune = RecommendationServiceStub(channel)
         shop = Storefront(attune, os.environ["ATTUNE_API_KEY"], told.deadline, told.limit)
         for shopper in told.shoppers:

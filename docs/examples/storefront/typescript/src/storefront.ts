@@ -1,6 +1,6 @@
 // Prints what Attune would show to shoppers: node dist/storefront.js [options] SHOPPER...
 //
-// The API key is read from ATTUNE_API_KEY.
+// The servers' name is read from ATTUNE_TARGET, the API key from ATTUNE_API_KEY.
 import { parseArgs } from "node:util";
 import {
   type CallOptions,
@@ -94,15 +94,14 @@ function heading(source: Source): string {
 const { values: told, positionals: shoppers } = parseArgs({
   allowPositionals: true,
   options: {
-    target: { type: "string", default: "dns:///127.0.0.1:50051" }, // name and port
     tls: { type: "string" }, // a PEM file of whom to trust; uses TLS
     deadline: { type: "string", default: "0.5" }, // seconds a call may take
     limit: { type: "string", default: "3" }, // how many products to show
   },
 });
-const attune = connect(told.target, told.tls);
-const key = process.env.ATTUNE_API_KEY ?? "";
-const shop = new Storefront(attune, key, Number(told.deadline), Number(told.limit));
+const { ATTUNE_TARGET = "", ATTUNE_API_KEY = "" } = process.env;
+const attune = connect(ATTUNE_TARGET, told.tls);
+const shop = new Storefront(attune, ATTUNE_API_KEY, Number(told.deadline), Number(told.limit));
 for (const shopper of shoppers) {
   try {
     await shop.serve(shopper);

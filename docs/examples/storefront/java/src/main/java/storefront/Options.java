@@ -5,11 +5,10 @@ import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 
-/** What the command line says: {@code [--target T] [--tls FILE] [--deadline S] [--limit N] …}. */
-record Options(String target, File tls, long deadlineMs, int limit, List<String> shoppers) {
+/** What the command line says: {@code [--tls FILE] [--deadline SECONDS] [--limit N] SHOPPER…}. */
+record Options(File tls, long deadlineMs, int limit, List<String> shoppers) {
 
   static Options of(String[] words) {
-    String target = "dns:///127.0.0.1:50051";
     File tls = null;
     long deadlineMs = 500;
     int limit = 3;
@@ -17,13 +16,12 @@ record Options(String target, File tls, long deadlineMs, int limit, List<String>
     for (Iterator<String> rest = List.of(words).iterator(); rest.hasNext(); ) {
       String word = rest.next();
       switch (word) {
-        case "--target" -> target = rest.next();
         case "--tls" -> tls = new File(rest.next());
         case "--deadline" -> deadlineMs = Math.round(Double.parseDouble(rest.next()) * 1000);
         case "--limit" -> limit = Integer.parseInt(rest.next());
         default -> shoppers.add(word);
       }
     }
-    return new Options(target, tls, deadlineMs, limit, shoppers);
+    return new Options(tls, deadlineMs, limit, shoppers);
   }
 }

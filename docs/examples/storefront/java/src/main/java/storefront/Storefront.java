@@ -17,7 +17,7 @@ import java.util.concurrent.TimeUnit;
 /**
  * Prints what Attune would show to shoppers: java storefront.Storefront [options] SHOPPER...
  *
- * <p>The API key is read from ATTUNE_API_KEY.
+ * <p>The servers' name is read from ATTUNE_TARGET, the API key from ATTUNE_API_KEY.
  */
 public final class Storefront {
   private final RecommendationServiceBlockingStub attune;
@@ -31,7 +31,8 @@ public final class Storefront {
   public static void main(String[] words) throws IOException, InterruptedException {
     Options told = Options.of(words);
     ManagedChannel channel =
-        Connection.open(told.target(), told.tls(), System.getenv("ATTUNE_API_KEY"));
+        Connection.open(
+            System.getenv("ATTUNE_TARGET"), told.tls(), System.getenv("ATTUNE_API_KEY"));
     Storefront shop = new Storefront(RecommendationServiceGrpc.newBlockingStub(channel), told);
     int status = 0;
     for (String shopper : told.shoppers()) {
