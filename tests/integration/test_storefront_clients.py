@@ -22,6 +22,7 @@ from tests.name_server import NameServer
 from tests.recommendation_shop import VECTORS, Running, Shop, bought
 from tests.storefront_clients import LANGUAGES, Client, build, skip_unless_wanted
 from tests.storefront_server import KEY, MUG, Recommending, serving, serving_tls
+from tests.waiting import eventually
 
 PATIENT = ("--deadline", "20")
 LOADING = CatalogLoading("the catalogue is still being read")
@@ -93,11 +94,14 @@ def test_the_shortest_program_of_the_page_runs(
 ) -> None:
     """It shows the same list, and how it was made."""
     told = {"ATTUNE_TARGET": f"dns:///{running.service.address}", "ATTUNE_API_KEY": known.key}
-    done = client.start("shortest", "ana", **told)
-    assert done.returncode == 0, done.stderr
-    source, *products = done.stdout.splitlines()
+
+    def answered() -> str:
+        return client.start("shortest", "ana", **told).stdout  # none where its second was too short
+
+    source, *products = eventually(answered, within=60).splitlines()
     assert source == "SOURCE_PERSONAL"
-    assert products == shown("", 0, known.recommend("ana").products)[1:]
+    listed = shown("", source=0, products=known.recommend("ana").products)[1:]
+    assert products == [line.strip() for line in listed]
 
 
 def test_a_wrong_request_and_a_wrong_key_are_explained(client: Client) -> None:
@@ -177,9 +181,9 @@ def test_calls_go_to_both_servers_behind_one_name(client: Client, tmp_path: Path
             target, told["JDK_JAVA_OPTIONS"] = f"dns:///{NAME}:{port}", options
         done = client.start("storefront", *PATIENT, *shoppers, ATTUNE_TARGET=target, **told)
     assert done.returncode == 0, done.stderr
-    calls = [each.calls["Recommend"] for each in (one, other)]
-    assert sum(calls) == len(shoppers)
-    assert min(calls) >= len(shoppers) // 4
+    calls = [sum(each.calls.values()) for each in (one, other)]
+    assert sum(calls) == 2 * len(shoppers)
+    assert min(calls) >= len(shoppers) // 2
 
 
 def test_tls_is_spoken_with_who_is_trusted_and_nobody_else(client: Client, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import (
 
 func main() {
 	authorities := flag.String("tls", "", "speak TLS, trusting the authorities of this PEM `file`")
-	deadline := flag.Duration("deadline", 500*time.Millisecond, "how long a call may take")
+	deadline := flag.Duration("deadline", time.Second, "how long a call may take")
 	limit := flag.Int("limit", 3, "how many products to show")
 	flag.Parse()
 	channel, err := connect(os.Getenv("ATTUNE_TARGET"), *authorities, os.Getenv("ATTUNE_API_KEY"))

@@ -13,7 +13,7 @@ key = ("authorization", f"Bearer {os.environ['ATTUNE_API_KEY']}")
 with grpc.insecure_channel(os.environ["ATTUNE_TARGET"], options) as channel:
     attune = RecommendationServiceStub(channel)
     request = api.RecommendRequest(user_id=sys.argv[1])
-    answer = attune.Recommend(request, timeout=0.5, metadata=[key])
+    answer = attune.Recommend(request, timeout=1.0, metadata=[key])
 print(api.Source.Name(answer.source))
 for product in answer.products:
     print(f"{product.title}: {product.reason.sentence}")

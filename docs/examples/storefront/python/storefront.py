@@ -13,7 +13,6 @@ from pathlib import Path
 import grpc
 from attune.recommendations.v1 import recommendation_service_pb2 as api
 from attune.recommendations.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
-
 from connect import connect
 from explain import explain
 
@@ -60,7 +59,7 @@ def main() -> int:
     """Answer the exit status: 1 if a call failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tls", type=Path, metavar="FILE", help="PEM of whom to trust; uses TLS")
-    parser.add_argument("--deadline", type=float, default=0.5, help="seconds a call may take")
+    parser.add_argument("--deadline", type=float, default=1.0, help="seconds a call may take")
     parser.add_argument("--limit", type=int, default=3, help="how many products to show")
     parser.add_argument("shoppers", nargs="+", metavar="SHOPPER")
     told = parser.parse_args()

@@ -28,7 +28,7 @@ func main() {
 	defer channel.Close()
 	attune := api.NewRecommendationServiceClient(channel)
 
-	call, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	call, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	call = metadata.AppendToOutgoingContext(call,
 		"authorization", "Bearer "+os.Getenv("ATTUNE_API_KEY"))

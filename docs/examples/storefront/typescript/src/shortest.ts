@@ -14,7 +14,7 @@ const attune = new RecommendationServiceClient(ATTUNE_TARGET, credentials.create
   "grpc.service_config": readFileSync("service_config.json", "utf8"),
 });
 const request = RecommendRequest.create({ userId: process.argv[2] });
-attune.recommend(request, key, { deadline: Date.now() + 500 }, (error, answer) => {
+attune.recommend(request, key, { deadline: Date.now() + 1000 }, (error, answer) => {
   if (error) throw error;
   console.log(sourceToJSON(answer.source));
   for (const product of answer.products) {

@@ -95,7 +95,7 @@ const { values: told, positionals: shoppers } = parseArgs({
   allowPositionals: true,
   options: {
     tls: { type: "string" }, // a PEM file of whom to trust; uses TLS
-    deadline: { type: "string", default: "0.5" }, // seconds a call may take
+    deadline: { type: "string", default: "1" }, // seconds a call may take
     limit: { type: "string", default: "3" }, // how many products to show
   },
 });

@@ -10,7 +10,7 @@ record Options(File tls, long deadlineMs, int limit, List<String> shoppers) {
 
   static Options of(String[] words) {
     File tls = null;
-    long deadlineMs = 500;
+    long deadlineMs = 1000;
     int limit = 3;
     List<String> shoppers = new ArrayList<>();
     for (Iterator<String> rest = List.of(words).iterator(); rest.hasNext(); ) {

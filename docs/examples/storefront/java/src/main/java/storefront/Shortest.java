@@ -35,7 +35,7 @@ public final class Shortest {
             .build();
     RecommendResponse list =
         RecommendationServiceGrpc.newBlockingStub(channel)
-            .withDeadlineAfter(500, TimeUnit.MILLISECONDS)
+            .withDeadlineAfter(1, TimeUnit.SECONDS)
             .recommend(RecommendRequest.newBuilder().setUserId(words[0]).build());
     System.out.println(list.getSource());
     for (RankedProduct product : list.getProductsList()) {
