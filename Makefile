@@ -46,9 +46,10 @@ test-distributed: .venv-spark/.ready build/gen/.ready ## Prepare data on Spark a
 	TMPDIR=$(CURDIR)/build/tmp .venv-spark/bin/pytest tests/distributed
 
 .PHONY: clients
-clients: .venv-dev/.ready build/gen/.ready ## Run the producers' examples whose clients this machine has, and say which it lacks
+clients: .venv-dev/.ready build/gen/.ready ## Build and run the producers' and storefronts' examples whose languages this machine has, and say which it lacks
 	@mkdir -p build/tmp
-	TMPDIR=$(CURDIR)/build/tmp $(DEV)/pytest -v tests/integration/test_producer_examples.py
+	TMPDIR=$(CURDIR)/build/tmp ATTUNE_TEST_CLIENTS=1 $(DEV)/pytest -v tests/integration/test_producer_examples.py \
+		tests/integration/test_storefront_clients.py
 
 .PHONY: check
 check: check-format check-lint check-types check-imports check-proto check-dead check-locks ## Run all checks below
@@ -71,10 +72,11 @@ check-imports: .venv-dev/.ready build/gen/.ready ## Which module may import whic
 	$(DEV)/lint-imports
 
 .PHONY: check-proto
-check-proto: .venv-dev/.ready ## Contracts: style, and nothing that breaks the last release
+check-proto: .venv-dev/.ready ## Contracts: style, and nothing that breaks the newest tag's
 	$(DEV)/python proto/image.py build/contracts.binpb
+	@$(DEV)/python proto/earlier.py build/earlier.binpb
 	$(DEV)/buf lint build/contracts.binpb --config proto/buf.yaml --path attune
-	$(DEV)/buf breaking build/contracts.binpb --against proto/baseline/contracts.binpb --config proto/buf.yaml --path attune
+	$(DEV)/buf breaking build/contracts.binpb --against build/earlier.binpb --config proto/buf.yaml --path attune
 
 .PHONY: check-dead
 check-dead: .venv-dev/.ready ## Code that nothing uses
@@ -197,8 +199,8 @@ lock: ## Renew the locks from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(COMPILE) --group rectools -o $(LOCKS)/rectools.txt
 
 .PHONY: proto-baseline
-proto-baseline: .venv-dev/.ready ## Make the present contracts those of the last release
-	$(DEV)/python proto/image.py --bare proto/baseline/contracts.binpb
+proto-baseline: .venv-dev/.ready ## Hold contracts to those of the last commit from now on, until there is a tag
+	$(DEV)/python proto/earlier.py --renew
 
 .PHONY: clean
 clean: down ## Remove what was built, and the stack's data; the environments stay

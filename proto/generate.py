@@ -16,19 +16,20 @@ from google import rpc
 from grpc_tools import protoc
 
 ROOT = Path(__file__).parent
-THIRD_PARTY = ROOT / "third_party"
+THIRD_PARTY = "third_party"
 
 
-def contracts() -> list[Path]:
-    """Our own files, relative to ``proto/``."""
-    return sorted(path.relative_to(ROOT) for path in (ROOT / "attune").rglob("*.proto"))
+def contracts(root: Path = ROOT) -> list[Path]:
+    """Our own files, relative to ``root``."""
+    return sorted(path.relative_to(root) for path in (root / "attune").rglob("*.proto"))
 
 
-def include_options() -> list[str]:
+def include_options(root: Path = ROOT) -> list[str]:
     """What tells protoc where to find our files and those that they import."""
     google_types = Path(next(iter(rpc.__path__))).parents[1]
     google_core = Path(next(iter(grpc_tools.__path__))) / "_proto"
-    return [f"-I{folder}" for folder in (ROOT, THIRD_PARTY, google_core, google_types)]
+    folders = (root, root / THIRD_PARTY, google_core, google_types)
+    return [f"-I{folder}" for folder in folders]
 
 
 def generate(target: Path) -> None:
@@ -37,7 +38,8 @@ def generate(target: Path) -> None:
         shutil.rmtree(target)
     target.mkdir(parents=True)
     ours = contracts()
-    theirs = sorted(path.relative_to(THIRD_PARTY) for path in THIRD_PARTY.rglob("*.proto"))
+    apart = ROOT / THIRD_PARTY
+    theirs = sorted(path.relative_to(apart) for path in apart.rglob("*.proto"))
     status = protoc.main(
         [
             "protoc",

@@ -47,6 +47,7 @@ class Shop:
 
     def __init__(self, name: str, key: str, port: int, kafka: str, prefix: str, redis: str) -> None:
         self.name = name
+        self.key = key
         self._metadata = (("authorization", f"Bearer {key}"),)
         self._kafka, self._prefix, self._redis = kafka, prefix, redis
         self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")

@@ -48,6 +48,10 @@ DEFAULT_DEADLINE: Final = 2.0
 RETRY_DELAY_MS: Final = 200
 """``RetryInfo`` of retriable errors."""
 
+PUSHBACK: Final = ("grpc-retry-pushback-ms", str(RETRY_DELAY_MS))
+"""The same for a gRPC library that tries again by itself. It goes with RESOURCE_EXHAUSTED only:
+what is UNAVAILABLE here may be had from the next server at once."""
+
 MESSAGE_BYTES: Final = 1 << 20
 """A larger request is refused by the transport, unless a service takes more."""
 
@@ -55,12 +59,21 @@ CALLS_AT_ONCE: Final = 1_000
 """At most; usually fewer. Beyond these, calls are refused with RESOURCE_EXHAUSTED instead of
 queued. Health and reflection do not count: a server that is busy is still alive."""
 
+CONNECTION_AGE_MS: Final = 120_000
+"""A client that balances by itself looks for new servers when it has to connect anew, so a
+connection is ended at this age, give or take a tenth (gRPC's own jitter). The client is told
+first: calls in progress end where they are, new ones go elsewhere, none fails."""
+
+CONNECTION_GRACE_MS: Final = 30_000
+"""How long calls in progress may take to end; longer than any of ours waits."""
+
 OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.max_send_message_length", 4 << 20),
     ("grpc.max_metadata_size", 16 << 10),
     ("grpc.max_concurrent_streams", 1_000),  # of one connection
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),  # clients may ask whether an idle one still lives
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 3),
 )
@@ -125,8 +138,8 @@ class _Wrapped:
         except Exception as error:
             status, code = status_of(error)
             self._log(error, code, key_id)
-            await context.abort_with_status(rpc_status.to_status(status))  # type: ignore[attr-defined]  # the stubs lack it
-            raise AssertionError("abort_with_status raises") from error
+            await context.abort(code, status.message, _trailers(status))
+            raise AssertionError("abort raises") from error
         finally:
             self._count(code, context.time_remaining(), time.perf_counter() - started)
 
@@ -209,6 +222,13 @@ def status_of(error: Exception) -> tuple[status_pb2.Status, grpc.StatusCode]:
     return status, code
 
 
+def _trailers(status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...]:
+    """The details of an error and, where gRPC itself may try again, when."""
+    details = tuple(rpc_status.to_status(status).trailing_metadata)
+    is_full = status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
+    return (*details, PUSHBACK) if is_full else details
+
+
 def _authorization(context: grpc.aio.ServicerContext[Any, Any]) -> str | bytes | None:
     for name, value in context.invocation_metadata() or ():
         if name == "authorization":
@@ -254,6 +274,8 @@ async def start_server(
         *OPTIONS,
         ("grpc.max_receive_message_length", message_bytes),
         ("grpc.so_reuseport", int(share_port)),
+        ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
+        ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
     )
     server = grpc.aio.server(options=options)
     in_hand = CallsInHand(CALLS_AT_ONCE)

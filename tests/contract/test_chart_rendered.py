@@ -110,6 +110,15 @@ def test_without_attribution_nothing_of_it_is_there() -> None:
     assert without == others
 
 
+@pytest.mark.parametrize("component", SERVERS)
+def test_clients_see_every_ready_pod_of_a_server(component: str) -> None:
+    """The Service has no address of its own, so its name is as many as there are pods."""
+    service = find(render(), "Service", component)["spec"]
+    assert service["clusterIP"] == "None"
+    assert not service.get("publishNotReadyAddresses", False)
+    assert "grpc" in {port["targetPort"] for port in service["ports"]}
+
+
 def test_who_may_call_whom() -> None:
     """Storefronts and producers are told apart, each let in to the servers that they call."""
     manifests = render(EVERYTHING)
