@@ -42,7 +42,14 @@ def test_every_method_names_its_scope(contract: Path) -> None:
 def test_all_services_were_looked_at() -> None:
     """The walk over the files finds the methods there are."""
     found = {method.name for contract in CONTRACTS for method in methods_of(contract)}
-    assert found == {"Recommend", "SimilarProducts", "GetProfile", "Write"}
+    assert found == {
+        "GetProfile",
+        "RankProducts",
+        "Recommend",
+        "RecommendBatch",
+        "SimilarProducts",
+        "Write",
+    }
 
 
 def test_a_contract_that_breaks_the_last_release_is_refused(tmp_path: Path) -> None:
