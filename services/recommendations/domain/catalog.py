@@ -63,6 +63,15 @@ class Catalog:
         row = self._known_row(product_id)
         return row if row and self.products.listed[row] else None
 
+    def are_listed(self, product_ids: Sequence[str]) -> NDArray[np.bool_]:
+        """[k] whether each of many products is listed, available or not."""
+        rows = self._vocabulary.indices(product_ids)
+        if self._extra_rows:
+            find = self._extra_rows.get
+            rows = [row or find(name, 0) for row, name in zip(rows, product_ids, strict=True)]
+        found: NDArray[np.bool_] = self.products.listed[rows]
+        return found
+
     def product_id(self, row: int) -> str:
         """The product of a row that is or was in use."""
         if row < self.vector_rows:
