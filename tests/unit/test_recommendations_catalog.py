@@ -165,6 +165,8 @@ def test_the_catalogue_is_what_a_dict_would_be(steps: list[tuple[str, str, str]]
             catalog.put_offer(product_id, offers[product_id])
     assert shown(catalog) == {p for p in products if offers.get(p, SALE).available}
     assert catalog.listed == len(products)
+    names = ["a", "b", "new", "newer", "never"]
+    assert catalog.are_listed(names).tolist() == [name in products for name in names]
     for word in ("red", "blue", "mug", "lamp"):
         found = [catalog.product_id(row) for row in catalog.index.rows_of(word).tolist()]
         assert sorted(found) == sorted(p for p in products if word in words_of(products[p].title))
