@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 
+from services.attribution.adapters.courses import MemoryCourses, RedisCourses, Seen
 from services.attribution.adapters.kept_figures import RedisFigures
 from services.attribution.adapters.redis_trails import RedisTrailStore
 from services.attribution.adapters.trail_store import (
@@ -19,6 +21,7 @@ from services.attribution.adapters.trail_store import (
     TrailWrite,
 )
 from services.attribution.domain.counts import NO_DAY, Counts, Row
+from services.attribution.domain.course import Course
 from services.shared.redis_cluster import RedisCluster
 from services.shared.redis_connection import Connection, RedisConnection
 from services.shared.redis_routing import SlotMap
@@ -127,6 +130,20 @@ async def test_what_expires(connection: Connection, partition: int, shop_id: str
     assert ends == SOON
     assert isinstance(stays, int)
     assert 399 * 86_400 < stays <= 400 * 86_400
+
+
+async def test_courses_are_swapped_as_a_whole(connection: Connection, shop_id: str) -> None:
+    """Who has looked at an older one keeps nothing."""
+    for courses in (MemoryCourses(), RedisCourses(connection)):
+        one = Seen(since=datetime(2026, 3, 1, tzinfo=UTC), course=Course(ratio_evidence=1.5))
+        other = Seen(since=one.since, course=Course(ratio_evidence=2.5))
+        assert await courses.load(shop_id, "calm") == (b"", None)
+        assert await courses.save(shop_id, "calm", b"", one)
+        assert not await courses.save(shop_id, "calm", b"", other)
+        before, kept = await courses.load(shop_id, "calm")
+        assert kept == one
+        assert await courses.save(shop_id, "calm", before, other)
+        assert (await courses.load(shop_id, "calm"))[1] == other
 
 
 async def test_figures_of_all_partitions(

@@ -6,11 +6,10 @@ import asyncio
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,22 +25,13 @@ from services.shared.redis_connection import Reply
 from services.shared.redis_routing import SlotMap
 from services.shared.subject import folded_redis_key
 from tests.redis_slots import home, on, server_of
+from tests.standing import standing_still
 from tests.storefront_parts import SECONDS, Storefront, knows, storefront
 from tests.waiting import eventually
 from tests.worker_kafka import group_of, until_committed
 
 ROOT = Path(__file__).parents[2]
 TIMES = 20
-
-
-@contextmanager
-def standing_still(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Nothing of a process moves meanwhile."""
-    os.kill(process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
 
 
 def lacks(answer: pb.RecommendResponse, product_id: str) -> bool:
@@ -100,16 +90,14 @@ def test_a_node_that_alone_had_an_event(
     with storefront(tmp_path, kafka_servers, url, topic_prefix) as front:
         user, node = shopper_apart(front, url)
         replica = replica_of(own_cluster, node)
-        with standing_still(replica.process):
-            asyncio.run(tell(url, node, "CLIENT", "KILL", "TYPE", "REPLICA"))
-            position = front.view(user, "lamp")
-            assert knows(front.until_known(user, position), "lamp")
-            os.kill(front.worker.process.pid, signal.SIGSTOP)
-            server_of(own_cluster, node).kill()
-        try:
+        with ExitStack() as behind:
+            with standing_still(replica.process.pid):
+                asyncio.run(tell(url, node, "CLIENT", "KILL", "TYPE", "REPLICA"))
+                position = front.view(user, "lamp")
+                assert knows(front.until_known(user, position), "lamp")
+                behind.enter_context(standing_still(front.worker.process.pid))
+                server_of(own_cluster, node).kill()
             eventually(lambda: lacks(front.ask(user, position), "lamp"), within=SECONDS)
-        finally:
-            os.kill(front.worker.process.pid, signal.SIGCONT)
         assert knows(front.until_known(user, position), "lamp")
 
 
@@ -182,7 +170,7 @@ def test_a_redis_that_comes_back_behind(running: Running) -> None:
     shutil.copytree(folder / "redis", folder / "behind")
     position = front.view("ana", "lamp")
     assert knows(front.until_known("ana", position), "lamp")
-    with standing_still(front.worker.process):
+    with standing_still(front.worker.process.pid):
         redis.kill()
         answer = front.ask("ana", position)
         assert answer.fallback_cause == pb.FALLBACK_CAUSE_PROFILE_UNAVAILABLE

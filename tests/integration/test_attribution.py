@@ -11,6 +11,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from deploy.local.redis import EmbeddedRedis
+from services.shared.personal_data import Person
+from services.shared.redis_connection import RedisConnection
+from services.shared.redis_persons import RedisPersons
+from services.shared.trail_persons import TrailPersons
 from tests.attribution_kafka import Installation
 from tests.attribution_parts import (
     Record,
@@ -63,6 +67,30 @@ def test_from_an_answer_to_the_figures(installed: Installation) -> None:
         eventually(lambda: service.metric("attribution_records_total") == sent, within=30)
         assert service.stop() == 0
     assert installed.figures() == expected
+
+
+def test_who_is_forgotten_while_it_runs(installed: Installation) -> None:
+    """What was shown before is known no more; what comes after counts."""
+    ana = Person("demo", "u:ana")
+
+    async def forget() -> None:
+        redis = RedisConnection(installed.redis_url)
+        for store in (RedisPersons(redis), TrailPersons(redis, installed.master)):
+            await store.erase(ana)
+        assert not await TrailPersons(redis, installed.master).find(ana)
+        await redis.close()
+
+    def total(name: str) -> int:
+        return sum(found.get(name, 0) for found in installed.figures().values())
+
+    with installed.running():
+        installed.send([answer("t", at=now() - SECOND), click(1, "t", at=now() - SECOND)])
+        eventually(lambda: total("clicks") == 1, within=60)
+        asyncio.run(forget())
+        installed.send([answer("t2", at=now()), click(2, "t", "lamp", at=now())])
+        installed.send([click(3, "t2", at=now())])
+        eventually(lambda: total("clicks") == 2, within=60)
+    assert total("answers") == 2
 
 
 EXPERIMENT = """

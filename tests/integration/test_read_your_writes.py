@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
-import signal
 import uuid
 from collections.abc import Iterator
 
@@ -16,6 +14,7 @@ from attune.recommendations.v1 import recommendation_service_pb2 as pb
 
 from deploy.local.topics import create_topics
 from tests.recommendation_shop import refusal
+from tests.standing import standing_still
 from tests.storefront_parts import Storefront, knows, storefront
 
 TIMES = 50
@@ -60,12 +59,9 @@ def test_one_shopper_after_another_product(front: Storefront) -> None:
 def test_a_worker_that_stands_still(front: Storefront) -> None:
     """The answer comes in time all the same, without the event, and says so."""
     front.until_known("bo", front.view("bo", "mug"))
-    os.kill(front.worker.process.pid, signal.SIGSTOP)
-    try:
+    with standing_still(front.worker.process.pid):
         position = front.view("bo", "rake")
         answer = front.ask("bo", position, within=1)
-    finally:
-        os.kill(front.worker.process.pid, signal.SIGCONT)
     assert answer.HasField("position_reached")
     assert not answer.position_reached
     assert knows(answer, "mug")

@@ -27,8 +27,8 @@ WAITING: Final = 10_000
 ROUND: Final = 256
 """Answers that are sealed and sent together."""
 
-LINGER_SECONDS: Final = 0.05
-"""How long answers gather before they go."""
+LINGER_SECONDS: Final = 0.2
+"""How long answers gather before they go: a round costs as much as some ten answers."""
 
 PAUSE_SECONDS: Final = 1.0
 """Before what failed is tried again."""
