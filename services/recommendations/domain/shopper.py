@@ -10,8 +10,6 @@ from operator import attrgetter
 from statistics import median
 from typing import Final
 
-import numpy as np
-
 from services.recommendations.domain.catalog import Catalog
 from services.shared.profile import EMPTY, Profile, Purchase, Touch, bought
 
