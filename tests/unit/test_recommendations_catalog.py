@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.recommendations.domain.catalog import Catalog, Listing, Price, Terms
 from services.recommendations.domain.catalogs import Catalogs
+from services.recommendations.domain.words import words_of
 from services.shared.model_input import Vocabulary
 from tests.recommendation_parts import catalog_of, listing
 
@@ -127,6 +130,50 @@ def test_columns_grow_beyond_the_vocabulary() -> None:
     assert shown(catalog) == {"a", *new}
     assert catalog.title_or_id("p2999") == "Lamp 2999"
     assert catalog.title_or_id("nothing") == "nothing"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["put", "remove", "sell", "stop", "forget"]),
+            st.sampled_from(["a", "b", "new", "newer"]),
+            st.sampled_from(["red mug", "blue mug", "red lamp"]),
+        ),
+        max_size=60,
+    )
+)
+def test_the_catalogue_is_what_a_dict_would_be(steps: list[tuple[str, str, str]]) -> None:
+    """After any changes, columns and words equal those of two plain dicts."""
+    catalog = Catalog(Vocabulary(["a", "b"]))
+    products: dict[str, Listing] = {}
+    offers: dict[str, Terms] = {}
+    for step, product_id, title in steps:
+        if step == "put":
+            told = {title[-3:]: title, "size": title[:1]}
+            products[product_id] = listing(title, title[:3])._replace(
+                brand=title[-4:], attributes=told if "mug" in title else {}, listed_at=len(steps)
+            )
+            catalog.put_product(product_id, products[product_id])
+        elif step == "remove":
+            products.pop(product_id, None)
+            catalog.remove_product(product_id)
+        elif step == "forget":
+            offers.pop(product_id, None)
+            catalog.remove_offer(product_id)
+        else:
+            offers[product_id] = SALE if step == "sell" else GONE
+            catalog.put_offer(product_id, offers[product_id])
+    assert shown(catalog) == {p for p in products if offers.get(p, SALE).available}
+    assert catalog.listed == len(products)
+    names = ["a", "b", "new", "newer", "never"]
+    assert catalog.lacks(names) == sum(name not in products for name in names)
+    for word in ("red", "blue", "mug", "lamp"):
+        found = [catalog.product_id(row) for row in catalog.index.rows_of(word).tolist()]
+        assert sorted(found) == sorted(p for p in products if word in words_of(products[p].title))
+    for product_id, each in products.items():
+        row = catalog.row(product_id) or 0
+        assert catalog.listing(row) == each
+        assert catalog.price(row) == offers.get(product_id, GONE).price
 
 
 def test_shops_do_not_see_each_other() -> None:
