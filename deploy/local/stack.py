@@ -192,6 +192,7 @@ class Stack:
             "METRICS_PORT": str(port_or("recommendations server", None, 9101)),
             "BUNDLE": str(BUNDLE),
             "API_KEYS_FILE": str(keys),
+            "MASTER_KEY_FILE": str(master_key(self._folder)),
         }
 
     def _events(self, common: Mapping[str, str], keys: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ def with_registry(**values: Any) -> list[Manifest]:
 def test_there_is_none_unless_it_is_asked_for() -> None:
     """Neither a cache nor a port is opened for nothing."""
     workload = servers(render())
-    assert mounted(workload).keys() == {"api-keys", "tmp"}
+    assert mounted(workload).keys() == {"api-keys", "master-key", "tmp"}
     assert "envFrom" not in container(workload)
     assert reached(render(), "recommendations") == {53, 9092, 6379}
 

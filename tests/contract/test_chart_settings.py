@@ -119,6 +119,7 @@ def test_the_server_is_told_what_the_values_say() -> None:
         model_cache_mb=100,
         model_memory_mb=900,
         api_keys_file="/etc/attune/keys.json",
+        master_key_file="/etc/attune-master-key/master-key",
         host=EVERYWHERE,
         port=50051,
         metrics_host=EVERYWHERE,
@@ -267,19 +268,24 @@ def test_ports_are_the_same_everywhere(rendered: list[Manifest]) -> None:
 
 def test_settings_point_at_what_is_mounted(rendered: list[Manifest]) -> None:
     """What a Secret holds lies where it is mounted, and only the pod's group may read it."""
+    serving = recommendations_settings(rendered)
     files = [
-        profiles_settings(rendered).master_key_file,
-        recommendations_settings(rendered).api_keys_file,
-        events_settings(rendered).api_keys_file,
-        archive_settings(rendered).master_key_file,
-        attribution_settings(rendered).master_key_file,
+        {profiles_settings(rendered).master_key_file},
+        {serving.api_keys_file, serving.master_key_file},
+        {events_settings(rendered).api_keys_file},
+        {archive_settings(rendered).master_key_file},
+        {attribution_settings(rendered).master_key_file},
     ]
-    for workload, file in zip(workloads(rendered), files, strict=True):
-        [volume] = [item for item in pod(workload)["volumes"] if "secret" in item]
-        [mount] = [
-            item for item in container(workload)["volumeMounts"] if item["name"] == volume["name"]
-        ]
-        [item] = volume["secret"]["items"]
-        assert f"{mount['mountPath']}/{item['path']}" == file
-        assert mount["readOnly"] is True
-        assert volume["secret"]["defaultMode"] == 0o440
+    for workload, expected in zip(workloads(rendered), files, strict=True):
+        found = set()
+        for volume in (item for item in pod(workload)["volumes"] if "secret" in item):
+            [mount] = [
+                item
+                for item in container(workload)["volumeMounts"]
+                if item["name"] == volume["name"]
+            ]
+            [item] = volume["secret"]["items"]
+            found.add(f"{mount['mountPath']}/{item['path']}")
+            assert mount["readOnly"] is True
+            assert volume["secret"]["defaultMode"] == 0o440
+        assert found == expected
