@@ -27,6 +27,8 @@ CLOSE_SECONDS: Final = 1.0
 """So often it is looked whether a window closes, or a letter has come, where no record has."""
 
 COMMIT_SECONDS: Final = 5.0
+TOPICS_SECONDS: Final = 10.0
+"""How soon a topic is noticed that was made anew and has as many records as the old one had."""
 
 _log = structlog.get_logger()
 
@@ -91,7 +93,7 @@ class Attributing:
         self._health = health
         self._held: dict[int, Held] = {}
         self._failing = False
-        self._committed_at = time.monotonic()
+        self._committed_at = self._topics_seen_at = time.monotonic()
         self._went_back = False
         """Whether a record came whose offset was passed: its topic may be another one."""
 
@@ -114,7 +116,7 @@ class Attributing:
                     await self._count(number, held, log, events, ending)
             await self._commit()
             self._tell()
-            if self._went_back:
+            if self._went_back or time.monotonic() - self._topics_seen_at >= TOPICS_SECONDS:
                 await self._look_at_topics(ending)
 
     async def _take_over(self, ending: asyncio.Event) -> None:
@@ -223,7 +225,7 @@ class Attributing:
 
     async def _look_at_topics(self, ending: asyncio.Event) -> None:
         """Read a topic from its beginning that has been made anew."""
-        self._went_back = False
+        self._went_back, self._topics_seen_at = False, time.monotonic()
         found = await self._insist(
             lambda: describe_topics(self._servers, self._topics), "look at the topics", ending
         )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import subprocess
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from deploy.local.kafka import EmbeddedKafka
 from deploy.local.redis import EmbeddedRedis
+from deploy.local.topics import create_topics
 from tests.attribution_history import History, history
 from tests.attribution_kafka import Installation
 from tests.attribution_parts import Record
+from tests.fault.test_profiles_topics import make_anew
 from tests.stack import started
 from tests.standing import standing_still
 from tests.waiting import eventually
@@ -88,3 +93,22 @@ def test_redis_that_is_killed(installed: Installation, own_redis: EmbeddedRedis)
             own_redis.start()
         eventually(lambda: installed.figures() == made.figures, within=SECONDS)
         assert service.stop() == 0
+
+
+@pytest.mark.parametrize("sleeping", [False, True])
+def test_a_topic_that_is_made_anew(
+    own_kafka: EmbeddedKafka, own_redis: EmbeddedRedis, tmp_path: Path, sleeping: bool
+) -> None:
+    """Offsets begin again, or are beyond the old ones, as it slept: all of the new one is read."""
+    asyncio.run(create_topics(own_kafka.servers))
+    installed = Installation(own_kafka.servers, "", own_redis.url, tmp_path)
+    made = some(11)
+    part = len(made.events) // (4 if sleeping else 2)
+    with installed.running() as service:
+        installed.send([*made.answers, *made.events[:part]])
+        first = History(made.answers, made.events[:part])
+        eventually(lambda: installed.figures() == first.figures, within=SECONDS)
+        with standing_still(service.process.pid) if sleeping else nullcontext():
+            asyncio.run(make_anew(installed.servers))
+            installed.send(made.events[part:])
+        eventually(lambda: installed.figures() == made.figures, within=SECONDS)
