@@ -48,7 +48,7 @@ test-distributed: .venv-spark/.ready build/gen/.ready ## Prepare data on Spark a
 .PHONY: clients
 clients: .venv-dev/.ready build/gen/.ready ## Build and run the producers' and storefronts' examples whose languages this machine has, and say which it lacks
 	@mkdir -p build/tmp
-	TMPDIR=$(CURDIR)/build/tmp ATTUNE_TEST_CLIENTS=1 $(DEV)/pytest -v tests/integration/test_producer_examples.py \
+	TMPDIR=$(CURDIR)/build/tmp ATTUNE_TEST_CLIENTS=1 $(DEV)/pytest -v --timeout 1800 tests/integration/test_producer_examples.py \
 		tests/integration/test_storefront_clients.py
 
 .PHONY: check

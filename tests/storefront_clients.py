@@ -85,18 +85,22 @@ def lacking(language: str) -> str:
             return f"{program} is not installed"
         asked = [program, *VERSION.get(program, ["--version"])]
         said = subprocess.run(asked, capture_output=True, text=True, timeout=60)
-        number = re.search(r"\d+(\.\d+)?", re.sub(r"go1\.", "", said.stdout + said.stderr))
-        if number is None or float(number[0]) < oldest:
+        number = re.search(r"\d+", re.sub(r"go1\.|\x1b\[\d*m", "", said.stdout + said.stderr))
+        if number is None or int(number[0]) < oldest:
             return f"{program} is older than {oldest}"
     return ""
 
 
+def skip_unless_clients_are_made() -> None:
+    """What installs packages is run by ``make clients`` only."""
+    if "ATTUNE_TEST_CLIENTS" not in os.environ:
+        pytest.skip("make clients runs it, as it installs packages")
+
+
 def skip_unless_wanted(language: str) -> None:
     """Python's is tested always, the others by ``make clients`` and where their tools are."""
-    if not LANGUAGES[language].tools:
-        return
-    if "ATTUNE_TEST_CLIENTS" not in os.environ:
-        pytest.skip(f"make clients runs the example in {LANGUAGES[language].heading}")
+    if LANGUAGES[language].tools:
+        skip_unless_clients_are_made()
     if missing := lacking(language):
         pytest.skip(missing)
 
@@ -124,7 +128,7 @@ class Client:
         (command,) = [
             line.partition(" 841")[0]
             for line in self.commands
-            if re.search(rf"\b{program}\b", line, re.IGNORECASE)
+            if re.search(rf"\b{program}(\.py|\.js)? 841$", line, re.IGNORECASE)
         ]
         return shell(f"{command} {' '.join(words)}", self.folder, told)
 

@@ -11,10 +11,17 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attune.recommendations.v1 import recommendation_service_pb2 as pb
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from google.protobuf import message_factory
 from google.protobuf.message import Message
 
 from services.shared.grpc_server import Call, Service, start_server
@@ -43,15 +50,14 @@ class Recommending:
         return Service(SERVICE, {method.name: self._method(method) for method in SERVICE.methods})
 
     def _method(self, method: Any) -> Callable[[Any, Call], Awaitable[Message]]:
-        kind = {"SimilarProducts": pb.SimilarProductsResponse}.get(
-            method.name, pb.RecommendResponse
-        )
+        kind: Any = message_factory.GetMessageClass(method.output_type)
 
         async def answer(*_: Any) -> Message:
             self.calls[method.name] += 1
             if self._first:
                 await _do(self._first.pop(0))
-            return kind(attribution_token="token", products=[MUG], source=self._source)
+            made: Message = kind(attribution_token="token", products=[MUG], source=self._source)
+            return made
 
         return answer
 
@@ -132,3 +138,30 @@ async def _entered(service: AbstractAsyncContextManager[T]) -> T:
 
 async def _left(service: AbstractAsyncContextManager[Any]) -> None:
     await service.__aexit__(None, None, None)
+
+
+def write_certificate(file: Path) -> Path:
+    """One that 127.0.0.1 has signed for itself; its private key lies beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file.stem)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(subject_name=name, issuer_name=name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    file.with_suffix(".key").write_bytes(private)
+    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    return file

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -14,7 +15,7 @@ func explain(err error) string {
 	reason, fields, delay := details(told)
 	switch {
 	case told.Code() == codes.InvalidArgument:
-		return fmt.Sprintf("%s: the request is wrong: %s", reason, fields)
+		return fmt.Sprintf("%s: the request is wrong: %s", reason, strings.Join(fields, "; "))
 	case told.Code() == codes.Unavailable, told.Code() == codes.ResourceExhausted:
 		return fmt.Sprintf("%s: try again %s: %s", reason, delay, told.Message())
 	default:
@@ -23,7 +24,7 @@ func explain(err error) string {
 }
 
 // details reads the standard ones; without them the status is all that is known.
-func details(told *status.Status) (reason, fields, delay string) {
+func details(told *status.Status) (reason string, fields []string, delay string) {
 	reason, delay = told.Code().String(), "later"
 	for _, detail := range told.Details() {
 		switch each := detail.(type) {
@@ -31,7 +32,7 @@ func details(told *status.Status) (reason, fields, delay string) {
 			reason = each.GetReason()
 		case *errdetails.BadRequest:
 			for _, violation := range each.GetFieldViolations() {
-				fields += fmt.Sprintf("%s %s; ", violation.GetField(), violation.GetDescription())
+				fields = append(fields, violation.GetField()+" "+violation.GetDescription())
 			}
 		case *errdetails.RetryInfo:
 			delay = fmt.Sprintf("in %v", each.GetRetryDelay().AsDuration())

@@ -15,7 +15,7 @@ import (
 
 func main() {
 	authorities := flag.String("tls", "", "speak TLS, trusting the authorities of this PEM `file`")
-	deadline := flag.Duration("deadline", time.Second, "how long a call may take")
+	seconds := flag.Float64("deadline", 1, "how many `seconds` a call may take")
 	limit := flag.Int("limit", 3, "how many products to show")
 	flag.Parse()
 	channel, err := connect(os.Getenv("ATTUNE_TARGET"), *authorities, os.Getenv("ATTUNE_API_KEY"))
@@ -24,7 +24,8 @@ func main() {
 		os.Exit(2)
 	}
 	defer channel.Close()
-	shop := storefront{api.NewRecommendationServiceClient(channel), *deadline, int32(*limit)}
+	deadline := time.Duration(*seconds * float64(time.Second))
+	shop := storefront{api.NewRecommendationServiceClient(channel), deadline, int32(*limit)}
 	for _, shopper := range flag.Args() {
 		if err := shop.serve(shopper); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %s\n", shopper, explain(err))
