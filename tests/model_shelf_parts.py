@@ -35,6 +35,7 @@ class FlakyStorage(LocalStorage):
     """A folder that can be away."""
 
     is_away = False
+    says: Exception = StorageUnavailable("the store is away")
 
     def read(self, path: str) -> bytes:
         self._check()
@@ -54,7 +55,7 @@ class FlakyStorage(LocalStorage):
 
     def _check(self) -> None:
         if self.is_away:
-            raise StorageUnavailable("the store is away")
+            raise self.says
 
 
 class Parts:

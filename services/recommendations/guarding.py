@@ -21,7 +21,6 @@ from services.recommendations.domain.comparison import Compared
 from services.recommendations.domain.guards import Sides, fallen, values
 from services.recommendations.domain.transitions import stop_canary
 from services.shared.aside import Aside
-from services.shared.errors import ServingRefused, StorageUnavailable
 
 EVERY_SECONDS: Final = 1.0
 CHANGE_SECONDS: Final = 20.0
@@ -109,10 +108,9 @@ class Guarding:
                 ),
                 within=CHANGE_SECONDS,
             )
-        except (StorageUnavailable, ServingRefused, TimeoutError) as error:
-            _log.warning(
-                "canary_stop_not_kept", shop_id=shop_id, version=version, message=str(error)
-            )
+        except Exception as error:  # clients of stores raise what they like
+            message = str(error) or type(error).__name__
+            _log.warning("canary_stop_not_kept", shop_id=shop_id, version=version, message=message)
             return
         del self._to_tell[shop_id]
         self._shelf.document_follows(shop_id, serving.number)
@@ -131,7 +129,8 @@ class Guarding:
                 lambda: self._registry.keep_note(shop_id, pair, self._process, content),
                 within=CHANGE_SECONDS,
             )
-        except (StorageUnavailable, TimeoutError) as error:
-            _log.warning("comparison_not_kept", shop_id=shop_id, message=str(error))
+        except Exception as error:  # see above
+            message = str(error) or type(error).__name__
+            _log.warning("comparison_not_kept", shop_id=shop_id, message=message)
             return
         self._kept[shop_id] = content

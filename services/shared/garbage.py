@@ -1,7 +1,8 @@
-"""How often Python looks for circles of garbage, in processes that work in batches."""
+"""How often Python looks for circles of garbage, and what becomes of memory that is free."""
 
 from __future__ import annotations
 
+import ctypes
 import gc
 from typing import Final
 
@@ -17,3 +18,14 @@ def collect_seldom() -> None:
     """
     gc.freeze()
     gc.set_threshold(*COLLECTED_AFTER)
+
+
+def give_memory_back() -> None:
+    """Hand memory that is free back to the system, where the C library would keep it (glibc).
+
+    For what is done seldom and takes much memory for a moment. Takes milliseconds, in which other
+    threads may wait for memory.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

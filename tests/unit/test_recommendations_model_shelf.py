@@ -26,6 +26,7 @@ from services.recommendations.domain.transitions import (
     shadow,
     stop_canary,
 )
+from services.shared.errors import StorageUnavailable
 from services.shared.model_input import PURCHASE, Interaction
 from tests.model_shelf_parts import OTHERS, SECONDS, VECTORS, Parts
 from tests.recommendation_parts import listing
@@ -199,8 +200,15 @@ async def test_a_bundle_that_was_repaired_is_taken(
         await parts.until(served="b")
 
 
-async def test_a_store_that_goes_away_and_comes_back(parts: Parts) -> None:
-    """All stays as it is, which is said once; afterwards the newest document counts."""
+@pytest.mark.parametrize(
+    "says", [StorageUnavailable("away"), PermissionError("no"), LookupError("no credentials")]
+)
+async def test_a_store_that_goes_away_and_comes_back(parts: Parts, says: Exception) -> None:
+    """All stays as it is, which is said once; afterwards the newest document counts.
+
+    Whatever a store's client calls it.
+    """
+    parts.storage.says = says
     async with parts.running():
         with capture_logs() as logs:
             parts.storage.is_away = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -87,6 +88,9 @@ class ModelKeeper:
             await self._loader.unload(loaded.pop(bundle))
         if gone:
             self._weigh(shop_id)
+            with suppress(TimeoutError):  # then at the next time
+                async with self._one_at_a_time:
+                    await self._loader.tidy()
 
     async def _load(self, shop_id: str, bundle: Published) -> Loaded:
         folder = await self._loader.fetch(shop_id, bundle)

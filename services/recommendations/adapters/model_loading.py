@@ -36,6 +36,7 @@ from services.recommendations.domain.serving import Published
 from services.shared.aside import Aside
 from services.shared.bundle import Bundle
 from services.shared.errors import BundleRefused
+from services.shared.garbage import give_memory_back
 from services.shared.model_input import PAD, Interaction, Vocabulary
 
 FETCH_SECONDS: Final = 900.0
@@ -126,6 +127,10 @@ class ModelLoader:
             loaded.catalog.give_back_rows(loaded.rows[start : start + ROWS_AT_ONCE].tolist())
             await asyncio.sleep(0)
 
+    async def tidy(self) -> None:
+        """Let the system have what models that are gone have left. Raises TimeoutError."""
+        await self._aside.do(give_memory_back, within=LOAD_SECONDS)
+
     async def shrink(self, keep: Sequence[Path]) -> None:
         """Have the cache within its bytes, ``keep`` aside. Raises TimeoutError."""
         await self._aside.do(lambda: self._cache.shrink(keep), within=LOAD_SECONDS)
@@ -141,13 +146,12 @@ class ModelLoader:
             model = model_of(proven, catalog.vocabulary)
             return Loaded(model, folder, nbytes, catalog, np.zeros(0, dtype=np.int64))
         rows = await _take_rows(catalog, vocabulary)
-        whole = np.array([0, *rows], dtype=np.int64)
-        size = int(whole.max()) + 1
-        taken = whole[whole >= catalog.vector_rows]
+        size = int(rows.max()) + 1
+        taken = rows[rows >= catalog.vector_rows]
         placed = Loaded(NO_MODEL, folder, nbytes, catalog, taken)
         try:
             model = await self._aside.do(
-                lambda: model_in_rows(proven, whole, catalog.known_row, size), within=LOAD_SECONDS
+                lambda: model_in_rows(proven, rows, catalog.known_row, size), within=LOAD_SECONDS
             )
         except BaseException:
             await self.unload(placed)
@@ -155,15 +159,19 @@ class ModelLoader:
         return placed._replace(model=model)
 
 
-async def _take_rows(catalog: Catalog, vocabulary: Vocabulary) -> list[int]:
+async def _take_rows(catalog: Catalog, vocabulary: Vocabulary) -> NDArray[np.int64]:
+    """The rows [n] of padding and of all products, which nobody else gets from now on."""
     ids = vocabulary.product_ids
-    rows: list[int] = []
+    rows = np.zeros(len(ids) + 1, dtype=np.int64)
+    taken = 0
     try:
         for start in range(0, len(ids), ROWS_AT_ONCE):
-            rows += catalog.take_rows(ids[start : start + ROWS_AT_ONCE])
+            found = catalog.take_rows(ids[start : start + ROWS_AT_ONCE])
+            taken += len(found)
+            rows[start + 1 : taken + 1] = found
             await asyncio.sleep(0)
     except BaseException:
-        catalog.give_back_rows(rows)
+        catalog.give_back_rows(rows[1 : taken + 1].tolist())
         raise
     return rows
 

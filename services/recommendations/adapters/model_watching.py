@@ -22,7 +22,7 @@ from services.recommendations.adapters.model_shelf import ModelShelf, Shelved
 from services.recommendations.adapters.registry import Registry
 from services.recommendations.domain.serving import NOTHING, Published, Role, Serving
 from services.shared.aside import Aside
-from services.shared.errors import AttuneError, ServingRefused, StorageUnavailable
+from services.shared.errors import AttuneError, StorageUnavailable
 
 READ_SECONDS: Final = 10.0
 """What reading a document may take."""
@@ -87,11 +87,12 @@ class ModelWatch:
 
         try:
             serving = await aside.do(read, within=READ_SECONDS)
-        except (StorageUnavailable, ServingRefused, TimeoutError) as error:
+        except Exception as error:  # clients of stores raise what they like
             FAILURES.labels(shop_id).inc()
             if not was_away:
                 code = error.code if isinstance(error, AttuneError) else StorageUnavailable.code
-                _log.error("registry_not_read", shop_id=shop_id, code=code, message=str(error))
+                message = str(error) or type(error).__name__
+                _log.error("registry_not_read", shop_id=shop_id, code=code, message=message)
             return None
         if was_away:
             _log.info("registry_read_again", shop_id=shop_id)

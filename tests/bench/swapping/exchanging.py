@@ -6,12 +6,13 @@ import asyncio
 import gc
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import psutil
@@ -110,6 +111,20 @@ async def exchanging(size: Size, bundles: Sequence[Path], times: int) -> list[Ro
     ]
 
 
+class Took(NamedTuple):
+    """Milliseconds from when a call was due to its answer."""
+
+    whole: float
+    own: float
+    """Without the time in which the thread could have gone on, had there been a processor."""
+
+
+def waited_for_processor() -> float:
+    """For how many milliseconds in all this thread stood in line, as Linux counts it."""
+    stat = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+    return int(stat.read_text().split()[1]) / 1e6
+
+
 class Stream:
     """Calls that come whether the last one is answered or not."""
 
@@ -118,17 +133,20 @@ class Stream:
         self._catalog = server.catalogs.of(SHOP)
         self._did = history(size, self._catalog)
         self._when = QUIET
-        self.took: dict[str, list[float]] = {QUIET: [], EXCHANGING: [], ELSEWHERE: []}
-        """Milliseconds from when a call was due to its answer, by what went on beside it."""
+        self.took: dict[str, list[Took]] = {QUIET: [], EXCHANGING: [], ELSEWHERE: []}
+        """Calls, by what went on beside them."""
 
     async def run(self) -> None:
         """Call until cancelled."""
         due = time.perf_counter()
         while True:
             due += 1 / CALLS_A_SECOND
+            waited = waited_for_processor()
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             call(self._server.shelf.of(SHOP).served, self._catalog, self._did)
-            self.took[self._when].append((time.perf_counter() - due) * 1e3)
+            late = (time.perf_counter() - due) * 1e3
+            took = Took(late, max(0.0, late - (waited_for_processor() - waited)))
+            self.took[self._when].append(took)
 
     async def exchange(self, version: str) -> float:
         """Have another model take over; answers after how many seconds it has."""
@@ -175,7 +193,12 @@ def megabytes() -> float:
     return float(psutil.Process().memory_info().rss / 1e6)
 
 
-def latencies(size: Size, took: Sequence[float], *, when: str) -> Iterator[Row]:
+def latencies(size: Size, took: Sequence[Took], *, when: str) -> Iterator[Row]:
     for share in (50, 99):
-        value = float(np.percentile(took, share))
-        yield Row(f"{size.name}: {share} % of calls {when}", value, "ms", (min(took), max(took)))
+        for name, found in (
+            ("", [each.whole for each in took]),
+            (", not counting the wait for a processor", [each.own for each in took]),
+        ):
+            value = float(np.percentile(found, share))
+            measure = f"{size.name}: {share} % of calls {when}{name}"
+            yield Row(measure, value, "ms", (min(found), max(found)))
