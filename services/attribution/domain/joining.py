@@ -47,40 +47,64 @@ def joined(
     Exposures count of those ``experiments`` that are known, by name. What was ``heard`` of another
     trail takes the place of what was heard before.
     """
-    shown = {each.token: each for each in trail.shown}
-    acts = {each.event: each for each in trail.acts}
-    cancels = {each.event: each for each in trail.cancels}
-    exposures = {each.experiment: each for each in trail.exposures}
-    touches, horizon, oldest = set(trail.touches), trail.horizon, trail.horizon - LATE
+    sets = _Sets(trail)
     for fact in facts:
-        horizon = max(horizon, fact.at)
+        if not isinstance(fact, Exposure) or fact.experiment in experiments:
+            sets.add(fact)
+    for fact in heard:
+        sets.hear(fact)
+    return sets.trail()
+
+
+class _Sets:
+    """A trail's facts by what names them."""
+
+    def __init__(self, trail: Trail) -> None:
+        self._shop_id = trail.shop_id
+        self._horizon = trail.horizon
+        self._oldest = trail.horizon - LATE
+        self._shown = {each.token: each for each in trail.shown}
+        self._acts = {each.event: each for each in trail.acts}
+        self._cancels = {each.event: each for each in trail.cancels}
+        self._exposures = {each.experiment: each for each in trail.exposures}
+        self._touches = set(trail.touches)
+
+    def add(self, fact: Fact) -> None:
+        """Unite; of two with one name the least stays, so that order does not matter."""
+        self._horizon = max(self._horizon, fact.at)
         match fact:
             case Shown():
-                shown.setdefault(fact.token, fact)
+                self._shown.setdefault(fact.token, fact)
             case Touch():
-                touches.add(fact)
-            case Exposure() if fact.experiment in experiments:
-                exposures[fact.experiment] = _exposed(exposures.get(fact.experiment), fact)
-            case Act() if fact.at >= oldest:
-                acts[fact.event] = min(acts.get(fact.event, fact), fact)
-            case Cancel() if fact.at >= oldest:
-                cancels[fact.event] = min(cancels.get(fact.event, fact), fact)
-    for fact in heard:
-        horizon = max(horizon, fact.at)
+                self._touches.add(fact)
+            case Exposure():
+                known = self._exposures.get(fact.experiment)
+                self._exposures[fact.experiment] = _exposed(known, fact)
+            case Act() if fact.at >= self._oldest:
+                self._acts[fact.event] = min(self._acts.get(fact.event, fact), fact)
+            case Cancel() if fact.at >= self._oldest:
+                self._cancels[fact.event] = min(self._cancels.get(fact.event, fact), fact)
+
+    def hear(self, fact: Act | Cancel) -> None:
+        """Put in place of what was heard before, unless that has become sums."""
+        self._horizon = max(self._horizon, fact.at)
         if isinstance(fact, Cancel):
-            cancels[fact.event] = fact
-        elif fact.at >= oldest and (fact.event not in acts or acts[fact.event].lines):
-            acts[fact.event] = fact
-    loose = _placed(shown, touches)
-    return Trail(
-        trail.shop_id,
-        horizon,
-        tuple(sorted(shown.values(), key=_by_time)),
-        tuple(sorted(loose)),
-        tuple(sorted(acts.values())),
-        tuple(sorted(cancels.values())),
-        tuple(sorted(exposures.values())),
-    )
+            self._cancels[fact.event] = fact
+        elif fact.at >= self._oldest and self._acts.get(fact.event, fact).lines:
+            self._acts[fact.event] = fact
+
+    def trail(self) -> Trail:
+        """All of it, in order; touches are in their lists, as far as those have come."""
+        loose = _placed(self._shown, self._touches)
+        return Trail(
+            self._shop_id,
+            self._horizon,
+            tuple(sorted(self._shown.values(), key=_by_time)),
+            tuple(sorted(loose)),
+            tuple(sorted(self._acts.values())),
+            tuple(sorted(self._cancels.values())),
+            tuple(sorted(self._exposures.values())),
+        )
 
 
 def pruned(trail: Trail) -> Trail:
