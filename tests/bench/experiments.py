@@ -174,10 +174,11 @@ def until_wrong(arms: Integers, shares: Sequence[float], *, every: int) -> int |
 
 
 def until_unlike(random: Random, lost: float) -> int:
-    """Shoppers who are counted until that is seen, where an arm loses some of its own."""
+    """Shoppers who are counted until that is seen, or all: an arm loses some of its own."""
     arms = dealt(random, 400_000)
     kept = arms[(arms == 0) | (random.random(len(arms)) >= lost)]
-    return 1 + (until_wrong(kept, EVEN, every=1) or 0)
+    at = until_wrong(kept, EVEN, every=1)
+    return len(kept) if at is None else 1 + at
 
 
 def harmed(random: Random) -> bool:
@@ -191,11 +192,12 @@ def harmed(random: Random) -> bool:
 
 
 def until_stopped(random: Random, share: float) -> int:
-    """Shoppers of both arms until the arm is stopped where the harm befalls ``share`` of it."""
+    """Shoppers of both arms until the arm is stopped, or all: the harm befalls so many of it."""
     arms = dealt(random, SHOPPERS)
     usual, margin = GUARDS[0]
     harm = random.random(SHOPPERS) < np.where(arms == 1, share, usual)
-    return 1 + (until_stop(arms, harm, usual, margin, every=1) or 0)
+    at = until_stop(arms, harm, usual, margin, every=1)
+    return SHOPPERS if at is None else 1 + at
 
 
 def until_stop(

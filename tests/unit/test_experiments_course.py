@@ -12,7 +12,7 @@ import pytest
 from services.attribution.domain.course import POINTS, ArmCourse, Course, looked
 from services.attribution.domain.sums import Harms, Sums
 from services.attribution.domain.tally import Tally, added
-from services.shared.experiments import Arm, Experiment, Guard
+from services.shared.experiments import Arm, Experiment, Guard, Metric
 from tests.experiment_parts import experiment
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -68,13 +68,22 @@ def test_nothing_is_decided_while_nothing_is_shown() -> None:
 
 def test_arms_that_differ_by_too_little_to_matter_are_alike() -> None:
     """The interval lies within a tenth of the control's mean, where that was the least."""
-    many = tally(60_300, shoppers=200_000), tally(60_000, shoppers=200_000)
-    coarse = {"outcome": "conversion", "least_uplift": 0.1}
-    of = msgspec.convert(msgspec.to_builtins(experiment()) | {"metric": coarse}, Experiment)
-    (found,) = course(of, {"control": many[1], "arm-1": many[0]}).arms
+    control = tally(60_000, shoppers=200_000)
+    coarse = Metric(outcome="conversion", least_uplift=0.1)
+    found = arm(tally(60_300, shoppers=200_000), control=control, metric=coarse)
     assert found.decision == "no_difference"
     assert found.least == pytest.approx(0.03)
-    assert arm(many[0], control=many[1]).decision == "continue"
+
+
+@pytest.mark.parametrize("bought", [470, 530])
+def test_arms_that_may_still_differ_are_not_alike(bought: int) -> None:
+    """On one side the interval reaches beyond what would matter, on the other it does not."""
+    coarse = Metric(outcome="conversion", least_uplift=0.2)
+    found = arm(tally(bought), control=tally(500), metric=coarse)
+    assert found.newest is not None
+    beyond = found.newest.low < -found.least, found.newest.high > found.least
+    assert sorted(beyond) == [False, True]
+    assert found.decision == "continue"
 
 
 def test_a_guard_stops_an_arm_that_sells_more() -> None:
