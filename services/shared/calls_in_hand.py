@@ -97,7 +97,8 @@ class CallsInHand:
 
     def _make_room(self, shop_id: str) -> None:
         ours = len(self._by_shop.get(shop_id, ()))
-        noisiest, calls = max(self._by_shop.items(), key=lambda each: len(each[1]))
+        nobody: tuple[str, dict[Held, None]] = (shop_id, {})
+        noisiest, calls = max(self._by_shop.items(), key=lambda each: len(each[1]), default=nobody)
         if len(calls) > ours + 1:
             for newest in reversed(calls):
                 if newest.task is not None and not newest.is_shed:

@@ -95,7 +95,7 @@ def test_products_are_shown_with_reasons_by_their_source(
         answer = known.recommend(shopper, limit=2)
         expected += shown(shopper, answer.source, answer.products)
         first = answer.products[0].product_id
-        like = known.similar(first)
+        like = known.similar(first, limit=2)
         expected += shown(first, like.source, like.products[:2])
     printed = done.stdout.splitlines()
     tokens = [line for line in printed if line.startswith("  attribution token: ")]
