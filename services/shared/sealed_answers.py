@@ -67,17 +67,27 @@ class SealedAnswers:
     ) -> list[LoggedAnswer | None]:
         """The answers of records (key, value, headers); None for one that does not open.
 
-        At most one round trip to Redis. Raises RedisUnavailable, and SealBroken where what is
-        kept of a person's key is damaged.
+        One round trip to Redis, unless a person's key is damaged. Raises RedisUnavailable.
         """
         under = [self._under(headers) for _, _, headers in records]
-        names = list(dict.fromkeys(name for name in under if name))
-        kept = await self._keys.for_opening(names) if names else []
-        known = dict(zip(names, kept, strict=True))
+        known = await self._seals(list(dict.fromkeys(name for name in under if name)))
         return [
             self._open(key, value, name, known)
             for (key, value, _), name in zip(records, under, strict=True)
         ]
+
+    async def _seals(self, names: Sequence[bytes]) -> Mapping[bytes, Seal | None]:
+        """The seals of pseudonyms; a key that is damaged opens nothing, as one that is gone."""
+        if not names:
+            return {}
+        try:
+            return dict(zip(names, await self._keys.for_opening(names), strict=True))
+        except SealBroken:
+            if len(names) == 1:
+                return {names[0]: None}
+            return {
+                name: seal for each in names for name, seal in (await self._seals([each])).items()
+            }
 
     def _close(self, answer: LoggedAnswer, known: Mapping[bytes, Person]) -> AnswerRecord:
         if not answer.subject:

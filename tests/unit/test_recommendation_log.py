@@ -29,7 +29,7 @@ from services.shared.logged_answer import (
     write_answer,
 )
 from services.shared.sealed_answers import SealedAnswers, pseudonym_of
-from services.shared.sealing import MasterKey, SealBroken
+from services.shared.sealing import MasterKey, Seal, SealBroken
 from tests.attribution_parts import answer, micros
 from tests.profile_events import NOON
 from tests.waiting import eventually_async
@@ -68,8 +68,8 @@ def dropped(cause: str) -> float:
 class Parts:
     """A log on fakes, and what it has written."""
 
-    def __init__(self, waiting: int = 10_000) -> None:
-        self.keys = MemoryLetterKeys(MASTER)
+    def __init__(self, waiting: int = 10_000, keys: MemoryLetterKeys | None = None) -> None:
+        self.keys = keys or MemoryLetterKeys(MASTER)
         self.answers = SealedAnswers(MASTER, self.keys)
         self.topic = MemoryLogTopic()
         self.log = RecommendationLog(self.topic, self.answers, waiting=waiting)
@@ -135,23 +135,45 @@ async def test_a_server_that_ends() -> None:
     assert dropped("end") == before + 1
 
 
-async def test_a_damaged_key() -> None:
-    """Those who were to be sealed with it are dropped and counted, and the log goes on."""
-    parts, before = Parts(), dropped("key")
-    kept = parts.keys.for_sealing
+class DamagedKeys(MemoryLetterKeys):
+    """Keys, of which eve's cannot be unwrapped."""
 
-    async def damaged(people: Sequence[bytes]) -> list[Person]:
-        if b"demo/u:eve" in people:
+    damaged = True
+
+    async def for_sealing(self, people: Sequence[bytes]) -> list[Person]:
+        if self.damaged and b"demo/u:eve" in people:
             raise SealBroken("damaged")
-        return await kept(people)
+        return await super().for_sealing(people)
 
-    parts.keys.for_sealing = damaged  # type: ignore[method-assign]  # as a store that was damaged
+    async def for_opening(self, pseudonyms: Sequence[bytes]) -> list[Seal | None]:
+        if MASTER.pseudonym(b"demo/u:eve") in pseudonyms:
+            raise SealBroken("damaged")
+        return await super().for_opening(pseudonyms)
+
+
+@pytest.mark.parametrize("damaged", ["key", "consent"])
+async def test_what_is_damaged_of_one_person(damaged: str) -> None:
+    """That person's answers are dropped and counted, and nobody else's."""
+    parts, before = Parts(), dropped("key")
+    if damaged == "key":
+        parts = Parts(keys=DamagedKeys(MASTER))
+    parts.keys.consents[b"demo/u:eve"] = b"" if damaged == "key" else b"no consent"
     job = asyncio.create_task(parts.log.run())
-    parts.log.log(answer("t", user="eve"))
-    await eventually_async(lambda: asyncio.sleep(0, dropped("key") == before + 1), within=9)
-    parts.log.log(answer("t2"))
-    await eventually_async(lambda: asyncio.sleep(0, len(parts.topic.records) == 1), within=9)
+    for name in ("ana", "eve", "ben"):
+        parts.log.log(answer(f"t-{name}", user=name))
+    await eventually_async(lambda: asyncio.sleep(0, len(parts.topic.records) == 2), within=9)
+    assert dropped("key") == before + 1
+    assert await parts.tokens() == ["t-ana", "t-ben"]
     await stopped(job)
+
+
+async def test_a_damaged_key_among_records_that_are_read() -> None:
+    """Its records say nothing; those of others beside them open."""
+    keys = DamagedKeys(MASTER)
+    keys.damaged, answers = False, SealedAnswers(MASTER, keys)
+    sealed = await answers.seal([answer("t", user="eve"), answer("t2")])
+    opened = await answers.open([(one.key, one.value, one.headers) for one in sealed])
+    assert opened == [None, answer("t2")]
 
 
 async def test_who_was_erased() -> None:

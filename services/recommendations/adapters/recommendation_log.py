@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -18,8 +19,7 @@ from prometheus_client import Counter, Gauge
 from services.recommendations.adapters.log_topic import LogTopic
 from services.shared.errors import Unavailable
 from services.shared.logged_answer import LoggedAnswer
-from services.shared.sealed_answers import SealedAnswers
-from services.shared.sealing import SealBroken
+from services.shared.sealed_answers import AnswerRecord, SealedAnswers
 
 WAITING: Final = 10_000
 """Answers in the queue at most: some ten seconds of a busy server, about 20 MB."""
@@ -87,17 +87,31 @@ class RecommendationLog:
         A round that is done again may log an answer twice; its token tells so. Raises Unavailable.
         """
         some = [self._queue[place] for place in range(min(ROUND, len(self._queue)))]
-        try:
-            await self._topic.write(await self._answers.seal(some))
-            WRITTEN.inc(len(some))
-        except SealBroken:
-            DROPPED.labels("key").inc(len(some))
-            _log.exception("answers_not_sealed", answers=len(some))
+        sealed = await self._sealed(some)
+        await self._topic.write(sealed)
+        WRITTEN.inc(len(sealed))
         for _ in some:
             self._queue.popleft()
         QUEUE.set(len(self._queue))
         if not self._queue:
             self._filled.clear()
+
+    async def _sealed(self, some: Sequence[LoggedAnswer]) -> list[AnswerRecord]:
+        """The records of answers, but of those that cannot be sealed. Raises RedisUnavailable.
+
+        A key or consent that is damaged is one person's; nobody else's answers go for it.
+        """
+        try:
+            return await self._answers.seal(some)
+        except ValueError:
+            records = []
+            for one in some:
+                try:
+                    records += await self._answers.seal([one])
+                except ValueError:
+                    _log.exception("answer_not_sealed")
+                    DROPPED.labels("key").inc()
+            return records
 
     async def _finish(self) -> None:
         try:
