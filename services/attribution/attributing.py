@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -194,7 +195,7 @@ class Attributing:
             done = await self._batches.count(number, said, before=before, after=after, now=now)
             return after if done else None
 
-        with BATCH_SECONDS.time():
+        with BATCH_SECONDS.time() if log or events else nullcontext():
             fence = await self._insist(count, "count a batch", ending)
         held.looked_at = time.monotonic()
         if fence is None:
