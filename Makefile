@@ -49,7 +49,7 @@ test-distributed: .venv-spark/.ready build/gen/.ready ## Prepare data on Spark a
 clients: .venv-dev/.ready build/gen/.ready ## Build and run the producers' and storefronts' examples whose languages this machine has, and say which it lacks
 	@mkdir -p build/tmp
 	TMPDIR=$(CURDIR)/build/tmp ATTUNE_TEST_CLIENTS=1 $(DEV)/pytest -v --timeout 1800 tests/integration/test_producer_examples.py \
-		tests/integration/test_storefront_clients.py
+		tests/integration/test_storefront_examples.py
 
 .PHONY: check
 check: check-format check-lint check-types check-imports check-proto check-dead check-locks ## Run all checks below

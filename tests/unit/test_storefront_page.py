@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from attune.recommendations.v1 import recommendation_service_pb2 as pb
 
-from tests.storefront_clients import EXAMPLES, LANGUAGES, PAGE, ROOT, blocks, section, shell
+from tests.storefront_examples import EXAMPLES, LANGUAGES, PAGE, ROOT, blocks, section, shell
 
 CONFIGS = sorted(EXAMPLES.rglob("service_config.json"))
 LOCKS = [EXAMPLES / "go/go.sum", EXAMPLES / "typescript/package-lock.json"]

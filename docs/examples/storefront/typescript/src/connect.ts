@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { credentials, type ClientOptions } from "@grpc/grpc-js";
-import { RecommendationServiceClient } from "./gen/attune/recommendations/v1/recommendation_service.js";
+import {
+  RecommendationServiceClient,
+} from "./gen/attune/recommendations/v1/recommendation_service.js";
 
 const options: ClientOptions = {
   "grpc.service_config": readFileSync(new URL("../service_config.json", import.meta.url), "utf8"),

@@ -14,7 +14,7 @@ from attune.recommendations.v1 import recommendation_service_pb2 as pb
 from services.shared.errors import CatalogLoading, TooManyCalls
 from tests.name_server import NameServer
 from tests.recommendation_shop import VECTORS, Running, Shop, bought
-from tests.storefront_clients import (
+from tests.storefront_examples import (
     BUILDING,
     EXAMPLES,
     LANGUAGES,
