@@ -55,13 +55,26 @@ def settled(trail: Trail, act: Act) -> Act | None:
 
 
 def told(trail: Trail) -> list[Act | Cancel]:
-    """What another trail is to know: acts, marked where a list of this one has the credit."""
+    """What other trails are to know: acts, marked where a list of this one has the credit.
+
+    And what was taken back: whoever has heard of an order hears of that, too, whether or not the
+    one who took it back was signed in as the same visitor then.
+    """
     acts = [act for act in trail.acts if act.lines and act.to]
     having = _having(trail.shown, {product_hash(line.product_id) for a in acts for line in a.lines})
     marked: list[Act | Cancel] = [
         replace(act, lines=tuple(_marked(act, line, having) for line in act.lines)) for act in acts
     ]
-    return marked + [cancel for cancel in trail.cancels if cancel.to]
+    return [*marked, *_taken_back(trail.cancels, acts)]
+
+
+def _taken_back(cancels: Sequence[Cancel], acts: Sequence[Act]) -> Iterator[Cancel]:
+    """Each cancel for each trail that is to hear of it."""
+    for cancel in cancels:
+        heard = (act.to for act in acts if act.order and act.order == cancel.order)
+        for to in dict.fromkeys([cancel.to, *heard]):
+            if to:
+                yield cancel if cancel.to == to else replace(cancel, to=to)
 
 
 def _marked(act: Act, line: Line, having: Having) -> Line:

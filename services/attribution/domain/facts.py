@@ -71,10 +71,10 @@ def event_facts(event: Event, appended: int) -> tuple[Fact, ...]:
             return _carted(event, at, token)
         case "purchase":
             lines = tuple(_line(line) for line in event.what.lines)
-            return (Act(at, _id(event), "purchase", token, name_hash(event.what.order_id), lines),)
+            return (Act(at, _id(event), "purchase", token, _order(event), lines),)
         case "cancel":
             back = tuple((line.product_id, line.quantity) for line in event.what.lines or ())
-            return (Cancel(at, _id(event), name_hash(event.what.order_id), back),)
+            return (Cancel(at, _id(event), _order(event), back),)
     return ()
 
 
@@ -102,3 +102,8 @@ def _line(line: Any) -> Line:
 def _id(event: Event) -> int:
     """Unlike that of anybody else's event, as a visitor's trail hears of a user's."""
     return name_hash(f"{event.subject}/{event.event_id}")
+
+
+def _order(event: Event) -> int:
+    """An order of the same shopper: nobody takes back what another one has bought."""
+    return name_hash(f"{event.subject}/{event.what.order_id}")
