@@ -135,7 +135,8 @@ def test_a_server_that_is_not_ready_is_asked_again(client: Client) -> None:
     with serving(answering := Recommending(LOADING, LOADING)) as port:
         done = ask(client, port, *PATIENT, "ana")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[:2] == shown("ana", pb.SOURCE_TRENDING, [MUG])
+    listed = [*shown("ana", pb.SOURCE_TRENDING, [MUG]), "  attribution token: token"]
+    assert done.stdout.splitlines()[:3] == listed
     assert answering.calls["Recommend"] == 3
 
 
