@@ -12,19 +12,24 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Final, NamedTuple
 
 import numpy as np
 import psutil
+from services.recommendations.domain.answer import Answer
 
 from services.recommendations.adapters.bundle_cache import BundleCache
+from services.recommendations.adapters.model import Model
 from services.recommendations.adapters.model_keeping import ModelKeeper
 from services.recommendations.adapters.model_loading import ModelLoader, expected_bytes
 from services.recommendations.adapters.model_shelf import ModelShelf
 from services.recommendations.adapters.model_watching import ModelWatch
 from services.recommendations.adapters.registry import Registry
+from services.recommendations.answering import Answering
 from services.recommendations.domain.catalogs import Catalogs
-from services.recommendations.domain.transitions import promote, publish
+from services.recommendations.domain.transitions import promote, publish, shadow
+from services.recommendations.shadowing import Shadowing
 from services.shared.archive_storage import LocalStorage
 from services.shared.model_input import Vocabulary
 from tests.bench import report
@@ -37,6 +42,7 @@ CALLS_A_SECOND: Final = 15.0
 QUIET_SECONDS: Final = 4.0
 QUIET: Final = "otherwise"
 EXCHANGING: Final = "while models are exchanged"
+SHADOW: Final = "while a shadow is asked each time"
 ELSEWHERE: Final = "while another process loads them"
 LOADING: Final = """
 import sys
@@ -71,6 +77,10 @@ class Server:
             clock=time.monotonic,
         )
         self.watch = ModelWatch(self.registry, cache, keeper, self.shelf, poll_seconds=0.2)
+        self.shadowing = Shadowing(self.shelf)
+        self.answering = Answering(
+            self.shelf, self.shadowing, random=Random(0), clock=time.perf_counter
+        )
 
     def change(self, transition: Callable[..., object]) -> None:
         self.registry.change(SHOP, transition, who="bench", what="bench", why="")  # type: ignore[arg-type]  # a partial of a transition
@@ -81,33 +91,37 @@ class Server:
 
 async def exchanging(size: Size, bundles: Sequence[Path], times: int) -> list[Row]:
     """Calls at a steady rate, and models that take turns meanwhile."""
+    memory, seconds = list[float](), list[float]()
     with tempfile.TemporaryDirectory() as name:
         server = Server(Path(name), bundles)
-        following = asyncio.create_task(server.watch.run())
-        await server.watch.settled()
-        server.catalogs.of(SHOP).available[1:] = True
-        gc.collect()
-        gc.freeze()
-        memory = [megabytes()]
-        stream = Stream(server, size)
-        calling = asyncio.create_task(stream.run())
-        seconds = []
         async with other_process() as other:
+            following = asyncio.create_task(server.watch.run())
+            await server.watch.settled()
+            server.catalogs.of(SHOP).available[1:] = True
+            gc.collect()
+            gc.freeze()
+            memory.append(megabytes())
+            stream = Stream(server, size)
+            jobs = [asyncio.create_task(job) for job in (stream.run(), server.shadowing.run())]
             for turn in range(1, times + 1):
                 await asyncio.sleep(QUIET_SECONDS)
                 seconds.append(await stream.exchange(f"v{turn % 2}"))
-                memory.append(megabytes())
                 await asyncio.sleep(QUIET_SECONDS)
+                memory.append(megabytes())
                 await stream.beside(other, bundles[turn % 2])
-        for task in (calling, following):
-            task.cancel()
-    judged = [expected_bytes(bundle) / 1e6 for bundle in bundles]
+            await stream.shadowed(f"v{(times + 1) % 2}", seconds=QUIET_SECONDS * times / 2)
+            for task in (*jobs, following):
+                task.cancel()
     return [
         *(each for when, took in stream.took.items() for each in latencies(size, took, when=when)),
         row(f"{size.name}: an exchange", of_runs(seconds), "s"),
         row(f"{size.name}: memory with one model", of_runs(memory[:1]), "MB"),
         row(f"{size.name}: memory after an exchange", of_runs(memory[1:]), "MB"),
-        row(f"{size.name}: a model's memory as it is judged", of_runs(judged), "MB"),
+        row(
+            f"{size.name}: a model's memory as it is judged",
+            of_runs([expected_bytes(bundle) / 1e6 for bundle in bundles]),
+            "MB",
+        ),
     ]
 
 
@@ -133,7 +147,7 @@ class Stream:
         self._catalog = server.catalogs.of(SHOP)
         self._did = history(size, self._catalog)
         self._when = QUIET
-        self.took: dict[str, list[Took]] = {QUIET: [], EXCHANGING: [], ELSEWHERE: []}
+        self.took: dict[str, list[Took]] = {QUIET: [], EXCHANGING: [], ELSEWHERE: [], SHADOW: []}
         """Calls, by what went on beside them."""
 
     async def run(self) -> None:
@@ -143,10 +157,25 @@ class Stream:
             due += 1 / CALLS_A_SECOND
             waited = waited_for_processor()
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            call(self._server.shelf.of(SHOP).served, self._catalog, self._did)
+            self._server.answering.made(SHOP, "u:ana", "home", self._make, self._make)
             late = (time.perf_counter() - due) * 1e3
             took = Took(late, max(0.0, late - (waited_for_processor() - waited)))
             self.took[self._when].append(took)
+
+    def _make(self, model: Model) -> Answer:
+        return call(model, self._catalog, self._did)
+
+    async def shadowed(self, version: str, *, seconds: float) -> None:
+        """Have a model in the shadow for so long."""
+        await asyncio.to_thread(self._server.change, partial(shadow, version=version, sample=1.0))
+
+        async def there() -> bool:
+            return self._server.shelf.of(SHOP).shadow is not None
+
+        await eventually_async(there, within=300)
+        self._when = SHADOW
+        await asyncio.sleep(seconds)
+        self._when = QUIET
 
     async def exchange(self, version: str) -> float:
         """Have another model take over; answers after how many seconds it has."""
@@ -194,11 +223,12 @@ def megabytes() -> float:
 
 
 def latencies(size: Size, took: Sequence[Took], *, when: str) -> Iterator[Row]:
-    for share in (50, 99):
-        for name, found in (
-            ("", [each.whole for each in took]),
-            (", not counting the wait for a processor", [each.own for each in took]),
-        ):
-            value = float(np.percentile(found, share))
-            measure = f"{size.name}: {share} % of calls {when}{name}"
-            yield Row(measure, value, "ms", (min(found), max(found)))
+    whole, own = [each.whole for each in took], [each.own for each in took]
+    for name, found, share in (
+        ("", whole, 50),
+        ("", whole, 99),
+        (", not counting waits for a processor", own, 99),
+    ):
+        value = float(np.percentile(found, share))
+        measure = f"{size.name}: {share} % of calls {when}{name}"
+        yield Row(measure, value, "ms", (min(found), max(found)))

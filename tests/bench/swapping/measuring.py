@@ -9,9 +9,11 @@ from typing import Final
 import numpy as np
 
 from services.recommendations.adapters.model import Model
+from services.recommendations.domain.answer import Answer, Cause, Pick, Source
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.personal import spread
 from services.recommendations.domain.ranking import HIDDEN, best
+from services.recommendations.domain.reasons import POPULAR
 from services.shared.model_input import PURCHASE, Interaction
 from tests.bench.report import Row
 from tests.large_bundle import Size
@@ -20,13 +22,15 @@ HISTORY: Final = 20
 SHOP: Final = "demo"
 
 
-def call(model: Model, catalog: Catalog, did: Sequence[Interaction]) -> None:
+def call(model: Model, catalog: Catalog, did: Sequence[Interaction]) -> Answer:
     """What a call does with a model: read, score, rank."""
     reading = model.read(did, 10**12)
     assert reading is not None
     scores = spread(reading.scores, model.learned, catalog.rows)
     np.copyto(scores, HIDDEN, where=~catalog.available[: catalog.rows])
-    best(scores, 50, catalog.product_id)
+    ranked = best(scores, 50, catalog.product_id)
+    picks = [Pick(each.row, each.score, POPULAR) for each in ranked[:10]]
+    return Answer(picks, Source.PERSONAL, Cause.UNSPECIFIED, by_model=True)
 
 
 def history(size: Size, catalog: Catalog) -> list[Interaction]:
