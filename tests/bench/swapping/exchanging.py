@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import psutil
-from services.recommendations.domain.answer import Answer
 
 from services.recommendations.adapters.bundle_cache import BundleCache
 from services.recommendations.adapters.model import Model
@@ -27,6 +26,7 @@ from services.recommendations.adapters.model_shelf import ModelShelf
 from services.recommendations.adapters.model_watching import ModelWatch
 from services.recommendations.adapters.registry import Registry
 from services.recommendations.answering import Answering
+from services.recommendations.domain.answer import Answer
 from services.recommendations.domain.catalogs import Catalogs
 from services.recommendations.domain.transitions import promote, publish, shadow
 from services.recommendations.shadowing import Shadowing
