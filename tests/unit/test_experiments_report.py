@@ -22,7 +22,7 @@ from services.shared.experiments import Experiment, Guard, Metric
 from tests.experiment_parts import experiment
 
 START = datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
-VOID = {"img", "br", "hr", "meta", "link", "input"}
+EMPTY = {"meta", "img", "link"}
 SPEND = Metric(outcome="spend", currency="EUR", cap=50.0, least_uplift=0.1)
 GUARDS = (
     Guard(harm="fallback", margin=0.01, usual=0.02),
@@ -40,11 +40,8 @@ class Closed(HTMLParser):
         self.asked: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in VOID:
+        if tag not in EMPTY:
             self.open.append(tag)
-        self.asked += [f"{tag} {name}={value}" for name, value in attrs if name in ("src", "href")]
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.asked += [f"{tag} {name}={value}" for name, value in attrs if name in ("src", "href")]
 
     def handle_endtag(self, tag: str) -> None:
