@@ -13,9 +13,9 @@ from model_export.evaluation.evaluate import evaluate
 from model_export.evaluation.metrics import Interval
 from services.recommendations.domain.ranking import Ranked
 from services.shared.bundle import load_bundle
-from tests.bench.diversity.arms import MMR, curve, lists_of
+from tests.bench.diversity.arms import DPP, MMR, curve, lists_of
 from tests.bench.diversity.determinantal import determinantal
-from tests.bench.diversity.drawing import Found, draw, rows_of
+from tests.bench.diversity.drawing import Found, draw, rows_at, rows_of
 from tests.bench.diversity.shop import Shop
 from tests.bench.diversity.variety import Variety, different, distance, pairs_apart, variety
 from tests.gate_parts import shelf_bundle, shop
@@ -70,21 +70,27 @@ def test_variety_is_counted_over_pairs_and_kinds() -> None:
 
 def test_what_was_measured_is_told_and_drawn(tmp_path: Path) -> None:
     """Every figure is a row, and the chart names the strengths."""
-    arms = curve(MMR, [0, 0.5])
+    arms = [*curve(MMR, [0, 0.5]), *curve(DPP, [0, 0.5])]
     found = [
         Found(
             arm,
             Variety(np.array([0.2, 0.1]), apart, apart, apart, {"brand": 2.5}, 0.25),
-            Interval(1.5, 1.0, 2.0),
+            Interval(3 * arm.strength, 1.0, 2.0),
         )
-        for arm, apart in zip(arms, (0.6, 0.8), strict=True)
+        for arm, apart in zip(arms, (0.6, 0.9, 0.6, 0.8), strict=True)
     ]
     told = {row.measure.removeprefix("q: "): row.value for row in rows_of("q", found)}
     assert told["MMR 0.5"] == pytest.approx(0.15)
     assert told["MMR 0.5: NDCG@10 lost"] == 1.5
-    assert told["MMR 0.5: pairs of two categories"] == pytest.approx(80)
+    assert told["MMR 0.5: pairs of two categories"] == pytest.approx(90)
     assert told["MMR 0.5: brands"] == 2.5
     assert told["MMR 0.5: shown to anybody"] == 25
+    (at,) = (
+        row.value
+        for row in rows_at("q", found, 1.0)
+        if row.measure.endswith("MMR where 1 % is lost: distance")
+    )
+    assert at == pytest.approx(0.8)
     draw(tmp_path / "chart.svg", "a shop", found)
     assert {"MMR", "0.5", "a shop"} <= set(
         (tmp_path / "chart.svg").read_text().replace("<", ">").split(">")

@@ -77,7 +77,7 @@ class LeaveOut(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Variety(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How unlike the products of a list are to be; shares are of the list."""
 
-    strength: Weight = 0.25
+    strength: Weight = 0.2
     """0 goes by scores alone, 1 by unlikeness alone."""
     category: Share = 0.4
     brand: Share = 1.0

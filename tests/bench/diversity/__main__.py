@@ -24,12 +24,12 @@ from model_export.dataset import HELD_OUT, VALIDATION
 from model_export.preparation.prepare import prepare_complete_journey
 from services.shared.bundle import load_bundle
 from tests.bench.diversity.arms import DPP, MMR, Arm, capped, curve, lists_of, microseconds
-from tests.bench.diversity.drawing import Found, draw, row_of_time, rows_of, table
+from tests.bench.diversity.drawing import Found, draw, row_of_time, rows_at, rows_of, table
 from tests.bench.diversity.shop import LARGEST, Asked, Shop
 from tests.bench.diversity.variety import lost, variety
 from tests.bench.report import ROOT, TARGET, Row, publish
 
-STRENGTHS: Final = tuple(tenth / 10 for tenth in range(11))
+STRENGTHS: Final = (0, 0.05, 0.1, 0.15, *(tenth / 10 for tenth in range(2, 11)))
 FINER: Final = tuple(step / 20 for step in range(13))
 """Of which one is chosen."""
 ALLOWED: Final = 1.0
@@ -54,7 +54,7 @@ def main() -> None:
     for asked in shop.asked(HELD_OUT, every):
         title = f"{shop.name}, {asked.question.name}"
         found = compared(shop, asked, [*curve(MMR, STRENGTHS), *curve(DPP, STRENGTHS), *capped()])
-        rows += rows_of(title, found)
+        rows += [*rows_of(title, found), *rows_at(title, found, ALLOWED)]
         tables.append(table(f"{title}: {len(asked.pools):,} held-out baskets", found))
         draw(TARGET / f"{name}-{asked.question.name.split()[0]}.svg", title, found)
     rows += times(shop, chosen)

@@ -72,6 +72,18 @@ def rows_of(question: str, found: Sequence[Found]) -> Iterator[Row]:
             yield Row(f"{question}: {each.name}: {what}", value, unit, (value, value))
 
 
+def rows_at(question: str, found: Sequence[Found], percent: float) -> Iterator[Row]:
+    """What each of the two brings where so much is lost, between the strengths beside it."""
+    for method in COLORS:
+        curve = [each for each in found if each.arm.method == method]
+        lost = np.maximum.accumulate([each.lost.mean for each in curve])
+        for figures in zip(*(each.figures() for each in curve), strict=True):
+            _, what, _, unit = figures[0]
+            value = float(np.interp(percent, lost, [each.value for each in figures]))
+            name = f"{question}: {method} where {percent:g} % is lost: {what}"
+            yield Row(name, value, unit, (value, value))
+
+
 def row_of_time(arm: Arm, size: int, runs: Sequence[float], aim: float | None) -> Row:
     """What a call takes."""
     what = f"a call of {arm.method} {arm.strength:g}, 10 of {size}"
