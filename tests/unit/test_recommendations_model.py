@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from services.recommendations.adapters.model import Model, load_model
+from services.recommendations.adapters.model import Model, model_of, prove
 from services.recommendations.adapters.search_vectors import TextVectors
 from services.recommendations.domain.reasons import Kind, of_event
 from services.shared.errors import BundleRefused
@@ -28,6 +28,12 @@ VECTORS = {"mug": (1.0, 0.0), "cup": (1.0, 0.25), "lamp": (0.0, 1.0), "rake": (0
 NOW = 100 * DAY
 
 
+def loaded(folder: Path, text_vectors_of: Callable[[str], TextVectors] | None = None) -> Model:
+    """The model of a bundle in the bundle's own rows."""
+    proven = prove(folder, text_vectors_of)
+    return model_of(proven, proven.bundle.vocabulary)
+
+
 def blended(folder: Path, *, coded: bool = False) -> Model:
     """A bundle with neighbours and a repeat table."""
     blend = {"neighbours": 1.0, "repeat": 2.0}
@@ -36,7 +42,7 @@ def blended(folder: Path, *, coded: bool = False) -> Model:
     table = {"counts": [], "recency_days": [7], "score": [[1.0, 0.25]]}
     write_json(folder / "repeat.json", table)
     seal(folder)
-    return load_model(folder)
+    return loaded(folder)
 
 
 @pytest.mark.parametrize("coded", [False, True])
@@ -75,7 +81,7 @@ def test_a_history_longer_than_the_encoder_reads_still_counts_in_the_blend(
 def test_what_was_only_shown_is_read_and_explains_nothing(tmp_path: Path) -> None:
     """A model that reads impressions gets them; a list never follows from one."""
     folder = make_bundle(tmp_path / "bundle", VECTORS, reads=[*TARGET_NAMES, "impression"])
-    model = load_model(folder)
+    model = loaded(folder)
     assert set(model.reads) == {*TARGET_NAMES, "impression"}
     shown = Interaction(1, "lamp", IMPRESSION)
     assert model.read([shown], NOW) is None
@@ -105,7 +111,7 @@ def test_a_model_that_reads_searches_is_given_their_words_as_vectors(tmp_path: P
         asked.append(name)
         return by_hand
 
-    model = load_model(folder, text_vectors_of)
+    model = loaded(folder, text_vectors_of)
     assert asked == [TEXT_ENCODER]
     only_searched = model.read([Interaction(4, "", SEARCH, "a lamp")], NOW)
     assert only_searched is not None
@@ -120,4 +126,4 @@ def test_a_model_that_reads_searches_is_given_their_words_as_vectors(tmp_path: P
     reason = of_event(both.history.interactions[int(nearest[0])], "lamp", str)
     assert (reason.kind, reason.query, reason.at) == (Kind.SEARCHED, "a lamp", 4)
     with pytest.raises(BundleRefused, match=f"the text encoder {TEXT_ENCODER}, which this server"):
-        load_model(folder)
+        loaded(folder)
