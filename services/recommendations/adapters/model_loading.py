@@ -57,7 +57,8 @@ SLOWEST_SECONDS: Final = 0.1
 
 GROWS: Final = {"items.npy": 2.5, "vocabulary.json": 6.0, "repeat.json": 1.5, "card.html": 0.0}
 """How much more a file takes in memory than on disk, where it is not the same: float16 becomes
-float32, a product's id an object. A bench holds the sum to what is measured."""
+float32, a product's id an object. A rough sum: the models of a shop share ids, and loading takes
+more for a moment."""
 
 History = tuple[Sequence[Interaction], int]
 """What a shopper did, oldest first, and when it was read: microseconds."""
