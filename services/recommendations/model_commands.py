@@ -12,11 +12,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from services.recommendations.adapters.click_counts import clicked_in
 from services.recommendations.adapters.model import prove
-from services.recommendations.adapters.registry import Registry, pair_of
+from services.recommendations.adapters.registry import Registry
+from services.recommendations.advancing import tallies
 from services.recommendations.comparison_page import HEADS, page, rows
-from services.recommendations.domain.comparison import Compared, Figures, Tally, figures
-from services.recommendations.domain.guards import Clicks, fallen_clicks
+from services.recommendations.domain.comparison import Figures, figures
+from services.recommendations.domain.guards import fallen_clicks
 from services.recommendations.domain.serving import Change, Guards, Role, Serving
 from services.recommendations.domain.transitions import (
     Transition,
@@ -29,6 +31,7 @@ from services.recommendations.domain.transitions import (
     stop_shadow,
 )
 from services.recommendations.model_arguments import COMMAND, parser
+from services.recommendations.retraining_commands import retrain, step_on
 from services.shared.archive_storage import open_storage
 from services.shared.errors import AttuneError, ServingRefused, Unavailable
 
@@ -112,10 +115,7 @@ def _stop(context: Context) -> None:
 
 def _judge(context: Context) -> None:
     """Stop the canary if it is clicked too seldom; see the guards."""
-    try:
-        clicks = msgspec.json.decode(context.told.clicks.read_bytes(), type=dict[str, Clicked])
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ServingRefused(f"{context.told.clicks}: {error}") from error
+    clicks = clicked_in(context.told.clicks)
 
     def transition(serving: Serving) -> Serving:
         roles = serving.roles()
@@ -126,17 +126,6 @@ def _judge(context: Context) -> None:
         return serving if found is None else stop_canary(serving, found.why)
 
     _change(context, transition, "judge clicks")
-
-
-class Clicked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What attribution has counted of one bundle's answers."""
-
-    answers: int
-    clicked: int
-
-    def counted(self) -> Clicks:
-        """For the guard."""
-        return Clicks(self.answers, self.clicked)
 
 
 def _list(context: Context) -> None:
@@ -169,10 +158,7 @@ def _show_compared(context: Context, serving: Serving) -> None:
     served, other = serving.served, serving.shadow
     if served is None or other is None:
         raise ServingRefused("nothing is in the shadow of a served bundle")
-    found: dict[str, Tally] = {}
-    for note in context.registry.notes(context.told.shop, pair_of(served, other.version)):
-        for name, tally in msgspec.json.decode(note, type=Compared).scenarios.items():
-            found[name] = found.get(name, Tally()) + tally
+    found = tallies(context.registry, context.told.shop, served, other.version)
     scenarios = {name: figures(found[name]) for name in sorted(found)}
     if context.told.page is not None:
         text = page(context.told.shop, served, other.version, scenarios)
@@ -250,4 +236,6 @@ DO: Final[Mapping[str, Callable[[Context], None]]] = {
     "judge": _judge,
     "list": _list,
     "show": _show,
+    "retrain": lambda context: retrain(context.registry, context.told, context.say),
+    "advance": lambda context: step_on(context.registry, context.told, context.say),
 }
