@@ -183,7 +183,7 @@ def next_step(serving: Serving, trial: Trial | None, seen: Seen, terms: Terms, n
         return _stay(f"the trial of {version} is led by {trial.lead}")
     if serving.served != against:
         return _stop(trial, f"{serving.served} is served now, and it was held to {against}")
-    hours = (now - trial.since) / HOUR
+    hours = max(now - trial.since, 0) / HOUR  # clocks differ
     if trial.role is Role.SHADOW:
         return _after_shadow(trial, seen.compared, serving.guards, terms, hours)
     return _after_canary(trial, seen.counted, serving.guards, terms, hours)
