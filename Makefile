@@ -164,6 +164,10 @@ bench-exposure: .venv-dev/.ready build/gen/.ready ## What an exposure rule bring
 bench-swapping: .venv-dev/.ready build/gen/.ready ## What exchanging a model costs those who call meanwhile (QUICK=1: in a minute, coarser)
 	$(ALONE) $(DEV)/python -m tests.bench.swapping $(if $(QUICK),--quick)
 
+.PHONY: bench-loop
+bench-loop: .venv-dev/.ready build/gen/.ready ## What retraining on a schedule is worth where taste drifts (QUICK=1: in a minute, coarser)
+	$(ALONE) $(DEV)/python -m tests.bench.loop $(if $(QUICK),--quick)
+
 ##@ Model
 
 .PHONY: model

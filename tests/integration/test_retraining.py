@@ -9,7 +9,6 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -96,7 +95,7 @@ class Loop:
 
 
 @pytest.fixture(scope="module")
-def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Loop:
     """With a first bundle served, whose round was killed while it trained."""
     loop = Loop(tmp_path_factory.mktemp("loop"))
     loop.buy(range(14))
@@ -107,7 +106,7 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    yield loop
+    return loop
 
 
 def test_a_first_round_that_was_killed_in_training_ends(
