@@ -267,5 +267,9 @@ class Round:
             seconds=progress.seconds,
         )
         self._folder.end(ending, is_over=is_over)
-        _log.info("round_ended", shop_id=shop_id, outcome=outcome, version=ending.version, why=says)
+        told = {"shop_id": shop_id, "outcome": outcome, "version": ending.version, "why": says}
+        if outcome in ("refused", "unfinished"):
+            _log.error("round_failed", **told)
+        else:
+            _log.info("round_ended", **told)
         return ending
