@@ -245,7 +245,7 @@ class Round:
 
     def _told(self) -> tuple[str, ...]:
         plan = self._plan
-        words = [word for name in STEPS for word in (name, *plan.options.get(name, ()))]
+        words = [word for name in MADE for word in (name, *plan.options.get(name, ()))]
         return (plan.archive, *words)
 
     def _new(self) -> Progress:

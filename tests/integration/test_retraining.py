@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,18 @@ from services.recommendations.__main__ import main
 from services.recommendations.adapters.registry import Registry
 from services.recommendations.domain.serving import Serving
 from services.shared.archive_storage import LocalStorage
-from tests.archive_parts import Archivist, archivist, record_at
+from tests.archive_parts import archivist, record_at
 from tests.profile_events import event
+from tests.tiny_bundle import make_bundle, seal
 from tests.waiting import eventually
 
 FROM = datetime(2026, 1, 5, tzinfo=UTC)
 SHELVES = [[f"{name}-{n}" for n in range(1, 7)] for name in ("coffee", "tea", "cat", "dog")]
 PREPARE = "--holdout-days 7 --validation-days 7"
-TRAIN = "--dimensions 16 --layers 1 --heads 2 --negatives 64 --epochs 2 --id-dropout 0.1"
-LENIENT = "--latency-tolerance 100 --latency-rounds 3 --draws 200 --margin 0.9 --segment-margin 0.9"
-STRICT = LENIENT.replace("--margin 0.9", "--margin 0")
+TRAIN = "--dimensions 16 --negatives 64 --epochs 12 --max-length 10 --threads 1"
+GATE = "--latency-tolerance 100 --latency-rounds 3 --draws 200 --margin 0.5"
+AT_ONCE = "--shadow-hours 0 --compared 0 --canary-hours 0 --without-clicks"
+WITHIN = 120.0
 
 
 class Loop:
@@ -36,9 +39,9 @@ class Loop:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.archivist: Archivist = archivist(LocalStorage(folder / "archive"))
+        self._archivist = archivist(LocalStorage(folder / "archive"))
         (folder / "key").write_bytes(base64.b64encode(bytes(range(32))))
-        self.sent = 0
+        self._sent = 0
 
     def buy(self, weeks: range) -> None:
         """Each shopper buys from one shelf once a week; the archive has it."""
@@ -47,33 +50,35 @@ class Loop:
             for user in range(40):
                 chance = random.Random(f"{week}/{user}")
                 at = FROM + timedelta(weeks=week, minutes=chance.randrange(7_000))
-                lines = [
-                    {"productId": p, "quantity": 1} for p in chance.sample(SHELVES[user % 4], 2)
-                ]
-                one = event(
-                    self.sent, user=f"u{user}", at=at, purchase={"orderId": "o", "lines": lines}
-                )
-                records.append(record_at(one, self.sent, appended_ms=int(at.timestamp() * 1e3)))
-                self.sent += 1
-        self.archivist.archive(records)
+                chosen = chance.sample(SHELVES[user % 4], 2)
+                lines = [{"productId": product, "quantity": 1} for product in chosen]
+                order = {"orderId": f"o{self._sent}", "lines": lines}
+                one = event(self._sent, user=f"u{user}", at=at, purchase=order)
+                appended = int(at.timestamp() * 1e3)
+                records.append(record_at(one, self._sent, appended_ms=appended))
+                self._sent += 1
+        self._archivist.archive(records)
 
-    def retrain_words(self, gate: str = LENIENT) -> list[str]:
+    def words(self, gate: str = "") -> list[str]:
+        """The command line of a round."""
         told = f"models retrain --shop demo --registry {self.folder}/registry"
         told += f" --archive {self.folder}/archive --master-key-file {self.folder}/key"
-        options = [f"--prepare={PREPARE}", f"--train={TRAIN}", f"--gate={gate}"]
+        options = [f"--prepare={PREPARE}", f"--train={TRAIN}", f"--gate={GATE} {gate}"]
         return [*told.split(), "--work", f"{self.folder}/work", *options]
 
-    def retrain(self, gate: str = LENIENT) -> int:
-        return main(self.retrain_words(gate))
-
-    def begin(self) -> subprocess.Popen[bytes]:
-        """A round as a process of its own, at the head of a group with its steps."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "services.recommendations", *self.retrain_words()],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+    def killed(self, when: Callable[[], bool]) -> None:
+        """A round as a process of its own, which SIGKILL ends with the step that it is at."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.recommendations", *self.words()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        try:
+            eventually(when, within=WITHIN)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def models(self, told: str) -> int:
         command, *rest = told.split()
@@ -84,8 +89,16 @@ class Loop:
     def serving(self) -> Serving:
         return Registry(LocalStorage(self.folder / "registry"), lambda: 0).serving("demo")
 
-    def of_round(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / "work/demo" / name).read_bytes())
+    def done(self) -> list[str]:
+        """The steps that the round has done so far."""
+        try:
+            found = json.loads((self.folder / "work/demo/round.json").read_bytes())
+        except FileNotFoundError:
+            return []
+        return list(found["seconds"])
+
+    def last(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "work/demo/last.json").read_bytes())
         return found
 
     def files(self) -> dict[str, bytes]:
@@ -96,40 +109,48 @@ class Loop:
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Loop:
-    """With a first bundle served, whose round was killed while it trained."""
+    """With a bundle served that was made by hand, of days before all that is held out."""
     loop = Loop(tmp_path_factory.mktemp("loop"))
-    loop.buy(range(14))
-    process = loop.begin()
-    try:
-        checkpoint = loop.folder / "work/demo/checkpoint"
-        eventually(lambda: any(checkpoint.glob("*.state.npz")), within=120)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    vectors = {product: (1.0, float(n)) for n, shelf in enumerate(SHELVES) for product in shelf}
+    of_before = {"split": "by time", "held_out_from": "2026-01-01T00:00:00+00:00"}
+    seal(make_bundle(loop.folder / "hand", vectors), version="hand-1", created_from=of_before)
+    assert loop.models(f"publish {loop.folder}/hand") == 0
+    assert loop.models("promote hand-1") == 0
     return loop
 
 
-def test_a_first_round_that_was_killed_in_training_ends(
+def test_killed_in_training_and_refused_by_the_gate(
     loop: Loop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It goes on with the training, publishes, and leaves the first promotion to a person."""
-    begun = loop.of_round("round.json")
-    assert list(begun["seconds"]) == ["prepare"]
-    assert loop.retrain() == 0
-    said = capsys.readouterr()
-    assert "demo: published\n  nothing is served yet" in said.out
-    steps = [json.loads(line) for line in said.err.splitlines() if '"round_step_done"' in line]
+    """The training goes on; the refusal ends the round with its words and leaves everything."""
+    loop.buy(range(14))
+    checkpoint = loop.folder / "work/demo/checkpoint"
+    loop.killed(lambda: any(checkpoint.glob("*.state.npz")))
+    assert loop.done() == ["prepare"]
+    before = loop.files()
+    assert main(loop.words("--check tests.refusing_check:Never")) == 2
+    said = capsys.readouterr().err
+    assert "ROUND_REFUSED: Refused by never: hand-1 stays" in said
+    assert said.splitlines()[-1].endswith("Nothing is better than hand-1.")
+    steps = [json.loads(line) for line in said.splitlines() if '"round_step_done"' in line]
     assert [each["step"] for each in steps] == ["train", "export", "gate"]
-    assert loop.of_round("last.json")["began_at"] == begun["began_at"]
-    [published] = loop.serving.published
-    assert loop.models(f"promote {published.version}") == 0
+    assert loop.files() == before
+    assert (loop.last()["outcome"], loop.done()) == ("refused", [])
 
 
-def test_a_later_round_is_refused_or_tried(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
-    """The gate's refusal leaves everything; a lenient gate lets the bundle of more days on trial."""
+def test_killed_between_steps_and_promoted(loop: Loop) -> None:
+    """The next round learns from more days, goes on behind what was done, and ends on trial."""
     loop.buy(range(14, 16))
-    before, served = loop.files(), loop.serving.served
-    assert loop.retrain(STRICT) in (0, 2)
-    capsys.readouterr()
-    assert before == loop.files()
-    assert served
+    loop.killed(lambda: loop.done() == ["prepare", "train", "export"])
+    bundle = loop.folder / "work/demo/bundle/manifest.json"
+    made = bundle.stat().st_mtime_ns
+    assert main(loop.words()) == 0
+    assert bundle.stat().st_mtime_ns == made
+    assert loop.last()["outcome"] == "on trial"
+    version = json.loads(bundle.read_bytes())["version"]
+    assert loop.serving.shadow is not None
+    assert (loop.serving.shadow.version, loop.serving.served) == (version, "hand-1")
+    for _ in ("canary", "promote", "nothing to do"):
+        assert loop.models(f"advance {AT_ONCE}") == 0
+    assert (loop.serving.served, loop.serving.former) == (version, "hand-1")
+    assert loop.serving.number == 6

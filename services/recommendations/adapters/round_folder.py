@@ -46,7 +46,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     began_at: int
     """Microseconds since 1970; what came later is not learned from."""
     told: tuple[str, ...]
-    """What its steps were told; a round that is told otherwise is another one."""
+    """By what its bundle is made; a round that is told otherwise is another one."""
     seconds: dict[str, float] = {}
     """Of each step that is done, in their order: how long it took."""
     gated: Gated | None = None
