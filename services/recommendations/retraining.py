@@ -12,7 +12,6 @@ the round's folder. Killed anywhere, the next round of the same shop goes on whe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -225,14 +224,13 @@ class Round:
         return ended
 
     def _words(self, name: str) -> list[str]:
-        plan, progress = self._plan, self._progress
+        plan = self._plan
         data, checkpoint, bundle, served = (
             str(self._folder.place(each)) for each in ("data", "checkpoint", "bundle", "served")
         )
-        as_of = datetime.fromtimestamp(progress.began_at / 1e6, UTC).isoformat()
         source = ["--archive", plan.archive, "--master-key-file", plan.master_key_file]
         usual = {
-            "prepare": ["prepare", *source, "--shop", plan.shop_id, "--as-of", as_of, "--to", data],
+            "prepare": ["prepare", *source, "--shop", plan.shop_id, "--to", data],
             "train": ["train", data, "--to", checkpoint],
             "export": ["export", data, "--checkpoint", checkpoint, "--to", bundle],
             "gate": ["promote", bundle, "--current", served, data, *DRY],

@@ -75,7 +75,8 @@ class Loop:
             start_new_session=True,
         )
         try:
-            eventually(when, within=WITHIN)
+            eventually(lambda: when() or process.poll() is not None, within=WITHIN)
+            assert process.poll() is None, "it ended by itself"
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -44,7 +44,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How far a round has come."""
 
     began_at: int
-    """Microseconds since 1970; what came later is not learned from."""
+    """Microseconds since 1970."""
     told: tuple[str, ...]
     """By what its bundle is made; a round that is told otherwise is another one."""
     seconds: dict[str, float] = {}

@@ -1,10 +1,9 @@
 """Shoppers whose taste drifts: what goes with what changes from one period to the next.
 
 Products belong to styles, in an order of how much they are liked; each shopper follows one style,
-and mostly buys what stands high in its list. With each period the tail of every style's list
-becomes the head of another's, as fashions do, and a few shoppers change their style. So a shopper's
-newest purchases still tell the style, but what else people of that style buy is no longer what it
-was.
+and mostly buys what stands high in its list. With each period the tails of all lists are mixed and
+become their heads, as fashions do, and a few shoppers change their style. So a shopper's newest
+purchases still tell the style, but what else people of that style buy is no longer what it was.
 """
 
 from __future__ import annotations
@@ -59,7 +58,8 @@ class Taste:
     def drift(self) -> None:
         """Go over to the next period."""
         tails, heads = self._lists[:, -TURNED:], self._lists[:, :-TURNED]
-        self._lists = np.concatenate([tails[self._random.permutation(STYLES)], heads], axis=1)
+        mixed = self._random.permutation(tails.ravel()).reshape(tails.shape)
+        self._lists = np.concatenate([mixed, heads], axis=1)
         changes = self._random.random(len(self._of)) < CHANGED
         self._of[changes] = self._random.integers(STYLES, size=changes.sum())
 
