@@ -45,7 +45,6 @@ def test_what_goes_with_what_drifts() -> None:
     times, as_ever_times, later_times = (
         sum(found[pair] for pair in usual) for found in (first, as_ever, later)
     )
-    print(times, as_ever_times, later_times)
     assert as_ever_times > times / 2
     assert later_times < times / 5
 

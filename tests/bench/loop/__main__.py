@@ -2,9 +2,9 @@
 
 Some hundred shoppers buy from a made-up shop, period by period; what goes with what drifts. Before
 each period there are two models: the first one, frozen, and the one that the loop has promoted by
-then. Each basket of the period is foretold by both before it is bought. Then the archive takes the
-period, and the loop does its round: prepare from the archive, train, export, gate, publish, shadow,
-canary, promote, by the commands that a scheduler calls. No server answers here, so a trial is over
+then. Each basket of the period is foretold by both before it is bought. The archive takes the
+period, and before the next one the loop does its round: prepare from the archive, train, export,
+gate, publish, shadow, canary, promote, by the commands that a scheduler calls. No server answers here, so a trial is over
 at once; all else is what runs in a shop. A bundle that the gate refuses is not served.
 """
 
@@ -27,7 +27,7 @@ BASKETS: Final = 4
 """Of a shopper in a period."""
 BEFORE: Final = 4
 """Periods that the first model learns from."""
-TRAIN: Final = "--refit yes --max-length 50 --threads 1"
+TRAIN: Final = "--max-length 50 --threads 1"
 """As long as each other, so that the gate's question about latency is about nothing else."""
 
 
@@ -50,17 +50,15 @@ def simulated(keeping: Keeping, taste: Taste, periods: int) -> list[Period]:
     for number in range(BEFORE):
         keeping.archive_period(number, taste.period(BASKETS))
         taste.drift()
-    keeping.round()
-    frozen = keeping.served(keeping.folder / "frozen")
+    first: Path | None = None
     found = []
     for number in track(range(BEFORE, BEFORE + periods), "periods"):
-        loop = keeping.folder / keeping.version()
-        is_other = keeping.served(loop) != frozen
+        done = keeping.round()
+        loop = keeping.served()
+        first = first or loop
         keeping.archive_period(number, taste.period(BASKETS))
-        first = keeping.folder / "frozen"
-        seen = foretold(keeping, number, first, loop if is_other else first)
-        told = number - BEFORE + 1
-        found.append(Period(told, *seen.intervals(), len(seen.users), keeping.round()))
+        seen = foretold(keeping, number, first, loop)
+        found.append(Period(number - BEFORE + 1, *seen.intervals(), len(seen.users), done))
         taste.drift()
     return found
 

@@ -23,7 +23,7 @@ FONT: Final = "Arial, Helvetica, Liberation Sans, sans-serif"
 
 
 class Period(NamedTuple):
-    """One period: who foretold it how well, and what the round after it came to."""
+    """One period: who foretold it how well, and what the round before it came to."""
 
     number: int
     frozen: Interval
@@ -53,7 +53,7 @@ def rows_of(periods: Sequence[Period]) -> list[Row]:
 
 def table(periods: Sequence[Period]) -> Table:
     """A line for each period."""
-    drawn = Table("period", "baskets", FROZEN, LOOP, "the loop above", "the round after it")
+    drawn = Table("period", "baskets", FROZEN, LOOP, "the loop above", "the round before it")
     for each in periods:
         told = (_text(found) for found in (each.frozen, each.loop, each.gain))
         drawn.add_row(str(each.number), f"{each.baskets:,}", *told, _of_round(each.round))

@@ -69,28 +69,25 @@ class Keeping:
         options = [f"--prepare={PREPARE}", f"--train={self._train}"]
         status = self._do(["retrain", *told.split(), "--work", f"{self.folder}/work", *options])
         last: dict[str, Any] = json.loads((self.folder / f"work/{SHOP}/last.json").read_bytes())
-        if status == 1:
-            raise RuntimeError(f"a round did not end: {last['says']}")
+        if status == 1 or (status == 2 and self._registry.serving(SHOP).served is None):
+            raise RuntimeError(f"a round came to nothing: {last['says']}")
         if last["outcome"] == "published":
             self._do(["promote", *place.split(), last["version"]])
         for _ in ("canary", "promote"):
             self._do(["advance", *place.split(), *AT_ONCE.split()])
         return Done(last["outcome"], last["says"], time.perf_counter() - begun)
 
-    def served(self, to: Path) -> str:
-        """The version that is served, fetched."""
+    def served(self) -> Path:
+        """The bundle that is served, fetched."""
         serving = self._registry.serving(SHOP)
         published = serving.of(serving.served or "")
         if published is None:
             raise RuntimeError("nothing is served")
+        to = self.folder / published.version
         if not to.exists():
             to.mkdir()
             self._registry.fetch(SHOP, published, to)
-        return published.version
-
-    def version(self) -> str:
-        """The version that is served."""
-        return self._registry.serving(SHOP).served or ""
+        return to
 
     def _do(self, command: list[str]) -> int:
         """A command's status; what it says is not for this bench's reader."""
