@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 import msgspec
 import structlog
@@ -11,7 +10,6 @@ import structlog
 from services.recommendations.adapters.registry import TRIES, Registry, pair_of
 from services.recommendations.domain.comparison import Compared, Tally
 from services.recommendations.domain.next_step import (
-    HOUR,
     RETRAINING,
     Counted,
     Seen,
@@ -24,10 +22,8 @@ from services.recommendations.domain.next_step import (
 from services.recommendations.domain.serving import Role
 from services.shared.errors import StorageUnavailable
 
-DAY: Final = 24 * HOUR
-
 Count = Callable[[int, str, str], Counted | None]
-"""Days, the canary and the served bundle → what was counted of them; None where nobody counts."""
+"""Since when, the canary, the served bundle → what was counted of them; None: nobody counts."""
 
 _log = structlog.get_logger()
 
@@ -43,7 +39,7 @@ def advance(
     for _ in range(TRIES):
         serving = registry.serving(shop_id)
         trial = open_trial(registry.history(shop_id))
-        seen = _seen(registry, shop_id, trial, count, now())
+        seen = _seen(registry, shop_id, trial, count)
         step = next_step(serving, trial, seen, terms, now())
         after = registry.change_from(
             serving, shop_id, step.transition, who=RETRAINING, what=step.what, why=step.why
@@ -63,12 +59,11 @@ def tallies(registry: Registry, shop_id: str, served: str, version: str) -> dict
     return found
 
 
-def _seen(registry: Registry, shop_id: str, trial: Trial | None, count: Count, now: int) -> Seen:
+def _seen(registry: Registry, shop_id: str, trial: Trial | None, count: Count) -> Seen:
     """What next_step wants to know of a trial of ours."""
     if trial is None or trial.against is None or trial.lead != RETRAINING:
         return Seen()
     if trial.role is Role.CANARY:
-        days = now // DAY - trial.since // DAY + 1
-        return Seen(counted=count(days, trial.version, trial.against))
+        return Seen(counted=count(trial.since, trial.version, trial.against))
     scenarios = tallies(registry, shop_id, trial.against, trial.version).values()
     return Seen(compared=sum(scenarios, Tally()))

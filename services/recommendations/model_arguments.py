@@ -75,8 +75,9 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     judge.add_argument(
         "clicks",
         type=Path,
-        help='a JSON file: {VERSION: {"answers": 1000, "clicked": 52}, …}, of the last days, as '
-        "attribution counts them",
+        nargs="?",
+        help='a JSON file: {VERSION: {"answers": 1000, "clicked": 52}, …}, of the last days; if '
+        "none is named attribution is asked, which needs ATTUNE_ATTRIBUTION_REDIS_URL",
     )
     _add_scheduled(commands, shop, environ)
     return top

@@ -12,13 +12,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.recommendations.adapters.click_counts import clicked_in
+from services.recommendations.adapters import click_counts
+from services.recommendations.adapters.click_counts import clicked_in, of_two
 from services.recommendations.adapters.model import prove
 from services.recommendations.adapters.registry import Registry
 from services.recommendations.advancing import tallies
 from services.recommendations.comparison_page import HEADS, page, rows
 from services.recommendations.domain.comparison import Figures, figures
 from services.recommendations.domain.guards import fallen_clicks
+from services.recommendations.domain.next_step import Counted, open_trial
 from services.recommendations.domain.serving import Change, Guards, Role, Serving
 from services.recommendations.domain.transitions import (
     Transition,
@@ -115,14 +117,23 @@ def _stop(context: Context) -> None:
 
 def _judge(context: Context) -> None:
     """Stop the canary if it is clicked too seldom; see the guards."""
-    clicks = clicked_in(context.told.clicks)
+    registry, told = context.registry, context.told
+    in_file = None if told.clicks is None else clicked_in(told.clicks)
+    trial = open_trial(registry.history(told.shop))
+
+    def count(ours: str, usual: str) -> Counted:
+        if in_file is not None:
+            return of_two(in_file, ours, usual)
+        since = 0 if trial is None else trial.since
+        return click_counts.of_attribution(told.shop, since, time.time_ns() // 1000, ours, usual)
 
     def transition(serving: Serving) -> Serving:
         roles = serving.roles()
-        ours, usual = (clicks.get(roles.get(role, "")) for role in (Role.CANARY, Role.SERVED))
+        ours, usual = roles.get(Role.CANARY), roles.get(Role.SERVED)
         if ours is None or usual is None:
             return serving
-        found = fallen_clicks(ours.counted(), usual.counted(), serving.guards)
+        counted = count(ours, usual)
+        found = fallen_clicks(counted.canary, counted.served, serving.guards)
         return serving if found is None else stop_canary(serving, found.why)
 
     _change(context, transition, "judge clicks")

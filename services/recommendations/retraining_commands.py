@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from services.recommendations.adapters import child, click_counts
+from services.recommendations.adapters.click_counts import clicked_in, of_two
 from services.recommendations.adapters.registry import Registry
 from services.recommendations.adapters.round_folder import opened
 from services.recommendations.advancing import advance
@@ -52,12 +53,14 @@ def step_on(registry: Registry, told: argparse.Namespace, say: Say) -> None:
     configure_logs("retraining")
     terms = _checked({name: getattr(told, name) for name in Terms.__struct_fields__}, Terms)
 
-    def count(days: int, canary: str, served: str) -> Counted | None:
+    in_file = None if told.clicks is None else clicked_in(told.clicks)
+
+    def count(since: int, canary: str, served: str) -> Counted | None:
         if told.without_clicks:
             return None
-        if told.clicks is not None:
-            return click_counts.of_file(told.clicks, canary, served)
-        return click_counts.of_attribution(told.shop, days, canary, served)
+        if in_file is not None:
+            return of_two(in_file, canary, served)
+        return click_counts.of_attribution(told.shop, since, _now(), canary, served)
 
     step = advance(registry, told.shop, terms, count=count, now=_now)
     say(f"{told.shop}: {step.what or 'nothing to do'}")

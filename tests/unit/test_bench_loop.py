@@ -61,6 +61,7 @@ def test_what_is_published(tmp_path: Path) -> None:
     ]
     rows = {row.measure: row for row in rows_of(periods)}
     assert rows[f"period 2: {LOOP}"].value == 0.38
+    assert rows["later periods: the loop above the frozen one"].value == 0.08
     gained = rows["the last period: the loop above the frozen one"]
     assert (gained.value, gained.spread) == (0.08, (0.07, 0.09))
     assert rows[f"{FROZEN}: NDCG@10 lost since period 1"].value == pytest.approx(25)

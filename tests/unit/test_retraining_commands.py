@@ -37,6 +37,7 @@ from tests.tiny_bundle import write_json
 from tests.trial_parts import HOUR, bundle, tally
 
 TERMS = Terms(shadow_hours=10, compared=500, canary_hours=20)
+DAY = 24 * HOUR
 
 
 class Desk:
@@ -119,7 +120,8 @@ async def test_clicks_come_from_attribution(monkeypatch: pytest.MonkeyPatch) -> 
         return Ended(0, "\n".join(lines).encode(), "")
 
     monkeypatch.setattr(click_counts, "run", run)
-    found = click_counts.of_attribution("demo", 3, "b", "a")
+    since, now = 100 * DAY - 1, 101 * DAY + HOUR
+    found = click_counts.of_attribution("demo", since, now, "b", "a")
     assert found == Counted(Clicks(180, 12), Clicks(100, 5), answers=18)
     assert list(asked[0])[-5:] == ["--json", "--shop", "demo", "--days", "3"]
 
@@ -149,8 +151,36 @@ def test_without_attribution_it_says_what_it_lacks(
     assert desk.advance("--canary-hours 0") == 2
     assert desk.remarked[0].startswith("SERVING_REFUSED: clicks are not counted: BAD_SETTING: ")
     assert desk.serving == before
+    place = ["--registry", str(desk.folder / "registry"), "--shop", "demo"]
+    assert run_command(["judge", *place], {}, say=print, remark=desk.remarked.append) == 2
+    assert desk.serving == before
     assert desk.advance("--canary-hours 0 --without-clicks") == 0
     assert desk.serving.served == "b"
+
+
+def test_judge_asks_attribution_where_no_file_is_named(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the days since the canary began, whoever leads it; too few clicks stop it."""
+    desk.change(partial(canary, version="b", share=0.1), "ben")
+    began = desk.now
+    asked: list[int] = []
+
+    def count(shop_id: str, since: int, now: int, ours: str, usual: str) -> Counted:
+        assert (shop_id, ours, usual) == ("demo", "b", "a")
+        assert now > since
+        asked.append(since)
+        return Counted(Clicks(900, 9), Clicks(9_000, 900), 90)
+
+    monkeypatch.setattr(click_counts, "of_attribution", count)
+    place = ["--registry", str(desk.folder / "registry"), "--shop", "demo"]
+    for status in ("judge clicks", "nothing to do"):
+        desk.said.clear()
+        assert run_command(["judge", *place], {}, say=desk.said.append, remark=print) == 0
+        assert desk.said[0] == f"demo: {status}"
+    assert asked == [began]
+    assert desk.serving.canary is not None
+    assert desk.serving.canary.stopped.startswith("1.00% of 900 were clicked")
 
 
 @pytest.mark.parametrize("told", ["--share 0.9", "--overlap 2", "--shadow-hours -1"])
@@ -163,10 +193,11 @@ def test_terms_that_cannot_be(desk: Desk, told: str) -> None:
 def test_a_change_in_the_middle_of_a_look_counts(desk: Desk) -> None:
     """A guard or a person who is quicker is not overrun by what was seen before."""
     desk.change(partial(canary, version="b", share=0.1), RETRAINING)
+    began = desk.now
     desk.now += 30 * HOUR
 
-    def count(days: int, ours: str, usual: str) -> Counted:
-        assert 2 <= days <= 3
+    def count(since: int, ours: str, usual: str) -> Counted:
+        assert since == began
         assert (ours, usual) == ("b", "a")
         desk.change(partial(stop_canary, why="too slow", version="b"), "server 1")
         return Counted(Clicks(5_000, 300), Clicks(9_000, 450), 5_000)

@@ -139,7 +139,7 @@ def test_what_steps_are_told(office: Office) -> None:
     """Where the archive is, and what the operator adds; the served bundle lies there fetched."""
     office.round()
     prepare, train, _, gate = (" ".join(words) for words in office.words)
-    assert prepare.startswith("model_export prepare --archive archive --master-key-file key --shop demo")
+    assert prepare.startswith("model_export prepare --archive archive --master-key-file key")
     assert train.endswith("/checkpoint --epochs 2")
     assert gate.endswith("--current-is-older --dry-run --json")
     served = office.folder / "work/demo/served/manifest.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,12 +10,13 @@ import msgspec
 
 from services.recommendations.adapters.child import Ended, run
 from services.recommendations.domain.guards import Clicks
-from services.recommendations.domain.next_step import Counted
+from services.recommendations.domain.next_step import HOUR, Counted
 from services.shared.errors import ServingRefused, StepUnfinished
 
 WITHIN: Final = 120.0
 """Seconds that attribution may take."""
 MOST_DAYS: Final = 30
+DAY: Final = 24 * HOUR
 
 
 class Clicked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,26 +47,26 @@ def clicked_in(path: Path) -> dict[str, Clicked]:
         raise ServingRefused(f"{path}: {error}") from error
 
 
-def of_file(path: Path, canary: str, served: str) -> Counted:
+def of_two(found: Mapping[str, Clicked], canary: str, served: str) -> Counted:
     """What a file has counted of two bundles; of one that is not in it, nothing."""
-    found = clicked_in(path)
     ours, usual = (found.get(version, Clicked(0, 0)).counted() for version in (canary, served))
     return Counted(ours, usual, ours.answers)
 
 
-def of_attribution(shop_id: str, days: int, canary: str, served: str) -> Counted:
-    """What attribution has counted of two bundles on so many days, today included.
+def of_attribution(shop_id: str, since: int, now: int, canary: str, served: str) -> Counted:
+    """What attribution has counted of two bundles from one moment to another, in whole days.
 
+    Moments are microseconds since 1970; not more than the last :data:`MOST_DAYS` are asked for.
     The guard sees products shown and products clicked, each once in a list, as that is what
     figures have. Raises StepUnfinished where attribution cannot be asked now, ServingRefused where
     it is not set up.
     """
     told = ("services.attribution", "figures", "--json", "--shop", shop_id, "--days")
-    ended = run([*told, str(min(days, MOST_DAYS))], within=WITHIN)
+    days = min(now // DAY - since // DAY + 1, MOST_DAYS)
+    ended = run([*told, str(days)], within=WITHIN)
     if ended.status == 2:
         raise ServingRefused(
-            f"clicks are not counted: {ended.last_words}; name a file with --clicks, or go "
-            "--without-clicks"
+            f"clicks are not counted: {ended.last_words}; name a file of counts instead"
         )
     if ended.status != 0:
         raise StepUnfinished(f"clicks are not counted: {ended.last_words}")

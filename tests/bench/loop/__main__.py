@@ -4,8 +4,9 @@ Some hundred shoppers buy from a made-up shop, period by period; what goes with 
 each period there are two models: the first one, frozen, and the one that the loop has promoted by
 then. Each basket of the period is foretold by both before it is bought. The archive takes the
 period, and before the next one the loop does its round: prepare from the archive, train, export,
-gate, publish, shadow, canary, promote, by the commands that a scheduler calls. No server answers here, so a trial is over
-at once; all else is what runs in a shop. A bundle that the gate refuses is not served.
+gate, publish, shadow, canary, promote, by the commands that a scheduler calls. No server answers
+here, so a trial is over at once; all else is what runs in a shop. A bundle that the gate refuses is
+not served.
 """
 
 from __future__ import annotations

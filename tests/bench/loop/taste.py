@@ -16,8 +16,8 @@ import numpy as np
 STYLES: Final = 12
 OF_A_STYLE: Final = 30
 """Products."""
-TURNED: Final = 6
-"""Of them, so many are exchanged with each period."""
+TURNED: Final = 3
+"""Of them, so many are exchanged with each period: a third of what is bought then."""
 CHANGED: Final = 0.05
 """Share of the shoppers who change their style with each period."""
 ANYTHING: Final = 0.1
