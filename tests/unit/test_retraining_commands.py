@@ -17,6 +17,7 @@ from services.attribution.showing import Choice, show
 from services.recommendations.adapters import child, click_counts
 from services.recommendations.adapters.child import Ended
 from services.recommendations.adapters.registry import Registry, pair_of
+from services.recommendations.adapters.round_folder import opened
 from services.recommendations.advancing import advance
 from services.recommendations.domain.comparison import Compared
 from services.recommendations.domain.guards import Clicks
@@ -246,3 +247,11 @@ def test_a_child_that_takes_too_long_is_ended() -> None:
     assert len(ended.said) == child.SAID
     ended = child.run(["no_such_module"], within=60)
     assert (ended.status, "No module named no_such_module" in ended.last_words) == (1, True)
+
+
+def test_a_child_holds_the_folder_of_its_round(tmp_path: Path) -> None:
+    """So the next round does not meet a step whose round was killed: the lock is its own, too."""
+    with opened(tmp_path) as folder:
+        told = ["timeit", "-n", "1", "-r", "1", f"import os; os.fstat({folder.lock})"]
+        assert child.run(told, within=60, holding=(folder.lock,)).status == 0
+        assert child.run(told, within=60).status == 1
