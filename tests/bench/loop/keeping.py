@@ -25,6 +25,8 @@ FROM: Final = datetime(2025, 1, 6, tzinfo=UTC)
 SHOP: Final = "demo"
 PREPARE: Final = "--holdout-days 4 --validation-days 3"
 """Of four weeks and more; a shop with more days may hold out more of them."""
+GATE: Final = "--latency-tolerance 3"
+"""What else is at work on this machine must not decide what is promoted."""
 AT_ONCE: Final = "--shadow-hours 0 --compared 0 --canary-hours 0 --without-clicks"
 """No server answers here: a trial's steps are taken one after the other, without waiting."""
 
@@ -66,7 +68,7 @@ class Keeping:
         begun = time.perf_counter()
         place = f"--registry {self.folder}/registry --shop {SHOP}"
         told = f"{place} --archive {self.folder}/archive --master-key-file {self.folder}/key"
-        options = [f"--prepare={PREPARE}", f"--train={self._train}"]
+        options = [f"--prepare={PREPARE}", f"--train={self._train}", f"--gate={GATE}"]
         status = self._do(["retrain", *told.split(), "--work", f"{self.folder}/work", *options])
         last: dict[str, Any] = json.loads((self.folder / f"work/{SHOP}/last.json").read_bytes())
         if status == 1 or (status == 2 and self._registry.serving(SHOP).served is None):
