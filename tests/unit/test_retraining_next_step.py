@@ -13,6 +13,7 @@ from services.recommendations.domain.guards import Clicks
 from services.recommendations.domain.next_step import RETRAINING, Counted, Seen, Terms, open_trial
 from services.recommendations.domain.serving import Canary, Guards, Role, Shadow
 from services.recommendations.domain.transitions import (
+    Transition,
     canary,
     promote,
     rollback,
@@ -220,7 +221,7 @@ SEEN = {
 
 
 def person(shop: Shop, act: str, version: str) -> None:
-    transitions = {
+    transitions: dict[str, Transition] = {
         "shadow": partial(shadow, version=version, sample=0.2),
         "canary": partial(canary, version=version, share=0.1),
         "promote": partial(promote, version=version),
@@ -261,6 +262,7 @@ def test_whatever_happens_in_whatever_order(acts: list[tuple[str, str]]) -> None
             if shop.serving.served != before.served:
                 promoted = shop.serving.served
                 assert before.canary is not None
+                assert promoted is not None
                 assert (before.canary.version, before.served) == (promoted, trial.against)
                 assert shop.now - trial.since >= 20 * 3_600_000_000
                 assert told != "bad"
