@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import structlog
 import uvloop
@@ -38,17 +37,10 @@ from services.shared.kafka_records import (
 )
 from services.shared.profile_store import ProfileStore, RedisProfileStore
 from services.shared.redis_connection import Redis
-from services.shared.running import run_consumer
+from services.shared.running import run_consumer, switch_threads_soon
 from services.shared.settings import read_settings, settings_help
 from services.shared.telemetry import configure_logs
 from services.shared.trying import insist
-
-SWITCHED_AFTER_SECONDS: Final = 0.0005
-"""So long a thread may hold up the others that run Python; by default ten times as long.
-
-There are two: ours, and the one in which Faust's consumer reads. Whoever wakes because something
-has come waits for the other one.
-"""
 
 _log = structlog.get_logger()
 
@@ -212,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     accept_any_header_name()
     hand_out_records_as_they_are()
     collect_seldom()
-    sys.setswitchinterval(SWITCHED_AFTER_SECONDS)
+    switch_threads_soon()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(run(settings))

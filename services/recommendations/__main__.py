@@ -55,7 +55,7 @@ from services.shared.letter_keys import RedisLetterKeys
 from services.shared.log_persons import TOPIC
 from services.shared.profile_store import RedisProfileStore
 from services.shared.redis_cluster import redis_pool
-from services.shared.running import told_to_end
+from services.shared.running import switch_threads_soon, told_to_end
 from services.shared.sealed_answers import SealedAnswers
 from services.shared.sealing import read_master_key
 from services.shared.settings import read_settings, settings_help
@@ -255,6 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configure_logs("recommendations", settings.log_level)
         accept_any_header_name()
         keys = read_keys(Path(settings.api_keys_file))
+        switch_threads_soon()
         uvloop.run(_serve(settings, keys))
     except AttuneError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
