@@ -7,7 +7,6 @@ other linked visitors take a second round trip (docs/decisions/0003).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -15,6 +14,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from services.shared.errors import RedisUnavailable
+from services.shared.patience import AnsweredWithin
 from services.shared.profile import Profile, linked_visitors, merge
 from services.shared.profile_store import ProfileSource, read_profiles
 from services.shared.subject import subject_of
@@ -104,7 +104,7 @@ class ProfileReader:
         within = min(self._deadline, seconds_left / 2)
         try:
             self._circuit.check()
-            async with asyncio.timeout(within):
+            async with AnsweredWithin(within):
                 profile = await self._merged(source or self._source, shop_id, user_id, visitor_id)
         except CircuitOpen:
             READ_FAILURES.inc()

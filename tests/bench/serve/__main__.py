@@ -53,7 +53,9 @@ UPDATES: Final = 1_000
 """Changes of the catalogue a second."""
 STEP: Final = 1.25
 """How much more each try of the ladder asks for."""
-BUSY: Final = "16 callers: processor of a call"
+CALLERS: Final = 16
+"""Who wait for their answers: they keep a server busy and are never refused."""
+BUSY: Final = f"{CALLERS} callers: processor of a call"
 LOADING_SECONDS: Final = 600.0
 MOST_TWICE: Final = 100_000
 """Two processes with more products would want more memory than a small machine has."""
@@ -102,7 +104,7 @@ async def measure(case: Case, size: Size, at: Place) -> list[Row]:
         made = await _of_server(case, size, at, server)
         if case.products > MOST_TWICE:
             return made
-        alone = await _processor(case, size, at, [server])
+        alone = await _processor(size, at, [server])
         second = served(at, name="second", SHARE_PORT="true", PORT=str(server.port))
         with started(second):
             wait_for_line(second.log_path, '"ready"', LOADING_SECONDS)
@@ -112,16 +114,14 @@ async def measure(case: Case, size: Size, at: Place) -> list[Row]:
             return made + await _of_two(case, size, at, both, alone)
 
 
-async def _processor(
-    case: Case, size: Size, at: Place, servers: Sequence[EmbeddedService]
-) -> list[Figures]:
-    """Load at the case's gate, every process on any core."""
+async def _processor(size: Size, at: Place, servers: Sequence[EmbeddedService]) -> list[Figures]:
+    """Callers who wait, so that every call is answered; every process on any core."""
     for server in servers:
         pin(server.process.pid, (*SERVER_CORE, *OTHERS))
     address, pids = servers[0].address, [server.process.pid for server in servers]
     return [
         await under_load(
-            Task(address, at.key, at.world.users, size.seconds, case.gate, seed=seed), pids
+            Task(address, at.key, at.world.users, size.seconds, 0, CALLERS, seed), pids
         )
         for seed in range(size.runs)
     ]
@@ -135,7 +135,7 @@ async def _of_two(
     alone: Sequence[Figures],
 ) -> list[Row]:
     named = f"{case.products:,} products, two processes"
-    runs = await _processor(case, size, at, servers)
+    runs = await _processor(size, at, servers)
     ratios = [two.processor / one.processor for two, one in zip(runs, alone, strict=True)]
     pids = [server.process.pid for server in servers]
 
@@ -143,9 +143,11 @@ async def _of_two(
         task = Task(servers[0].address, at.key, at.world.users, size.seconds, rate)
         return await under_load(task, pids)
 
-    greatest = await _ladder(case, load)
+    answers = [each.rate for each in runs]
+    greatest = await _ladder(median(answers), load)
     return [
         _row(f"{named}: processor time of a call, to one's", "times", ratios, (1.10, 1.05)),
+        _row(f"{named}, {CALLERS} callers: answers", "/s", answers),
         _row(f"{named}: answers with p99 < 10 ms", "/s", [greatest]),
     ]
 
@@ -161,30 +163,34 @@ async def _of_server(case: Case, size: Size, at: Place, server: EmbeddedService)
     made = [_row(f"{named}: memory", "MB", [memory(pids)], case.memory)]
     alone = [await load(0, 1, seed) for seed in range(size.runs)]
     made += _latencies(f"{named}, one caller", alone)
-    many = [await load(0, 16, seed) for seed in range(size.runs)]
-    made.append(_row(f"{named}, 16 callers: answers", "/s", [each.rate for each in many]))
+    many = [await load(0, CALLERS, seed) for seed in range(size.runs)]
+    most = median([each.rate for each in many])
+    made.append(_row(f"{named}, {CALLERS} callers: answers", "/s", [each.rate for each in many]))
     # All of them are answered: a refused call takes less.
     made.append(_row(f"{named}, {BUSY}", "ms", [each.processor for each in many]))
     for rate in (case.gate, case.aim):
         runs = [await load(rate, 1, seed) for seed in range(size.runs)]
         made += _latencies(f"{named}, {rate:,}/s", runs)
         made.append(_row(f"{named}, {rate:,}/s: without answer", "", [r.failed for r in runs]))
-    greatest = await _ladder(case, load)
+    greatest = await _ladder(most, load)
     made.append(_row(f"{named}: answers with p99 < 10 ms", "/s", [greatest], (case.gate, case.aim)))
-    most = median([each.rate for each in many])
     beyond = [await load(1.5 * most, 1, seed) for seed in range(size.runs)]
     kept = [each.rate / most for each in beyond]
-    made.append(_row(f"{named}, at 150 %: answers, to those of 16 callers", "", kept))
+    made.append(_row(f"{named}, at 150 %: answers, to those of {CALLERS} callers", "", kept))
     made += _latencies(f"{named}, at 150 %", beyond)
+    calm = [await load(most / 2, 1, seed) for seed in range(size.runs)]
     async with updates(at.kafka, at.world.products, UPDATES):
-        changing = [await load(case.gate, 1, seed) for seed in range(size.runs)]
-    made += _latencies(f"{named}, {case.gate:,}/s and {UPDATES:,} updates/s", changing)
-    return made
+        changing = [await load(most / 2, 1, seed) for seed in range(size.runs)]
+    made += _latencies(f"{named}, at 50 %", calm)
+    return made + _latencies(f"{named}, at 50 % and {UPDATES:,} updates/s", changing)
 
 
-async def _ladder(case: Case, load: Load) -> float:
-    """The greatest rate of a ladder that was answered in time; 0 where not even half the gate."""
-    best, rate = 0.0, case.gate / 2
+async def _ladder(most: float, load: Load) -> float:
+    """The greatest rate of a ladder that was answered in time; 0 where not even a fourth of most.
+
+    ``most`` is what callers get who wait.
+    """
+    best, rate = 0.0, most / 4
     while True:
         found = await load(rate)
         if found.p99 >= LATE_MS or found.failed > 0:
