@@ -27,7 +27,7 @@ from services.recommendations.domain.transitions import (
     stop_canary,
 )
 from services.shared.errors import StorageUnavailable
-from services.shared.model_input import PURCHASE, Interaction
+from services.shared.model_input import ACTIONS, PURCHASE, Interaction
 from tests.model_shelf_parts import OTHERS, SECONDS, VECTORS, Parts
 from tests.recommendation_parts import listing
 from tests.tiny_bundle import edit_golden, seal
@@ -339,6 +339,21 @@ async def test_a_new_model_reads_what_the_last_one_read(
         parts.change(partial(promote, version="b"))
         await parts.until(served="b")
         assert [now for _, now in told[1]] == list(range(36, 100))
+
+
+async def test_golden_inputs_of_every_action_warm_up(tmp_path: Path) -> None:
+    """Also of searches, which have no product in a shopper's history and one in golden inputs."""
+    parts = Parts(tmp_path)
+    folder = parts.bundle("a")
+    with np.load(folder / "golden.npz") as file:
+        items = file["items"]
+    kinds = np.arange(len(items))[:, None] % len(ACTIONS)
+    edit_golden(actions=np.where(items > 0, kinds, 0).astype(np.int64))(folder)
+    seal(folder, version="a")
+    parts.publish(folder)
+    parts.change(partial(promote, version="a"))
+    async with parts.running():
+        assert parts.versions() == {"served": "a"}
 
 
 def test_memory_is_judged_by_files(tmp_path: Path) -> None:

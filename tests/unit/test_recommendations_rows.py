@@ -102,6 +102,9 @@ def test_scores_are_those_of_the_bundles_own_rows(
     assert np.allclose(reading.history.directions, usual.history.directions, atol=1e-6)
     assert all(model.learned.has(row) for row in rows)
     assert not any(model.learned.has(int(row)) for row in model.learned.gaps)
+    every = np.arange(catalog.rows + 3)
+    unlearned = [row for row in every.tolist() if row and not model.learned.has(row)]
+    assert model.learned.unlearned(every).tolist() == unlearned
 
 
 def asked(catalog: Catalog, model: Model, source: SourceName, words: str, anchor: str) -> Ask:

@@ -37,7 +37,7 @@ from services.shared.aside import Aside
 from services.shared.bundle import Bundle
 from services.shared.errors import BundleRefused
 from services.shared.garbage import give_memory_back
-from services.shared.model_input import PAD, Interaction, Vocabulary
+from services.shared.model_input import PAD, TARGETS, VIEW, Interaction, Vocabulary
 
 FETCH_SECONDS: Final = 900.0
 LOAD_SECONDS: Final = 300.0
@@ -197,12 +197,20 @@ def warm_up(model: Model, histories: Sequence[History]) -> None:
 
 
 def golden_histories(bundle: Bundle) -> list[History]:
-    """The golden inputs as histories of shoppers, a minute between two interactions."""
+    """The golden inputs as histories of shoppers, a minute between two interactions.
+
+    Their actions are any numbers that the graph takes. A search has no product, so where one stands
+    with a product it becomes a view, as does what was only shown and would explain nothing.
+    """
     golden, minute = bundle.golden, 60_000_000
     return [
         (
             [
-                Interaction(place * minute, bundle.vocabulary.product_id(item), action)
+                Interaction(
+                    place * minute,
+                    bundle.vocabulary.product_id(item),
+                    action if action in TARGETS else VIEW,
+                )
                 for place, (item, action) in enumerate(zip(items, actions, strict=True))
                 if item != PAD
             ],

@@ -38,6 +38,13 @@ class Learned(NamedTuple):
         place = int(np.searchsorted(self.gaps, row))
         return place == len(self.gaps) or int(self.gaps[place]) != row
 
+    def unlearned(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Those of ``rows`` that :meth:`has` denies, but for padding, all at once."""
+        is_learned = np.ones(self.vectors.size + 1, dtype=np.bool_)
+        is_learned[-1] = False  # of all rows beyond
+        is_learned[self.gaps] = False
+        return rows[~is_learned[np.minimum(rows, self.vectors.size)] & (rows > 0)]
+
     def mean(self, scores: Floats) -> float:
         """Of an average product's score; ``scores`` are [n], 0 in the gaps."""
         return float(scores[1:].sum() / max(len(scores) - 1 - len(self.gaps), 1))

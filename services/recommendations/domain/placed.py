@@ -47,9 +47,9 @@ class Placed:
         changed = changes.since(self._revision) if self._revision >= 0 else None
         self._revision = changes.revision
         rows = np.arange(self._catalog.rows) if changed is None else changed
-        unknown = [row for row in rows.tolist() if row and not self._learned.has(row)]
+        unknown = self._learned.unlearned(rows)
         for start in range(0, len(unknown), AT_ONCE):
-            self._place(np.array(unknown[start : start + AT_ONCE], dtype=np.intp), model)
+            self._place(unknown[start : start + AT_ONCE], model)
             yield
 
     def directions(self, rows: NDArray[np.intp]) -> Floats:
