@@ -24,9 +24,15 @@ from services.shared.yaml_document import BadDocument
 from tests.tiny_bundle import add_neighbours, make_bundle, seal
 
 VECTORS = {"mug": (1.0, 0.0), "lamp": (0.0, 1.0)}
-MUG, CUP, LAMP = (
+MUG, CUP, LAMP, RAKE, SPADE = (
     CatalogProduct(name, "acme", name.title(), ["Home", shelf], {}, price, deliverable=True)
-    for name, shelf, price in (("mug", "Mugs", 300), ("cup", "Mugs", 500), ("lamp", "Lamps", 900))
+    for name, shelf, price in (
+        ("mug", "Mugs", 300),
+        ("cup", "Mugs", 500),
+        ("lamp", "Lamps", 900),
+        ("rake", "Garden", 400),
+        ("spade", "Garden", 600),
+    )
 )
 HOUSEHOLD = Household("841", Story("Mugs", "Lamps", "lamp"), (LAMP, CUP, MUG))
 
@@ -61,11 +67,11 @@ def shown(*products: CatalogProduct) -> RecommendResponse:
 
 def test_the_operators_document_is_one_and_its_mistake_has_a_line() -> None:
     """The rule of the demo is taken as it is written; its slip of the pen is refused by line."""
-    rule = rule_for(HOUSEHOLD, shown(MUG, CUP, LAMP))
+    rule = rule_for(HOUSEHOLD, shown(MUG, CUP, LAMP), [MUG, CUP, LAMP, RAKE, SPADE])
     home = document_of("demo.yaml", rule.document.encode()).scenarios["home"]
     assert home.filter == "product.has_price && product.price <= 5.00"
     assert home.boosts[0].when == '"Lamps" in product.categories'
-    assert [(pin.product, pin.place) for pin in home.pins] == [("mug", 3)]
+    assert [(pin.product, pin.place) for pin in home.pins] == [("rake", 3)]
     with pytest.raises(BadDocument, match=r"line 4, column 41: .*'product\.pirce'"):
         document_of("demo.yaml", rule.mistaken.encode())
 

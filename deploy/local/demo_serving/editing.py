@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Final, NamedTuple
 
 import msgspec
 from attune.recommendations.v1.recommendation_service_pb2 import RecommendResponse
 
+from deploy.local.demo.complete_journey import CatalogProduct
 from deploy.local.demo.households import Household
 from deploy.local.demo.narration import Narrator
 from deploy.local.demo.staging import promise, shown
@@ -22,6 +24,8 @@ WITHIN_SECONDS: Final = 15.0
 """A document counts after a second; on a busy machine later."""
 EACH_SECONDS: Final = 0.02
 REFUSED: Final = "scenarios_refused_total"
+TITLE: Final = 36
+"""Letters of a title, so that two lists stand side by side."""
 
 
 class Edited(msgspec.Struct, frozen=True):
@@ -56,11 +60,11 @@ class Editing(NamedTuple):
     narrator: Narrator
     server_metrics: str
 
-    def show(self, household: Household) -> Edited:
+    def show(self, household: Household, products: Sequence[CatalogProduct]) -> Edited:
         """Edit, show both lists, make a mistake, take all back. Raises DemoFailed."""
         say, user_id = self.narrator.say, household.user_id
         before = self.storefront.recommend(user_id)
-        rule = rule_for(household, before)
+        rule = rule_for(household, before, products)
         self.narrator.tell(
             f"Household {user_id} buys a lot of {household.story.buys.lower()}. For all shoppers "
             f"the operator writes into {shown(self.document.path)}:"
@@ -96,9 +100,9 @@ class Editing(NamedTuple):
         rows = [
             (
                 f"{place}",
-                old.title,
+                shorten(old.title, TITLE, placeholder="…"),
                 f"{price(old):.2f}",
-                new.title,
+                shorten(new.title, TITLE, placeholder="…"),
                 f"{price(new):.2f}",
                 rule.mark(new),
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -23,6 +24,7 @@ from deploy.local.told import BUNDLE, SHOP
 MODELS: Final = "services.recommendations models"
 FACTOR: Final = 3.0
 SHARE: Final = 0.2
+SAMPLE: Final = 0.5
 QUIET_SECONDS: Final = 3.0
 """How long each state lasts, so that its calls can be told from those of the next."""
 WITHIN_SECONDS: Final = 40.0
@@ -93,7 +95,7 @@ class Exchanging(NamedTuple):
 
     async def _shadow(self, second: str) -> float:
         """Have it in the shadow until servers have said how it compares; the overlap."""
-        await self._command(SHADOW, f"shadow {second} --sample 1")
+        await self._command(SHADOW, f"shadow {second} --sample {SAMPLE:g}")
         ask = f"{MODELS} show --shop {SHOP} --compare --json"
 
         def compared() -> dict[str, Any] | None:
@@ -124,21 +126,38 @@ class Exchanging(NamedTuple):
             (
                 phase.name,
                 f"{phase.calls:,}",
-                f"{phase.failed:,}",
+                f"{sum(phase.failed.values()):,}",
                 f"{phase.p50:.1f}",
                 f"{phase.p99:.1f}",
                 *(f"{phase.answered_by.get(name, 0):,}" for name in names),
+                f"{sum(phase.fallbacks.values()):,}",
             )
             for phase in done.phases
         ]
         head = ("while", "#calls", "#failed", "#p50 ms", "#p99 ms", "#by the first", "#the second")
-        self.narrator.table(head, rows)
-        failed = sum(phase.failed for phase in done.phases)
-        promise(not failed, f"{failed} calls failed")
+        self.narrator.say()
+        self.narrator.table((*head, "#no model"), rows)
+        self._say_why(done)
+        failed = {phase.name: phase.failed for phase in done.phases if phase.failed}
+        promise(not failed, f"calls failed: {failed}")
         by_phase = {phase.name: set(phase.answered_by) for phase in done.phases}
         for name, expected in _expected(*names):
             promise(by_phase[name] == expected, f"{name}: answered by {by_phase[name]}")
         return done
+
+    def _say_why(self, done: Exchanged) -> None:
+        """Where calls fell back: by which cause, as the answers themselves say."""
+        causes = Counter[str]()
+        for phase in done.phases:
+            causes.update(phase.fallbacks)
+        if not causes:
+            return
+        named = ", ".join(f"{cause} {count:,}" for cause, count in causes.most_common())
+        self.narrator.tell(
+            f"“No model” are answers from what trends or is popular, which say why: {named}. A "
+            "machine with other work is late now and then, and the server answers then without "
+            "the profile rather than late."
+        )
 
 
 def _expected(first: str, second: str) -> Sequence[tuple[str, set[str]]]:

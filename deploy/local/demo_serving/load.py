@@ -19,7 +19,7 @@ import numpy as np
 from attune.recommendations.v1 import recommendation_service_pb2 as api
 from attune.recommendations.v1 import recommendation_service_pb2_grpc as services
 
-CALLS_A_SECOND: Final = 50.0
+CALLS_A_SECOND: Final = 40.0
 DEADLINE_SECONDS: Final = 2.0
 WARMING_UP: Final = ""
 """The phase of calls that count to nothing."""
@@ -32,11 +32,14 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     calls: int
-    failed: int
+    failed: dict[str, int]
+    """Calls by the status that they ended with."""
     p50: float
     p99: float
     answered_by: dict[str, int]
     """Calls by the version of the model."""
+    fallbacks: dict[str, int]
+    """Calls that no model answered, by the cause; Redis may be late on a busy machine."""
 
 
 class Load:
@@ -48,8 +51,9 @@ class Load:
         self._metadata = (("authorization", f"Bearer {api_key_file.read_text()}"),)
         self._shoppers: Iterator[str] = itertools.cycle(shoppers)
         self._took: defaultdict[str, list[float]] = defaultdict(list)
-        self._failed: Counter[str] = Counter()
+        self._failed: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._versions: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._fallbacks: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.phase = WARMING_UP
         """What the calls of now count to."""
 
@@ -86,11 +90,12 @@ class Load:
         p50, p99 = np.percentile(took or [math.nan], [50, 99])
         return Phase(
             name=name,
-            calls=len(took) + self._failed[name],
-            failed=self._failed[name],
+            calls=len(took) + self._failed[name].total(),
+            failed=dict(self._failed[name]),
             p50=float(p50),
             p99=float(p99),
             answered_by=dict(self._versions[name]),
+            fallbacks=dict(self._fallbacks[name]),
         )
 
     async def _call_on(
@@ -111,8 +116,11 @@ class Load:
             answer = await stub.Recommend(
                 request, timeout=DEADLINE_SECONDS, metadata=self._metadata
             )
-        except grpc.RpcError:
-            self._failed[phase] += 1
+        except grpc.aio.AioRpcError as error:
+            self._failed[phase][error.code().name] += 1
             return
         took.append((time.perf_counter() - started) * 1000)
-        self._versions[phase][answer.model_version] += 1
+        if answer.model_version:
+            self._versions[phase][answer.model_version] += 1
+        else:
+            self._fallbacks[phase][api.FallbackCause.Name(answer.fallback_cause)] += 1

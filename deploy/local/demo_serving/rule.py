@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from attune.recommendations.v1.recommendation_service_pb2 import (
@@ -13,13 +12,15 @@ from attune.recommendations.v1.recommendation_service_pb2 import (
     RecommendResponse,
 )
 
+from deploy.local.demo.complete_journey import CatalogProduct
 from deploy.local.demo.households import Household
 from deploy.local.demo.staging import promise
 
 PLACE: Final = 3
 """Where the pinned product goes."""
-LIFT: Final = 0.9
+LIFT: Final = 0.4
 BILLIONTH: Final = 1e-9
+CENTS: Final = 100
 
 NOTHING: Final = "version: 1\n"
 """A document that leaves every scenario as it comes."""
@@ -87,12 +88,25 @@ class Rule(NamedTuple):
         return "lifted" if self.category in product.category_path else ""
 
 
-def rule_for(household: Household, before: RecommendResponse) -> Rule:
-    """One that changes this list: half of it costs more than the filter allows."""
-    pinned = min(household.fresh, key=lambda each: each.price or math.inf)
+def rule_for(
+    household: Household, before: RecommendResponse, products: Iterable[CatalogProduct]
+) -> Rule:
+    """One that changes this list: half of it costs more than the filter allows.
+
+    What is pinned is of another kind than the household's own and the lifted, so that it is seen
+    that only the pin has brought it.
+    """
     known = [price(each) for each in before.products if each.HasField("price")]
-    most = max(statistics.median(known), (pinned.price or 0) / 100)
-    return Rule(most, household.story.turns_to, pinned.product_id, pinned.title)
+    most, story = statistics.median(known), household.story
+    others = [
+        each
+        for each in products
+        if each.deliverable
+        and 0 < (each.price or 0) <= most * CENTS
+        and not {story.buys, story.turns_to} & set(each.category_path)
+    ]
+    pinned = max(others, key=lambda each: (each.price or 0, each.product_id))
+    return Rule(most, story.turns_to, pinned.product_id, pinned.title)
 
 
 def price(product: RankedProduct) -> float:

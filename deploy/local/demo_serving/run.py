@@ -128,7 +128,7 @@ class _Steps:
         addresses, operator, narrator = self._addresses, self._operator, self._narrator
         narrator.heading("3. One scenario, edited while it serves")
         editing = Editing(self._document, storefront, operator, narrator, addresses.server_metrics)
-        edited = editing.show(chosen)
+        edited = editing.show(chosen, products)
         narrator.heading("4. One model, exchanged under load")
         load = Load(addresses.grpc, Path(addresses.api_key_file), _busiest(lines))
         exchanging = Exchanging(load, operator, narrator, addresses.server_metrics)

@@ -29,7 +29,7 @@ class Guest(NamedTuple):
     """A shopper who was never here before, and has bought nothing."""
 
     user_id: str
-    looks_at: Sequence[CatalogProduct]
+    looks_at: tuple[CatalogProduct, ...]
 
     def arrives(self, now: int) -> Iterator[Record]:
         """The views; ``now`` is in microseconds since 1970."""
@@ -69,7 +69,7 @@ def guests(count: int, products: Sequence[CatalogProduct], random: Random) -> li
             shelves.setdefault(product.category_path[-1], []).append(product)
     wide = [shelf for shelf in shelves.values() if len(shelf) >= VIEWED]
     return [
-        Guest(f"guest-{number}", random.sample(random.choice(wide), VIEWED))
+        Guest(f"guest-{number}", tuple(random.sample(random.choice(wide), VIEWED)))
         for number in range(count)
     ]
 
