@@ -135,7 +135,8 @@ class _Steps:
         exchanged = asyncio.run(exchanging.show(self._folder, first))
         narrator.heading("5. One experiment, and its report")
         trying = Trying(self._document, storefront, operator, narrator, addresses, self._folder)
-        return Figures(narrator.seconds, edited, exchanged, trying.show(products))
+        tried = trying.show(products)
+        return Figures(narrator.seconds, edited, exchanged, tried)
 
 
 def _busiest(lines: pl.DataFrame) -> list[str]:

@@ -42,7 +42,7 @@ WITHIN_SECONDS: Final = 60.0
 EACH_SECONDS: Final = 0.05
 HEAD: Final = ("arm", "#shoppers", "#window over", "#fallbacks (control)", "#evidence", "decision")
 
-Answered = Mapping[Guest, RecommendResponse]
+Answered = Sequence[tuple[Guest, RecommendResponse]]
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +74,7 @@ class Trying(NamedTuple):
         some = guests(GUESTS, products, random)
         self._begin()
         asyncio.run(self._arrive(some))
-        answered = {guest: self.storefront.recommend(guest.user_id) for guest in some}
+        answered = [(guest, self.storefront.recommend(guest.user_id)) for guest in some]
         self._say_rule()
         records, sent = _followed(answered, random)
         asyncio.run(self._send(records))
@@ -143,6 +143,7 @@ class Trying(NamedTuple):
         self.operator.types(f"{ATTRIBUTION} {told}")
         page = folder / f"{EXPERIMENT}.html"
         report = msgspec.json.decode(page.with_suffix(".json").read_bytes())
+        self.narrator.say()
         self.narrator.table(HEAD, list(report_rows(report)))
         self.narrator.tell(
             f"“{BETTER}” is not judged yet: whether a shopper buys within a day of the first list "
@@ -159,7 +160,7 @@ class Trying(NamedTuple):
 
     def _stop_arm(self, answered: Answered) -> None:
         """Stop the broken arm in the document, and show that its shoppers are served again."""
-        guest = next(each for each, answer in answered.items() if arm_of(answer) == BROKEN)
+        guest = next(each for each, answer in answered if arm_of(answer) == BROKEN)
         line = f"{{name: {BROKEN}, share: 0.2"
         self.document.write(TRIAL.read_text().replace(line, f"{line}, stopped: true"))
         started = time.monotonic()
@@ -195,7 +196,7 @@ def _followed(answered: Answered, random: Random) -> tuple[list[Record], Counter
     """What the guests do with their lists, and how many of each there are."""
     now, sent = time.time_ns() // 1000, Counter[str]()
     records = []
-    for guest, answer in answered.items():
+    for guest, answer in answered:
         for measure, count, record in guest.answers(answer, arm_of(answer), now, random):
             sent[measure] += count
             records.append(record)
