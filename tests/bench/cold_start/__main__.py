@@ -130,7 +130,7 @@ def rows(found: Found) -> list[Row]:
         *_times("a list by the visit that the call tells", [each.told for each in visits]),
         _share("such lists that are by session", [each.is_session for each in visits]),
         *_times("first look sent → a list that follows from it", personal, limits),
-        _share("visitors who got one", [each is not None for each in personal], gate=1.0),
+        _share("visitors who got one", [e is not None for e in personal], all_of_them=True),
         *_times("listed → in SimilarProducts of its twin", similar, gates),
         _share("listings found there", [each is not None for each in similar]),
         *_times("listed → by taste in what is new for a visitor", new_for, gates),
@@ -158,9 +158,11 @@ def _times(
     ]
 
 
-def _share(name: str, some: Sequence[bool], gate: float | None = None) -> Row:
-    share = float(np.mean(some))
-    return Row(name, share, f"of {len(some)}", (share, share), gate)
+def _share(name: str, some: Sequence[bool], *, all_of_them: bool = False) -> Row:
+    """How many of so many; with ``all_of_them`` none may be missing."""
+    count = float(sum(some))
+    gate = float(len(some)) if all_of_them else None
+    return Row(name, count, f"of {len(some)}", (count, count), gate)
 
 
 def main() -> None:
