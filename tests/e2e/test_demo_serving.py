@@ -29,9 +29,9 @@ class Told(NamedTuple):
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """One run with a third of the orders."""
+    """One run with a sixth of the orders."""
     folder = tmp_path_factory.mktemp("serving")
-    command = [sys.executable, "-m", "deploy.local", "demo-serving", "--once", "--lines", "20000"]
+    command = [sys.executable, "-m", "deploy.local", "demo-serving", "--once", "--lines", "10000"]
     result = subprocess.run(
         [*command, "--folder", str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=280
     )

@@ -25,7 +25,7 @@ MODELS: Final = "services.recommendations models"
 FACTOR: Final = 3.0
 SHARE: Final = 0.2
 SAMPLE: Final = 0.5
-QUIET_SECONDS: Final = 3.0
+QUIET_SECONDS: Final = 4.0
 """How long each state lasts, so that its calls can be told from those of the next."""
 WITHIN_SECONDS: Final = 40.0
 LEAST_COMPARED: Final = 50
@@ -33,6 +33,11 @@ LEAST_COMPARED: Final = 50
 EACH_SECONDS: Final = 0.2
 COMPARED_EACH_SECONDS: Final = 3.0
 """Asking is a process of its own, and servers say what they saw every quarter of a minute."""
+COMPARED: Final = 'shadow_answers_total{outcome="compared"'
+
+TOO_BUSY: Final = (
+    "RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED are signs of a machine that has too much else to do"
+)
 
 ALONE: Final = "one model"
 PUBLISHED: Final = "the second is published"
@@ -96,15 +101,15 @@ class Exchanging(NamedTuple):
     async def _shadow(self, second: str) -> float:
         """Have it in the shadow until servers have said how it compares; the overlap."""
         await self._command(SHADOW, f"shadow {second} --sample {SAMPLE:g}")
+        never = "the comparison in the shadow does not come"
+        await _eventually(lambda: metric(self.server_metrics, COMPARED) >= LEAST_COMPARED, never)
         ask = f"{MODELS} show --shop {SHOP} --compare --json"
 
         def compared() -> dict[str, Any] | None:
             home = json.loads(self.operator.asks(ask))["scenarios"].get("home", {})
             return home if home.get("compared", 0) >= LEAST_COMPARED else None
 
-        found = await _eventually(
-            compared, "the comparison in the shadow does not come", every=COMPARED_EACH_SECONDS
-        )
+        found = await _eventually(compared, never, every=COMPARED_EACH_SECONDS)
         await self._command(SHADOW, "show --compare")
         return float(found["overlap_at_10"])
 
@@ -139,7 +144,7 @@ class Exchanging(NamedTuple):
         self.narrator.table((*head, "#no model"), rows)
         self._say_why(done)
         failed = {phase.name: phase.failed for phase in done.phases if phase.failed}
-        promise(not failed, f"calls failed: {failed}")
+        promise(not failed, f"calls failed: {failed}; {TOO_BUSY}")
         by_phase = {phase.name: set(phase.answered_by) for phase in done.phases}
         for name, expected in _expected(*names):
             promise(by_phase[name] == expected, f"{name}: answered by {by_phase[name]}")

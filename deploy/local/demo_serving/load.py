@@ -19,7 +19,7 @@ import numpy as np
 from attune.recommendations.v1 import recommendation_service_pb2 as api
 from attune.recommendations.v1 import recommendation_service_pb2_grpc as services
 
-CALLS_A_SECOND: Final = 40.0
+CALLS_A_SECOND: Final = 25.0
 DEADLINE_SECONDS: Final = 5.0
 """Longer than a storefront waits: what is late is to be seen in the percentiles."""
 WARMING_UP: Final = ""
