@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.bench.cold_start.__main__ import LISTING_GATE_MS, Found, rows
+from tests.bench.cold_start.asking import Late, until
 from tests.bench.cold_start.listings import Listed
 from tests.bench.cold_start.visitors import Visit
 
@@ -26,3 +29,18 @@ def test_times_are_of_what_came_and_counts_are_of_all() -> None:
     assert found["listed → by taste in what is new for a visitor, p50"].value == 450.0
     counted = [(row.value, row.unit) for row in found.values() if row.unit.startswith("of ")]
     assert counted == [*[(3, "of 3")] * 3, *[(each, "of 2") for each in (1, 2, 1, 1)]]
+
+
+async def test_a_late_call_is_asked_again() -> None:
+    """It ends neither the bench nor the wait; what never comes has no figure."""
+    answers = iter([Late(), False, True])
+
+    async def look() -> object:
+        answer = next(answers)
+        if isinstance(answer, Late):
+            raise answer
+        return answer
+
+    assert await until(look, started=time.perf_counter(), within=60) is not None
+    answers = iter([Late()])
+    assert await until(look, started=time.perf_counter() - 1, within=0.5) is None
