@@ -172,6 +172,10 @@ bench-exposure: .venv-dev/.ready build/gen/.ready ## What an exposure rule bring
 bench-swapping: .venv-dev/.ready build/gen/.ready ## What exchanging a model costs those who call meanwhile (QUICK=1: in a minute, coarser)
 	$(ALONE) $(DEV)/python -m tests.bench.swapping $(if $(QUICK),--quick)
 
+.PHONY: bench-loop
+bench-loop: .venv-dev/.ready build/gen/.ready ## What retraining on a schedule is worth where taste drifts (QUICK=1: in a minute, coarser)
+	$(ALONE) $(DEV)/python -m tests.bench.loop $(if $(QUICK),--quick)
+
 ##@ Model
 
 .PHONY: model
@@ -199,6 +203,7 @@ lock: ## Renew the locks from pyproject.toml (UPGRADE=1: to the newest versions)
 	$(COMPILE) pyproject.toml --extra build --extra local --extra prepare -c $(LOCKS)/dev.txt -o $(LOCKS)/run.txt
 	$(COMPILE) pyproject.toml --extra build --extra local --extra prepare --extra spark --extra dev -c $(LOCKS)/dev.txt -o $(LOCKS)/spark.txt
 	$(COMPILE) pyproject.toml -c $(LOCKS)/dev.txt -o $(LOCKS)/serve.txt
+	$(COMPILE) pyproject.toml --extra prepare --extra text --extra train -c $(LOCKS)/dev.txt -o $(LOCKS)/train.txt
 	@# Not by dev.txt: a peer wants an older client of Kafka than our tests do.
 	$(COMPILE) pyproject.toml --extra bench -c $(LOCKS)/run.txt -o $(LOCKS)/bench.txt
 	$(COMPILE) pyproject.toml --extra build -c $(LOCKS)/dev.txt -o $(LOCKS)/build.txt

@@ -85,6 +85,21 @@ EVERY_VALUE: dict[str, Any] = {
         "experiments": "other-experiments",
         "resources": {"requests": {"cpu": 2, "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
     },
+    "retraining": {
+        "enabled": True,
+        "image": {"repository": "registry.example/attune-training", "tag": "9-t"},
+        "schedule": "@daily",
+        "options": ["--train=--epochs 12", "--sample", "0.2"],
+        "existingClaim": "other-work",
+        "diskSize": "5Gi",
+        "deadlineSeconds": 3600,
+        "resources": {"requests": {"cpu": 4, "memory": "9Gi"}, "limits": {"memory": "10Gi"}},
+        "advance": {
+            "schedule": "@hourly",
+            "options": ["--share=0.1"],
+            "resources": {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+        },
+    },
     "networkPolicy": {
         "enabled": False,
         "callers": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],

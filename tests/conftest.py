@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 from xdist.remote import Producer
 
 from deploy.local.kafka import EmbeddedKafka
@@ -37,6 +39,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByModule:
     """Processes that share the tests take a module each."""
     return by_module(config, log)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What an entry point that a test runs does to logs goes with that test."""
+    root = logging.getLogger()
+    level, handlers, configure = root.level, root.handlers[:], structlog.configure
+    # A logger that is kept would go on as that entry point had it.
+    uncached = {"cache_logger_on_first_use": False}
+    monkeypatch.setattr(structlog, "configure", lambda **told: configure(**{**told, **uncached}))
+    yield
+    structlog.reset_defaults()
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")

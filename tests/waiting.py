@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
 
 PAUSE = 0.02
+LOG_CHARACTERS = 20_000
 
 
 def eventually(condition: Callable[[], T], *, within: float) -> T:
@@ -24,10 +26,18 @@ def eventually(condition: Callable[[], T], *, within: float) -> T:
     return answer
 
 
-async def eventually_async(condition: Callable[[], Awaitable[T]], *, within: float) -> T:
-    """Like :func:`eventually`, for a condition that is awaited."""
+async def eventually_async(
+    condition: Callable[[], Awaitable[T]], *, within: float, log: Path | None = None
+) -> T:
+    """Like :func:`eventually`, for a condition that is awaited; then shows the end of ``log``."""
     deadline = time.monotonic() + within
     while not (answer := await condition()):
-        assert time.monotonic() < deadline, f"not within {within} s; last answer: {answer!r}"
+        assert time.monotonic() < deadline, (
+            f"not within {within} s; last answer: {answer!r}{_end_of(log)}"
+        )
         await asyncio.sleep(PAUSE)
     return answer
+
+
+def _end_of(log: Path | None) -> str:
+    return "" if log is None else f"; its log ends:\n{log.read_text()[-LOG_CHARACTERS:]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 import structlog
 
@@ -15,10 +14,10 @@ from services.archive.settings import Settings
 from services.archive.writing import Writer
 from services.shared.archive_storage import ArchiveStorage
 from services.shared.errors import BadSetting, Unavailable
-from services.shared.health import Health, serve_health
+from services.shared.health import Health
 from services.shared.kafka import describe_topics, require_append_time, topic_settings
+from services.shared.running import run_consumer
 from services.shared.sealing import MasterKey
-from services.shared.telemetry import serve_metrics
 from services.shared.trying import insist
 
 _log = structlog.get_logger()
@@ -29,25 +28,11 @@ async def run(settings: Settings, storage: ArchiveStorage, master: MasterKey) ->
 
     Raises BadSetting for a taken port and for topics that are kept wrongly.
     """
-    ending = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    health = Health()
-    server, port = await serve_health(health, host=settings.health_host, port=settings.health_port)
-    metrics_port = serve_metrics(settings.metrics_host, settings.metrics_port)
-    _log.info("started", health_port=port, metrics_port=metrics_port)
-    try:
-        await _work(settings, storage, master, health, ending)
-    except BadSetting:
-        raise
-    except Exception:
-        _log.exception("stopped_by_an_error", meaning="what was gathered is read again")
-        return 1
-    finally:
-        health.not_ready()
-        await server.stop(grace=1.0)
-    _log.info("stopped")
-    return 0
+    return await run_consumer(
+        lambda health, ending: _work(settings, storage, master, health, ending),
+        settings,
+        lost="what was gathered is read again",
+    )
 
 
 async def _work(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -22,7 +21,7 @@ from services.attribution.reading import EVENTS, LOG, Reader
 from services.attribution.settings import Settings
 from services.shared.errors import BadSetting, Unavailable
 from services.shared.event_age import AgeRule
-from services.shared.health import Health, serve_health
+from services.shared.health import Health
 from services.shared.kafka import (
     TopicDescription,
     describe_topics,
@@ -33,9 +32,9 @@ from services.shared.kafka_partitions import Partitions
 from services.shared.letter_keys import RedisLetterKeys
 from services.shared.redis_cluster import connect
 from services.shared.redis_connection import Redis
+from services.shared.running import run_consumer
 from services.shared.sealed_answers import SealedAnswers
 from services.shared.sealing import MasterKey
-from services.shared.telemetry import serve_metrics
 from services.shared.trying import insist
 
 _log = structlog.get_logger()
@@ -46,25 +45,11 @@ async def run(settings: Settings, master: MasterKey) -> int:
 
     Raises BadSetting for a taken port and for topics that are kept wrongly.
     """
-    ending = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    health = Health()
-    server, port = await serve_health(health, host=settings.health_host, port=settings.health_port)
-    metrics_port = serve_metrics(settings.metrics_host, settings.metrics_port)
-    _log.info("started", health_port=port, metrics_port=metrics_port)
-    try:
-        await _work(settings, master, health, ending)
-    except BadSetting:
-        raise
-    except Exception:
-        _log.exception("stopped_by_an_error", meaning="what was not counted is read again")
-        return 1
-    finally:
-        health.not_ready()
-        await server.stop(grace=1.0)
-    _log.info("stopped")
-    return 0
+    return await run_consumer(
+        lambda health, ending: _work(settings, master, health, ending),
+        settings,
+        lost="what was not counted is read again",
+    )
 
 
 async def _work(

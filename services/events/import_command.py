@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 import os
 import re
-import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -37,6 +36,7 @@ from services.events.importing import (
 from services.events.settings import IMPORT_PREFIX, ImportSettings
 from services.shared.errors import BadSetting, KafkaUnavailable
 from services.shared.kafka import describe_topics
+from services.shared.running import told_to_end
 from services.shared.settings import read_settings
 from services.shared.telemetry import configure_logs
 
@@ -167,9 +167,7 @@ async def _import(
     servers, name = settings.kafka_servers, settings.history_topic
     topic_id = await _topic_id(servers, name, told.patience)
     start = taken_up(folder.earlier, structs.replace(job.start, topic_id=topic_id))
-    ending = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ending.set)
+    ending = told_to_end()
     topic = KafkaTopic(servers, name, compression=COMPRESSION)
     work = Import(
         progress=start,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from typing import Final
 
@@ -18,6 +17,7 @@ from services.shared.event_age import AgeRule
 from services.shared.grpc_server import Service, start_server
 from services.shared.health import Health
 from services.shared.identity import ApiKeys
+from services.shared.running import told_to_end
 from services.shared.telemetry import serve_metrics
 
 MESSAGE_BYTES: Final = 4 << 20
@@ -43,9 +43,7 @@ class Server:
 
         Raises BadSetting for a taken port and for a topic that is kept wrongly.
         """
-        told_to_stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+        told_to_stop = told_to_end()
         settings = self._settings
         topic = KafkaTopic(settings.kafka_servers, settings.events_topic)
         metrics_port = serve_metrics(settings.metrics_host, settings.metrics_port)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import structlog
 import uvloop
@@ -32,7 +30,6 @@ from services.profiles.worker import Worker
 from services.shared.errors import BadSetting
 from services.shared.event_age import AgeRule
 from services.shared.garbage import collect_seldom
-from services.shared.health import Health, serve_health
 from services.shared.kafka import describe_topics, require_append_time, topic_settings
 from services.shared.kafka_records import (
     accept_any_header_name,
@@ -40,47 +37,31 @@ from services.shared.kafka_records import (
 )
 from services.shared.profile_store import ProfileStore, RedisProfileStore
 from services.shared.redis_connection import Redis
+from services.shared.running import run_consumer, switch_threads_soon
 from services.shared.settings import read_settings, settings_help
-from services.shared.telemetry import configure_logs, serve_metrics
+from services.shared.telemetry import configure_logs
 from services.shared.trying import insist
-
-SWITCHED_AFTER_SECONDS: Final = 0.0005
-"""So long a thread may hold up the others that run Python; by default ten times as long.
-
-There are two: ours, and the one in which Faust's consumer reads. Whoever wakes because something
-has come waits for the other one.
-"""
 
 _log = structlog.get_logger()
 
 
 async def run(settings: Settings) -> int:
     """Work until SIGTERM or SIGINT (status 0) or an error that is ours (status 1)."""
-    ending = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    health = Health()
-    health.not_ready()
-    server, port = await serve_health(health, host=settings.health_host, port=settings.health_port)
-    metrics_port = serve_metrics(settings.metrics_host, settings.metrics_port)
-    _log.info("started", health_port=port, metrics_port=metrics_port)
-    readiness = Readiness(health)
+    return await run_consumer(
+        lambda health, ending: _until_ended(settings, Readiness(health), ending),
+        settings,
+        lost="the batch in hand is not committed",
+    )
+
+
+async def _until_ended(settings: Settings, readiness: Readiness, ending: asyncio.Event) -> None:
+    """Work; not ready as soon as it is to end, as the batch in hand may take a while."""
     work = asyncio.create_task(_work(settings, readiness, ending))
     ended = asyncio.create_task(ending.wait())
-    try:
-        await asyncio.wait([work, ended], return_when=asyncio.FIRST_COMPLETED)
-        readiness.end()
-        await work
-    except BadSetting:
-        raise
-    except Exception:
-        _log.exception("stopped_by_an_error", meaning="the batch in hand is not committed")
-        return 1
-    finally:
-        ended.cancel()
-        await server.stop(grace=1.0)
-    _log.info("stopped")
-    return 0
+    await asyncio.wait([work, ended], return_when=asyncio.FIRST_COMPLETED)
+    ended.cancel()
+    readiness.end()
+    await work
 
 
 async def _work(settings: Settings, readiness: Readiness, ending: asyncio.Event) -> None:
@@ -223,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     accept_any_header_name()
     hand_out_records_as_they_are()
     collect_seldom()
-    sys.setswitchinterval(SWITCHED_AFTER_SECONDS)
+    switch_threads_soon()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(run(settings))

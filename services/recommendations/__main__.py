@@ -15,7 +15,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import asyncio
 import gc
 import secrets
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -56,6 +55,7 @@ from services.shared.letter_keys import RedisLetterKeys
 from services.shared.log_persons import TOPIC
 from services.shared.profile_store import RedisProfileStore
 from services.shared.redis_cluster import redis_pool
+from services.shared.running import switch_threads_soon, told_to_end
 from services.shared.sealed_answers import SealedAnswers
 from services.shared.sealing import read_master_key
 from services.shared.settings import read_settings, settings_help
@@ -192,9 +192,7 @@ class Server:
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain. Raises BadSetting for a taken port."""
-        told_to_stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+        told_to_stop = told_to_end()
         settings = self._settings
         metrics_port = serve_metrics(settings.metrics_host, settings.metrics_port)
         server, port = await start_server(
@@ -257,6 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configure_logs("recommendations", settings.log_level)
         accept_any_header_name()
         keys = read_keys(Path(settings.api_keys_file))
+        switch_threads_soon()
         uvloop.run(_serve(settings, keys))
     except AttuneError as error:
         print(f"{error.code}: {error}", file=sys.stderr)

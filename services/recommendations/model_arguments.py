@@ -11,6 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from services.recommendations.domain.serving import MOST_SHARE, Guards
+from services.recommendations.retraining_arguments import (
+    ADVANCE,
+    ADVANCE_EXAMPLES,
+    RETRAIN,
+    RETRAIN_EXAMPLES,
+    add_advance,
+    add_retrain,
+)
 from services.recommendations.settings import PREFIX, SHOP
 
 COMMAND: Final = "models"
@@ -28,6 +36,9 @@ follow; none has to be started anew. The usual way of a bundle:
   rollback   the one before answers everybody again
   stop       end a canary or a shadow
   list, show what there is, what is in use, and what was changed when, by whom and why
+
+By a schedule: retrain makes a new bundle from the archive and has it tried, advance takes the steps
+after that.
 """
 
 
@@ -64,10 +75,35 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     judge.add_argument(
         "clicks",
         type=Path,
-        help='a JSON file: {VERSION: {"answers": 1000, "clicked": 52}, …}, of the last days, as '
-        "attribution counts them",
+        nargs="?",
+        help='a JSON file: {VERSION: {"answers": 1000, "clicked": 52}, …}, of the last days; if '
+        "none is named attribution is asked, which needs ATTUNE_ATTRIBUTION_REDIS_URL",
     )
+    _add_scheduled(commands, shop, environ)
     return top
+
+
+def _add_scheduled(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    shop: argparse.ArgumentParser,
+    environ: Mapping[str, str],
+) -> None:
+    retrain, advance = (
+        commands.add_parser(
+            name,
+            help=does,
+            description=description,
+            epilog=examples,
+            parents=[shop],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for name, does, description, examples in (
+            ("retrain", "do one round of retraining", RETRAIN, RETRAIN_EXAMPLES),
+            ("advance", "take the next step of what is on trial", ADVANCE, ADVANCE_EXAMPLES),
+        )
+    )
+    add_retrain(retrain, environ)
+    add_advance(advance)
 
 
 def _command(

@@ -12,11 +12,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from services.recommendations.adapters import click_counts
+from services.recommendations.adapters.click_counts import clicked_in, of_two
 from services.recommendations.adapters.model import prove
-from services.recommendations.adapters.registry import Registry, pair_of
+from services.recommendations.adapters.registry import Registry
+from services.recommendations.advancing import tallies
 from services.recommendations.comparison_page import HEADS, page, rows
-from services.recommendations.domain.comparison import Compared, Figures, Tally, figures
-from services.recommendations.domain.guards import Clicks, fallen_clicks
+from services.recommendations.domain.comparison import Figures, figures
+from services.recommendations.domain.guards import fallen_clicks
+from services.recommendations.domain.next_step import Counted, open_trial
 from services.recommendations.domain.serving import Change, Guards, Role, Serving
 from services.recommendations.domain.transitions import (
     Transition,
@@ -30,6 +34,7 @@ from services.recommendations.domain.transitions import (
     stop_shadow,
 )
 from services.recommendations.model_arguments import COMMAND, parser
+from services.recommendations.retraining_commands import retrain, step_on
 from services.shared.archive_storage import open_storage
 from services.shared.errors import AttuneError, ServingRefused, Unavailable
 
@@ -113,31 +118,26 @@ def _stop(context: Context) -> None:
 
 def _judge(context: Context) -> None:
     """Stop the canary if it is clicked too seldom; see the guards."""
-    try:
-        clicks = msgspec.json.decode(context.told.clicks.read_bytes(), type=dict[str, Clicked])
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ServingRefused(f"{context.told.clicks}: {error}") from error
+    registry, told = context.registry, context.told
+    in_file = None if told.clicks is None else clicked_in(told.clicks)
+    trial = open_trial(registry.history(told.shop))
+
+    def count(ours: str, usual: str) -> Counted:
+        if in_file is not None:
+            return of_two(in_file, ours, usual)
+        since = 0 if trial is None else trial.since
+        return click_counts.of_attribution(told.shop, since, time.time_ns() // 1000, ours, usual)
 
     def transition(serving: Serving) -> Serving:
         roles = serving.roles()
-        ours, usual = (clicks.get(roles.get(role, "")) for role in (Role.CANARY, Role.SERVED))
+        ours, usual = roles.get(Role.CANARY), roles.get(Role.SERVED)
         if ours is None or usual is None:
             return serving
-        found = fallen_clicks(ours.counted(), usual.counted(), serving.guards)
+        counted = count(ours, usual)
+        found = fallen_clicks(counted.canary, counted.served, serving.guards)
         return serving if found is None else stop_canary(serving, found.why)
 
     _change(context, transition, "judge clicks")
-
-
-class Clicked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What attribution has counted of one bundle's answers."""
-
-    answers: int
-    clicked: int
-
-    def counted(self) -> Clicks:
-        """For the guard."""
-        return Clicks(self.answers, self.clicked)
 
 
 def _list(context: Context) -> None:
@@ -170,10 +170,7 @@ def _show_compared(context: Context, serving: Serving) -> None:
     served, other = serving.served, serving.shadow
     if served is None or other is None:
         raise ServingRefused("nothing is in the shadow of a served bundle")
-    found: dict[str, Tally] = {}
-    for note in context.registry.notes(context.told.shop, pair_of(served, other.version)):
-        for name, tally in msgspec.json.decode(note, type=Compared).scenarios.items():
-            found[name] = found.get(name, Tally()) + tally
+    found = tallies(context.registry, context.told.shop, served, other.version)
     scenarios = {name: figures(found[name]) for name in sorted(found)}
     if context.told.page is not None:
         text = page(context.told.shop, served, other.version, scenarios)
@@ -251,4 +248,6 @@ DO: Final[Mapping[str, Callable[[Context], None]]] = {
     "judge": _judge,
     "list": _list,
     "show": _show,
+    "retrain": lambda context: retrain(context.registry, context.told, context.say),
+    "advance": lambda context: step_on(context.registry, context.told, context.say),
 }

@@ -7,6 +7,9 @@ time a call has taken lately.
 
 It refuses the newest of the shop that has most in hand. A shop that sends too much so slows down
 itself, and not the others; its oldest calls, nearest to their answers, are kept.
+
+Calls in hand wait for something else than the processor; those that wait for the processor are
+not handed to us yet, and :mod:`services.shared.pace` sees to them.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any, Final
 from prometheus_client import Counter, Gauge
 
 from services.shared.errors import TooManyCalls
+from services.shared.pace import Pace
 
 WAIT_SECONDS: Final = 0.05
 """How long a call may have to wait for those before it."""
@@ -54,16 +58,21 @@ class CallsInHand:
         self,
         most: int,
         *,
+        waiting: Callable[[], float] = lambda: 0.0,
         processor: Callable[[], float] = time.process_time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Never more than ``most``. ``processor`` and ``clock`` tell seconds."""
+        """Never more than ``most``. ``waiting`` tells how long a call waits before it is taken.
+
+        All three functions tell seconds.
+        """
         self._most = self._bound = most
         self._processor, self._clock = processor, clock
         self._by_shop: dict[str, dict[Held, None]] = {}
         self._now = 0
         self._ended = 0
         self._since, self._spent = clock(), processor()
+        self._pace = Pace(waiting=waiting, clock=clock)
 
     @property
     def bound(self) -> int:
@@ -76,6 +85,9 @@ class CallsInHand:
         Another shop's newest call is cancelled if that shop has more in hand than this one
         would have; who answers it then tells by ``is_shed`` why.
         """
+        if not self._pace.takes(shop_id):
+            SHED.labels(shop_id).inc()
+            raise TooManyCalls("more calls come than are answered in time")
         if self._now >= self._bound:
             self._make_room(shop_id)
         held = Held(shop_id, task)
@@ -107,7 +119,7 @@ class CallsInHand:
                     SHED.labels(noisiest).inc()
                     return
         SHED.labels(shop_id).inc()
-        raise TooManyCalls(f"{self._now} calls are in hand, more than are answered in time")
+        raise TooManyCalls("more calls are in hand than are answered in time")
 
     def _measure(self) -> None:
         """Set the bound anew, now and then."""

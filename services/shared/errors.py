@@ -14,8 +14,10 @@
     ├── BadSetting                  the process was told something it cannot work with
     ├── BundleRefused               a model bundle is damaged or of another schema
     ├── ServingRefused              which bundle is served cannot be read, or not be changed so
+    ├── RoundRefused                a round of retraining came to no bundle that may be tried
     └── Unavailable                 what is needed does not answer now; retriable
         ├── RedisUnavailable, KafkaUnavailable, StorageUnavailable
+        ├── StepUnfinished          a step of a round was killed, or took too long
         ├── CatalogLoading
         └── TooManyCalls, TooManyBytes
 
@@ -145,6 +147,13 @@ class ServingRefused(AttuneError):
     grpc_status = grpc.StatusCode.FAILED_PRECONDITION
 
 
+class RoundRefused(AttuneError):
+    """A round of retraining came to no bundle that may be tried: the gate, or a step, refused."""
+
+    code = "ROUND_REFUSED"
+    grpc_status = grpc.StatusCode.FAILED_PRECONDITION
+
+
 class Unavailable(AttuneError):
     """An outside system does not answer now."""
 
@@ -169,6 +178,12 @@ class StorageUnavailable(Unavailable):
     """A disk or object store does not answer, is full, or may not be written."""
 
     code = "STORAGE_UNAVAILABLE"
+
+
+class StepUnfinished(Unavailable):
+    """A step of a round of retraining was killed, or took longer than it may."""
+
+    code = "STEP_UNFINISHED"
 
 
 class CatalogLoading(Unavailable):

@@ -24,33 +24,23 @@ from typing import Any, Final, NamedTuple
 import grpc
 import structlog
 from attune.access.v1 import access_pb2
-from google.protobuf import duration_pb2, message_factory
+from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
 from grpc_reflection.v1alpha import reflection
-from grpc_status import rpc_status
 from prometheus_client import Counter, Histogram
 from protovalidate import Validator
 
 from services.shared.calls_in_hand import CallsInHand
 from services.shared.errors import AttuneError, BadInput, ScopeMissing, TooManyCalls
+from services.shared.grpc_errors import told
 from services.shared.health import Health, listen
 from services.shared.identity import ApiKey, ApiKeys
 from services.shared.violations import path_of
-
-DOMAIN: Final = "attune"
-"""``ErrorInfo.domain`` of every error."""
+from services.shared.waiting import Waiting
 
 DEFAULT_DEADLINE: Final = 2.0
 """Seconds a call without a deadline of its own may take."""
-
-RETRY_DELAY_MS: Final = 200
-"""``RetryInfo`` of retriable errors."""
-
-PUSHBACK: Final = ("grpc-retry-pushback-ms", str(RETRY_DELAY_MS))
-"""The same for a gRPC library that tries again by itself. It goes with RESOURCE_EXHAUSTED only:
-what is UNAVAILABLE here may be had from the next server at once."""
 
 MESSAGE_BYTES: Final = 1 << 20
 """A larger request is refused by the transport, unless a service takes more."""
@@ -77,6 +67,13 @@ OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 3),
 )
+
+WAITING: Final = 200
+"""Calls that gRPC keeps for us beyond those we have taken. Beyond these it refuses some, beyond
+twice as many all, with CANCELLED and without a hint; we refuse with one long before."""
+
+LOG_SECONDS: Final = 1.0
+"""Between two lines about refused calls: an overload must not be made worse by its log."""
 
 CALLS = Counter("grpc_calls_total", "Calls answered, by status code.", ["method", "code"])
 CALL_SECONDS = Histogram(
@@ -122,6 +119,7 @@ class _Wrapped:
         self._in_hand = in_hand
         self._validator = Validator()
         self._seconds = CALL_SECONDS.labels(self._name)
+        self._refused, self._told_at = 0, float("-inf")
 
     async def __call__(
         self, request: Message, context: grpc.aio.ServicerContext[Any, Any]
@@ -136,9 +134,9 @@ class _Wrapped:
             code = grpc.StatusCode.OK
             return answer
         except Exception as error:
-            status, code = status_of(error)
+            code, message, trailers = told(error)
             self._log(error, code, key_id)
-            await context.abort(code, status.message, _trailers(status))
+            await context.abort(code, message, trailers)
             raise AssertionError("abort raises") from error
         finally:
             self._count(code, context.time_remaining(), time.perf_counter() - started)
@@ -187,6 +185,14 @@ class _Wrapped:
             return await self._method(request, Call(shop_id, DEFAULT_DEADLINE))
 
     def _log(self, error: Exception, code: grpc.StatusCode, key_id: str) -> None:
+        more = {}
+        if isinstance(error, TooManyCalls):
+            self._refused += 1
+            now = time.monotonic()
+            if now - self._told_at < LOG_SECONDS:
+                return
+            more = {"refused": self._refused}
+            self._refused, self._told_at = 0, now
         expected = isinstance(error, AttuneError | TimeoutError)
         _log.warning(
             "call_failed",
@@ -196,37 +202,8 @@ class _Wrapped:
             reason=getattr(error, "code", code.name),
             message=str(error) if expected else "",
             exc_info=None if expected else error,
+            **more,
         )
-
-
-def status_of(error: Exception) -> tuple[status_pb2.Status, grpc.StatusCode]:
-    """What a caller is told of an error; nothing of one that is not ours."""
-    if isinstance(error, TimeoutError):
-        code, reason, message = grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "too late"
-    elif isinstance(error, AttuneError):
-        code, reason, message = error.grpc_status, error.code, str(error)
-    else:
-        code, reason, message = grpc.StatusCode.INTERNAL, "INTERNAL", "internal error"
-    number: int = code.value[0]
-    status = status_pb2.Status(code=number, message=message[:2_048])
-    details: list[Message] = [error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN)]
-    if isinstance(error, BadInput) and error.fields:
-        violation = error_details_pb2.BadRequest.FieldViolation
-        found = [violation(field=path, description=what) for path, what in error.fields[:50]]
-        details.append(error_details_pb2.BadRequest(field_violations=found))
-    if isinstance(error, AttuneError) and error.retriable:
-        delay = duration_pb2.Duration(nanos=RETRY_DELAY_MS * 1_000_000)
-        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    for detail in details:
-        status.details.add().Pack(detail)
-    return status, code
-
-
-def _trailers(status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...]:
-    """The details of an error and, where gRPC itself may try again, when."""
-    details = tuple(rpc_status.to_status(status).trailing_metadata)
-    is_full = status.code == grpc.StatusCode.RESOURCE_EXHAUSTED.value[0]
-    return (*details, PUSHBACK) if is_full else details
 
 
 def _authorization(context: grpc.aio.ServicerContext[Any, Any]) -> str | bytes | None:
@@ -276,13 +253,27 @@ async def start_server(
         ("grpc.so_reuseport", int(share_port)),
         ("grpc.max_connection_age_ms", CONNECTION_AGE_MS),
         ("grpc.max_connection_age_grace_ms", CONNECTION_GRACE_MS),
+        ("grpc.server.max_pending_requests", WAITING),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * WAITING),
     )
     server = grpc.aio.server(options=options)
-    in_hand = CallsInHand(CALLS_AT_ONCE)
+    waiting = Waiting(time.monotonic)
+    in_hand = CallsInHand(CALLS_AT_ONCE, waiting=lambda: waiting.seconds)
     server.add_generic_rpc_handlers(tuple(_handler(service, keys, in_hand) for service in services))
     health.add_to(server)
     names = (*(service.descriptor.full_name for service in services), "grpc.health.v1.Health")
     reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
     bound = listen(server, host, port)
+    waiting.add_to(server)
     await server.start()
+    _keep(asyncio.create_task(waiting.run(server)))
     return server, bound
+
+
+_running: Final[set[asyncio.Task[None]]] = set()
+"""What runs beside servers; asyncio itself forgets a task that nobody holds."""
+
+
+def _keep(task: asyncio.Task[None]) -> None:
+    _running.add(task)
+    task.add_done_callback(_running.discard)

@@ -14,6 +14,7 @@ index is behind the vocabulary's, and whoever encodes brings its vector.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -135,8 +136,7 @@ class Vocabulary:
 
     def indices(self, product_ids: Iterable[str]) -> list[int]:
         """:meth:`index` of each."""
-        find = self._index.get
-        return [find(product_id, 0) for product_id in product_ids]
+        return list(map(self._index.get, product_ids, repeat(0)))
 
     def product_id(self, index: int) -> str:
         """The product at ``index`` (1 … len). Raises IndexError for any other."""
@@ -207,9 +207,10 @@ def known_places(
     found: Sequence[Interaction], vocabulary: Products
 ) -> tuple[Known, NDArray[np.intp]]:
     """:func:`known`, and where in ``found`` each of them is: [h]."""
-    items = np.array(vocabulary.indices([each.product_id for each in found]), dtype=np.int32)
-    actions = np.array([each.action for each in found], dtype=np.int64)
-    at = np.array([each.at for each in found], dtype=np.int64)
+    moments, product_ids, did, _ = zip(*found, strict=True) if found else ((), (), (), ())
+    items = np.array(vocabulary.indices(product_ids), dtype=np.int32)
+    actions = np.array(did, dtype=np.int64)
+    at = np.array(moments, dtype=np.int64)
     searched = np.flatnonzero(actions == SEARCH)
     items[searched] = np.arange(1, len(searched) + 1) + len(vocabulary)
     read = np.flatnonzero(items)

@@ -36,8 +36,9 @@ class Scorer:
         self._vectors = bundle.item_vectors
         self._neighbours = bundle.neighbours
         self._repeat = bundle.repeat
-        self._first = first_scores(bundle.repeat) if bundle.repeat is not None else None
         self._blend = bundle.settings.blend
+        first = first_scores(bundle.repeat) if bundle.repeat is not None else None
+        self._first = None if first is None else np.float32(self._blend.repeat) * first
         self._history = bundle.settings.history
 
     def scores(self, query: Floats, known: Known, now: int) -> Floats:
@@ -69,7 +70,7 @@ class Scorer:
             bought, gains = repeat_scores(self._repeat, items, actions, at, now)
             again = bought, scores[bought] + np.float32(self._blend.repeat) * gains
         if self._first is not None:
-            scores += np.float32(self._blend.repeat) * self._first
+            scores += self._first
         if self._neighbours is not None:
             np.add.at(scores, *self._neighbours.scores(items, self._weights(len(items))))
         if again is not None:

@@ -91,7 +91,7 @@ async def test_a_topic_is_made_anew(
                 return "topic_made_anew" in worker.log_path.read_text()
             return False
 
-        await eventually_async(is_right, within=30)
+        await eventually_async(is_right, within=90, log=worker.log_path)
     await as_the_oracle_says(redis_url, before[:200] + after)
 
 

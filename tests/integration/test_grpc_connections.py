@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from attune.profiles.v1 import profile_service_pb2 as pb
 from attune.profiles.v1 import profile_service_pb2_grpc
 
-from services.shared import grpc_server
+from services.shared import grpc_errors, grpc_server
 from services.shared.errors import CatalogLoading
 from services.shared.grpc_server import Call, Service, start_server
 from services.shared.health import Health
@@ -170,5 +172,29 @@ async def test_a_full_server_says_when_to_come_back_in_the_word_of_grpc_too(
     assert "grpc-retry-pushback-ms" not in await trailers(loading)
     monkeypatch.setattr(grpc_server, "CALLS_AT_ONCE", 0)
     told = await trailers(Counted())
-    assert told["grpc-retry-pushback-ms"] == str(grpc_server.RETRY_DELAY_MS)
+    assert told["grpc-retry-pushback-ms"] == str(grpc_errors.RETRY_DELAY_MS)
     assert "grpc-status-details-bin" in told
+
+
+async def test_calls_that_come_faster_than_they_are_answered_are_refused_in_time() -> None:
+    """They wait inside gRPC, where the server does not see them; it asks itself how long."""
+
+    async def slow(*_: Any) -> pb.GetProfileResponse:
+        time.sleep(0.02)  # noqa: ASYNC251 - it works: nothing else is done meanwhile
+        return pb.GetProfileResponse()
+
+    async with serving(slow) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        profiles = profile_service_pb2_grpc.ProfileServiceStub(channel)
+
+        async def code_of_one() -> str:
+            try:
+                await profiles.GetProfile(ANA, **TOLD)
+            except grpc.aio.AioRpcError as error:
+                return error.code().name
+            return "OK"
+
+        await code_of_one()
+        codes = Counter(await asyncio.gather(*(code_of_one() for _ in range(180))))
+    assert codes["OK"] >= 5
+    assert codes["RESOURCE_EXHAUSTED"] >= 90
+    assert codes["OK"] + codes["RESOURCE_EXHAUSTED"] == 180

@@ -9,12 +9,15 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.recommendations.adapters.registry import Registry
+from services.recommendations.domain.next_step import Terms
 from services.recommendations.domain.serving import NOTHING, Guards, Serving
 from services.recommendations.model_arguments import REGISTRY, parser
 from services.recommendations.model_commands import DO, run_command
+from services.recommendations.retraining_arguments import ARCHIVE, MASTER_KEY_FILE
 from services.recommendations.settings import PREFIX, Settings
 from services.shared.archive_storage import LocalStorage
 from services.shared.errors import BadSetting
@@ -216,7 +219,9 @@ def test_every_command_line_of_a_page_is_one(page: str, capsys: pytest.CaptureFi
     """The real parser takes it."""
     for line in lines(page):
         try:
-            parser({REGISTRY: "x"}).parse_args(shlex.split(line))
+            parser(dict.fromkeys((REGISTRY, ARCHIVE, MASTER_KEY_FILE), "x")).parse_args(
+                shlex.split(line)
+            )
         except SystemExit:
             pytest.fail(f"{page}: {line}: {capsys.readouterr().err}")
 
@@ -271,3 +276,10 @@ def test_somebody_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(getpass, "getuser", nobody)
     told = parser({REGISTRY: "x"}).parse_args(["rollback", "--shop", "demo"])
     assert re.fullmatch(r"\d+@.+", told.who)
+
+
+def test_the_guide_names_every_term_of_a_trial() -> None:
+    """With the value that it has at first."""
+    text = (ROOT / PAGES[0]).read_text()
+    for name, value in msgspec.structs.asdict(Terms()).items():
+        assert re.search(rf"`--{name.replace('_', '-')}` \({value:,g}\)", text), name

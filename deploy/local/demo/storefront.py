@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +15,30 @@ from attune.recommendations.v1 import (
 
 DEADLINE_SECONDS: Final = 5.0
 
+RETRIES: Final = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+"""A call that reached nobody who could answer is made again, as ``docs/storefront.md`` advises."""
+
 
 class Storefront:
     """One connection; lives as long as the demo."""
 
     def __init__(self, address: str, api_key_file: Path) -> None:
         self.address = address
-        self._channel = grpc.insecure_channel(address)
+        told = [("grpc.service_config", json.dumps(RETRIES))]
+        self._channel = grpc.insecure_channel(address, options=told)
         self._recommend = recommendation_service_pb2_grpc.RecommendationServiceStub(self._channel)
         self._profiles = profile_service_pb2_grpc.ProfileServiceStub(self._channel)
         self._metadata = (("authorization", f"Bearer {api_key_file.read_text()}"),)

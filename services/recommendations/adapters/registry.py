@@ -66,14 +66,30 @@ class Registry:
         """
         for _ in range(TRIES):
             before = self.serving(shop_id)
-            after = transition(before)
-            if after == before:
-                return before
-            change = Change(at=self._now(), who=who, what=what, why=why, serving=after)
-            if self._storage.create(_history(shop_id, after.number), _written(change)):
-                self._storage.put(f"{shop_id}/{SERVING}", _written(after))
+            after = self.change_from(before, shop_id, transition, who=who, what=what, why=why)
+            if after is not None:
                 return after
         raise StorageUnavailable(f"{shop_id}: {TRIES} times another change was quicker")
+
+    def change_from(
+        self,
+        before: Serving,
+        shop_id: str,
+        transition: Transition,
+        *,
+        who: str,
+        what: str,
+        why: str,
+    ) -> Serving | None:
+        """The same for the document ``before`` alone: None where it is no longer the newest."""
+        after = transition(before)
+        if after == before:
+            return before
+        change = Change(at=self._now(), who=who, what=what, why=why, serving=after)
+        if not self._storage.create(_history(shop_id, after.number), _written(change)):
+            return None
+        self._storage.put(f"{shop_id}/{SERVING}", _written(after))
+        return after
 
     def history(self, shop_id: str) -> Iterator[Change]:
         """The changes, newest first. Raises ServingRefused."""

@@ -139,15 +139,15 @@ def fallen(sides: Sides, guards: Guards) -> Fallen | None:
 def _fallen(canary: Outcomes, served: Outcomes, guards: Guards) -> Iterator[Fallen]:
     n, of = canary.answers, f"of {canary.answers} answers"
     usual = served.errors / served.answers
-    if _is_shown(canary.errors, n, usual + guards.error_share):
+    if is_shown(canary.errors, n, usual + guards.error_share):
         yield Fallen("errors", f"{canary.errors / n:.1%} {of} failed, of others' {usual:.1%}")
     usual = served.fallbacks / served.answers
-    if _is_shown(canary.fallbacks, n, usual + guards.fallback_share):
+    if is_shown(canary.fallbacks, n, usual + guards.fallback_share):
         share = canary.fallbacks / n
         yield Fallen("fallbacks", f"{share:.1%} {of} were not personal, of others' {usual:.1%}")
     p99 = percentile(served.took, 0.99)
     slow = above(canary.took, p99 * guards.latency_ratio)
-    if _is_shown(slow, sum(canary.took), SLOWEST):
+    if is_shown(slow, sum(canary.took), SLOWEST):
         ours = percentile(canary.took, 0.99)
         yield Fallen("latency", f"99 % {of} took {ours * 1e3:.3g} ms, of others' {p99 * 1e3:.3g}")
 
@@ -158,13 +158,13 @@ def fallen_clicks(canary: Clicks, served: Clicks, guards: Guards) -> Fallen | No
         return None
     usual = served.clicked / served.answers
     without = canary.answers - canary.clicked
-    if not _is_shown(without, canary.answers, 1 - usual * (1 - guards.clicks_loss)):
+    if not is_shown(without, canary.answers, 1 - usual * (1 - guards.clicks_loss)):
         return None
     share = canary.clicked / canary.answers
     return Fallen("clicks", f"{share:.2%} of {canary.answers} were clicked, of others' {usual:.2%}")
 
 
-def _is_shown(count: int, of: int, allowed: float) -> bool:
+def is_shown(count: int, of: int, allowed: float) -> bool:
     """Whether ``count`` of so many is more than chance makes of the share ``allowed``."""
     if not of or allowed >= 1 or count <= of * allowed:
         return False

@@ -127,14 +127,19 @@ def _events(rows: Sequence[int], origin: Origin) -> list[list[Reason]]:
         return []
     at = np.array(rows)
     directions, history = origin.ask.directions(at), origin.history
-    found = []
-    for places in history.strongest(at, directions, REASONS).tolist():
-        once: dict[tuple[str, str], Reason] = {}
-        for place in places:
-            told = reasons.of_event(history.interactions[place])
-            once.setdefault((told.product_id, told.query), told)
-        found.append([*once.values()])
-    return found
+    strongest = history.strongest(at, directions, REASONS).tolist()
+    told: dict[int, Reason] = {}  # products of a list follow from the same few events
+    for place in {place for places in strongest for place in places}:
+        told[place] = reasons.of_event(history.interactions[place])
+    return [_each_once([told[place] for place in places]) for places in strongest]
+
+
+def _each_once(found: Sequence[Reason]) -> list[Reason]:
+    """The first of those about the same product, or the same search."""
+    once: dict[tuple[str, str], Reason] = {}
+    for each in found:
+        once.setdefault((each.product_id, each.query), each)
+    return [*once.values()]
 
 
 def _search_behind(row: int, origin: Origin) -> Search | None:

@@ -45,8 +45,12 @@ def best(scores: NDArray[np.float32], count: int, product_id: Callable[[int], st
     rows = np.flatnonzero(scores >= threshold) if threshold > HIDDEN else _shown(scores)
     if len(rows) > count:
         rows = _cut(scores, rows, count, product_id)
-    ranked = list(map(Ranked, rows.tolist(), scores[rows].tolist()))
-    ranked.sort(key=lambda each: (-each.score, product_id(each.row)))
+    values = scores[rows]
+    order = np.argsort(-values)
+    values = values[order]
+    ranked = list(map(Ranked, rows[order].tolist(), values.tolist()))
+    if (values[1:] == values[:-1]).any():  # else no product id decides anything
+        ranked.sort(key=lambda each: (-each.score, product_id(each.row)))
     return ranked
 
 

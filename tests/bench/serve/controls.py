@@ -1,8 +1,9 @@
 """What the server is measured beside: a bare call, and a server as one would first write it.
 
-``python -m tests.bench.serve.controls echo`` answers every call with the same bytes.
-``… naive`` reads the profile, runs the graph as it was exported (float32, nothing fused),
-multiplies the whole table and sorts all scores. Both on asyncio and grpc.aio, as ours is.
+``python -m tests.bench.serve.controls echo`` answers every call with the same bytes, by grpc.aio on
+uvloop as ours does; ``… echo-asyncio`` on asyncio's own loop, and ``… echo-threads`` by gRPC's
+threaded server. ``… naive`` reads the profile, runs the graph as it was exported (float32, nothing
+fused), multiplies the whole table and sorts all scores.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as ours; NumPy reads it wh
 import asyncio
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +33,8 @@ from services.shared.subject import event_key, profile_redis_key, subject_of
 from tests.bench.serve.world import SHOP
 
 SERVICE: Final = "attune.recommendations.v1.RecommendationService"
+ECHOES: Final = ("echo", "echo-asyncio", "echo-threads")
+THREADS: Final = 16
 ECHOED: Final = 1_500
 """Bytes; about what ten products take."""
 
@@ -57,7 +61,7 @@ class Naive:
         self._length, self._wanted = settings["max_length"], settings["wanted"]
         self._redis = Redis.from_url(redis_url)
 
-    async def __call__(self, request: bytes, context: Any) -> bytes:
+    async def recommend(self, request: bytes, context: Any) -> bytes:
         """The ten products with the greatest product of query and vector."""
         asked = pb.RecommendRequest.FromString(request)
         key = profile_redis_key(event_key(SHOP, subject_of(asked.user_id, "")))
@@ -83,24 +87,46 @@ async def _echo(request: bytes, context: Any) -> bytes:  # noqa: ARG001 - gRPC's
     return b"x" * ECHOED
 
 
+def _echoed(request: bytes, context: Any) -> bytes:  # noqa: ARG001 - gRPC's
+    return b"x" * ECHOED
+
+
 async def serve(setup: Setup, kind: str) -> None:
     """Serve until killed."""
-    method = Naive(Path(setup.bundle), setup.redis_url) if kind == "naive" else _echo
-    handler = grpc.unary_unary_rpc_method_handler(method)
+    method = _echo
+    if kind == "naive":
+        method = Naive(Path(setup.bundle), setup.redis_url).recommend
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(SERVICE, {"Recommend": handler}),)
-    )
+    server.add_generic_rpc_handlers((_handler(method),))
     server.add_insecure_port(f"127.0.0.1:{setup.port}")
     await server.start()
     await server.wait_for_termination()
 
 
+def serve_by_threads(setup: Setup) -> None:
+    """Serve until killed."""
+    server = grpc.server(ThreadPoolExecutor(THREADS))
+    server.add_generic_rpc_handlers((_handler(_echoed),))
+    server.add_insecure_port(f"127.0.0.1:{setup.port}")
+    server.start()
+    server.wait_for_termination()
+
+
+def _handler(method: Any) -> grpc.GenericRpcHandler[bytes, bytes]:
+    handler = grpc.unary_unary_rpc_method_handler(method)
+    return grpc.method_handlers_generic_handler(SERVICE, {"Recommend": handler})
+
+
 def main() -> None:
     """Read the setup, and serve."""
     setup = msgspec.json.decode(sys.stdin.buffer.read(), type=Setup)
-    kind = sys.argv[1]
-    (asyncio.run if kind == "naive" else uvloop.run)(serve(setup, kind))
+    match sys.argv[1]:
+        case "echo":
+            uvloop.run(serve(setup, "echo"))
+        case "echo-threads":
+            serve_by_threads(setup)
+        case kind:
+            asyncio.run(serve(setup, kind))
 
 
 if __name__ == "__main__":

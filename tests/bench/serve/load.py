@@ -25,7 +25,11 @@ import numpy as np
 import uvloop
 from attune.recommendations.v1 import recommendation_service_pb2 as pb
 
+from services.shared.grpc_errors import RETRY_DELAY_MS
+
 METHOD: Final = "/attune.recommendations.v1.RecommendationService/Recommend"
+REFUSED_SECONDS: Final = RETRY_DELAY_MS / 1e3
+"""A caller who waits for answers obeys a refusal's hint, as libraries do."""
 CONNECTIONS: Final = 8
 DEADLINE_SECONDS: Final = 1.0
 WARM_SECONDS: Final = 2.0
@@ -81,18 +85,19 @@ class _Calls:
         self.failed: Counter[str] = Counter()
         self.sources: Counter[str] = Counter()
 
-    async def one(self, number: int, due: float) -> None:
-        """Call number ``number``, which was due at that moment."""
+    async def one(self, number: int, due: float) -> bool:
+        """Call number ``number``, which was due at that moment; whether it was answered."""
         request = self._requests[self._order[number % len(self._order)]]
         call = self._calls[number % CONNECTIONS]
         try:
             answer = await call(request, metadata=self._metadata, timeout=DEADLINE_SECONDS)
         except grpc.aio.AioRpcError as error:
             self.failed[error.code().name] += 1
-            return
+            return False
         self.latencies.append((time.perf_counter() - due) * 1e3)
         if not number % 10:
             self.sources[pb.Source.Name(pb.RecommendResponse.FromString(answer).source)] += 1
+        return True
 
 
 async def run(task: Task) -> Outcome:
@@ -123,7 +128,7 @@ async def _paced(task: Task, seconds: float, warmed: int) -> Outcome:
 async def _open(calls: _Calls, task: Task, seconds: float) -> float:
     gaps = np.random.default_rng(task.seed).exponential(1 / task.rate, int(task.rate * seconds))
     due = (time.perf_counter() + np.cumsum(gaps)).tolist()
-    waiting: set[asyncio.Task[None]] = set()
+    waiting: set[asyncio.Task[bool]] = set()
     behind = []
     for number, moment in enumerate(due):
         if (left := moment - time.perf_counter()) > 0:
@@ -142,7 +147,8 @@ async def _closed(calls: _Calls, task: Task, seconds: float) -> float:
 
     async def caller(number: int) -> None:
         while (now := time.perf_counter()) < end:
-            await calls.one(number, now)
+            if not await calls.one(number, now):
+                await asyncio.sleep(REFUSED_SECONDS)
             number += task.callers
 
     await asyncio.gather(*(caller(number) for number in range(task.callers)))

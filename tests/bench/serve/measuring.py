@@ -50,7 +50,10 @@ class Figures(NamedTuple):
 
 
 async def under_load(task: Task, servers: Sequence[int]) -> Figures:
-    """Run a load in a process of its own against the processes with these ids."""
+    """Run a load in a process of its own against the processes with these ids.
+
+    Raises RuntimeError where nothing was answered: then there is nothing to measure.
+    """
     load = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -64,12 +67,14 @@ async def under_load(task: Task, servers: Sequence[int]) -> Figures:
     out, _ = await load.communicate(msgspec.json.encode(task))
     spent = _processor(servers) - before
     outcome = msgspec.json.decode(out, type=Outcome)
+    if not outcome.latencies:
+        raise RuntimeError(f"{task.address} answered none of the calls: {outcome.failed}")
     return _figures(outcome, spent)
 
 
 def _figures(outcome: Outcome, spent: float) -> Figures:
     answered, failed = len(outcome.latencies), sum(outcome.failed.values())
-    p50, p99, p999 = np.percentile(outcome.latencies or [np.inf], (50, 99, 99.9)).tolist()
+    p50, p99, p999 = np.percentile(outcome.latencies, (50, 99, 99.9)).tolist()
     made = answered + failed + outcome.warmed
     sampled = sum(outcome.sources.values())
     return Figures(

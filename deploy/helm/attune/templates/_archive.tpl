@@ -64,3 +64,25 @@ envFrom:
 {{- if include "attune.archiveOnVolume" . }}{{ $ports = list }}{{ end -}}
 {{- toJson $ports -}}
 {{- end }}
+
+{{- /* The archive's volume for pods of other kinds, which may be one node's: that of its own pods. */ -}}
+{{- define "attune.archiveVolume" -}}
+{{- if include "attune.archiveOnVolume" . -}}
+- name: archive
+  persistentVolumeClaim:
+    claimName: {{ .Values.archive.persistence.existingClaim | default (printf "archive-%s-archive-0" (include "attune.name" .)) | quote }}
+{{- end -}}
+{{- end }}
+
+{{- define "attune.besideArchive" -}}
+{{- if include "attune.archiveOnVolume" . -}}
+# A volume may be one node's: that of the archive's pods.
+affinity:
+  podAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution:
+      - topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- include "attune.selector" (list . "archive") | nindent 12 }}
+{{- end -}}
+{{- end }}

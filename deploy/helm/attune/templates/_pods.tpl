@@ -52,6 +52,10 @@ topologySpreadConstraints:
 name: {{ index . 1 }}
 image: {{ printf "%s:%s" $root.Values.image.repository ($root.Values.image.tag | default $root.Chart.AppVersion) | quote }}
 command: [python, -m, services.{{ index . 1 }}{{ range slice . 2 }}, {{ . }}{{ end }}]
+{{ include "attune.confined" . }}
+{{- end }}
+
+{{- define "attune.confined" -}}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
