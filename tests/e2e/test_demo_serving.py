@@ -58,13 +58,13 @@ def test_a_scenario_is_edited_while_it_serves(told: Told) -> None:
     assert edited.explained.splitlines()[-1].strip() == "^"
 
 
-def test_a_model_is_exchanged_without_a_failed_call(told: Told) -> None:
+def test_a_model_is_exchanged_and_no_call_breaks(told: Told) -> None:
     """Each state is answered by the models that are meant to, and the two are compared."""
     done = told.figures.exchanged
     answered = {phase.name: set(phase.answered_by) for phase in done.phases}
     assert answered[CANARY] == {done.first, done.second}
     assert (answered[PROMOTED], answered[ROLLED_BACK]) == ({done.second}, {done.first})
-    assert [phase.failed for phase in done.phases if phase.failed] == []
+    assert [phase.broken for phase in done.phases if phase.broken] == []
     assert all(phase.calls > 0 for phase in done.phases)
     assert 0 < done.overlap_at_10 < 1
 

@@ -35,10 +35,6 @@ COMPARED_EACH_SECONDS: Final = 3.0
 """Asking is a process of its own, and servers say what they saw every quarter of a minute."""
 COMPARED: Final = 'shadow_answers_total{outcome="compared"'
 
-TOO_BUSY: Final = (
-    "RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED are signs of a machine that has too much else to do"
-)
-
 ALONE: Final = "one model"
 PUBLISHED: Final = "the second is published"
 SHADOW: Final = "in the shadow"
@@ -143,26 +139,35 @@ class Exchanging(NamedTuple):
         self.narrator.say()
         self.narrator.table((*head, "#no model"), rows)
         self._say_why(done)
-        failed = {phase.name: phase.failed for phase in done.phases if phase.failed}
-        promise(not failed, f"calls failed: {failed}; {TOO_BUSY}")
+        broken = {phase.name: phase.broken for phase in done.phases if phase.broken}
+        promise(not broken, f"calls failed: {broken}")
         by_phase = {phase.name: set(phase.answered_by) for phase in done.phases}
         for name, expected in _expected(*names):
             promise(by_phase[name] == expected, f"{name}: answered by {by_phase[name]}")
         return done
 
     def _say_why(self, done: Exchanged) -> None:
-        """Where calls fell back: by which cause, as the answers themselves say."""
-        causes = Counter[str]()
+        """Where calls fell back or failed: for which reason, as they themselves say."""
+        causes, refused = Counter[str](), Counter[str]()
         for phase in done.phases:
             causes.update(phase.fallbacks)
-        if not causes:
-            return
-        named = ", ".join(f"{cause} {count:,}" for cause, count in causes.most_common())
-        self.narrator.tell(
-            f"“No model” are answers from what trends or is popular, which say why: {named}. A "
-            "machine with other work is late now and then, and the server answers then without "
-            "the profile rather than late."
-        )
+            refused.update(phase.failed)
+        if causes:
+            self.narrator.tell(
+                "“No model” are answers from what trends or is popular, which say why: "
+                f"{_counted(causes)}. A machine with other work is late now and then, and the "
+                "server answers then without the profile rather than late."
+            )
+        if refused:
+            self.narrator.tell(
+                f"Failed are {_counted(refused)}: THIS MACHINE HAS TOO MUCH ELSE TO DO for a "
+                "server to answer so many calls, whatever is exchanged. On a quieter one none "
+                "fails."
+            )
+
+
+def _counted(names: Counter[str]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in names.most_common())
 
 
 def _expected(first: str, second: str) -> Sequence[tuple[str, set[str]]]:

@@ -24,6 +24,8 @@ DEADLINE_SECONDS: Final = 5.0
 """Longer than a storefront waits: what is late is to be seen in the percentiles."""
 WARMING_UP: Final = ""
 """The phase of calls that count to nothing."""
+OVERLOAD: Final = frozenset({"RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"})
+"""What a call ends with where the machine is too small or too busy for all of them."""
 EACH_SECONDS: Final = 0.02
 """Between two looks whether something has come true."""
 
@@ -41,6 +43,11 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
     """Calls by the version of the model."""
     fallbacks: dict[str, int]
     """Calls that no model answered, by the cause; Redis may be late on a busy machine."""
+
+    @property
+    def broken(self) -> dict[str, int]:
+        """The failed calls for which no overload is to blame, by their status."""
+        return {name: count for name, count in self.failed.items() if name not in OVERLOAD}
 
 
 class Load:
