@@ -12,6 +12,7 @@ from attune.recommendations.v1.recommendation_service_pb2 import RankedProduct, 
 
 from deploy.local.demo.complete_journey import CatalogProduct
 from deploy.local.demo.households import Household, Story
+from deploy.local.demo_serving.load import Phase
 from deploy.local.demo_serving.rule import NOTHING, rule_for
 from deploy.local.demo_serving.second_bundle import reblended
 from deploy.local.demo_serving.shoppers import VIEWED, guests
@@ -117,3 +118,12 @@ def test_simulated_shoppers_keep_to_the_stated_rule() -> None:
     assert chosen[CONTROL] / (3 * len(some)) == pytest.approx(0.05, abs=0.01)
     assert chosen[BETTER] / (3 * len(some)) == pytest.approx(0.10, abs=0.01)
     assert msgspec.json.decode(next(some[0].arrives(10**15))[1])["userId"] == "guest-0"
+
+
+def test_a_busy_machine_breaks_no_call() -> None:
+    """What is refused or late is told apart from what an exchange would break."""
+    failed = {"RESOURCE_EXHAUSTED": 4, "DEADLINE_EXCEEDED": 2, "UNAVAILABLE": 1}
+    phase = Phase(
+        name="any", calls=9, failed=failed, p50=1.0, p99=2.0, answered_by={}, fallbacks={}
+    )
+    assert phase.broken == {"UNAVAILABLE": 1}
