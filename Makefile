@@ -24,6 +24,10 @@ ALONE    := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 demo: .venv/.ready build/gen/.ready ## Run the whole path on real servers and real data (ONCE=1: then stop)
 	@$(RUN)/python -m deploy.local demo $(if $(ONCE),--once)
 
+.PHONY: demo-serving
+demo-serving: .venv/.ready build/gen/.ready ## Edit a scenario, exchange a model under load, read an experiment (ONCE=1: then stop)
+	@$(RUN)/python -m deploy.local demo-serving $(if $(ONCE),--once)
+
 .PHONY: up
 up: .venv/.ready build/gen/.ready ## Start Kafka, Redis, the worker and the servers, and leave them running
 	@$(RUN)/python -m deploy.local up
@@ -139,6 +143,10 @@ bench-actions: .venv-dev/.ready build/gen/.ready ## What knowing views, carts an
 .PHONY: bench-cold
 bench-cold: .venv-dev/.ready build/gen/.ready ## How well products that nobody has bought yet are found (QUICK=1: one seed)
 	$(DEV)/python -m tests.bench.accuracy.cold_products $(if $(QUICK),--quick)
+
+.PHONY: bench-cold-start
+bench-cold-start: .venv-dev/.ready build/gen/.ready ## How soon a new visitor and a new product are served (QUICK=1: fewer, coarser)
+	$(DEV)/python -m tests.bench.cold_start $(if $(QUICK),--quick)
 
 .PHONY: bench-architectures
 bench-architectures: .venv-dev/.ready build/gen/.ready ## Which architecture wins where, in an hour (QUICK=1: one epoch each)

@@ -16,7 +16,7 @@ import pytest
 from model_export.__main__ import main
 
 ROOT: Final = Path(__file__).parents[1]
-SCRIPT: Final = re.compile(r"Save this as `build/(\w+\.py)`.*?```python\n(.*?)```", re.DOTALL)
+SCRIPT: Final = re.compile(r"Save this as\s+`build/(\w+\.py)`.*?```python\n(.*?)```", re.DOTALL)
 BLOCK: Final = re.compile(r"^```\w*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND: Final = re.compile(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 LEFT_OUT: Final = "…"

@@ -1,4 +1,4 @@
-"""Run the embedded stack: ``python -m deploy.local {up,down,topics,demo} --help``."""
+"""Run the embedded stack: ``python -m deploy.local COMMAND --help``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from deploy.local.stack import FOLDER, Ports, Stack
+from deploy.local.stack import FOLDER, Stack
 from deploy.local.state import read_state, stop_recorded
 from deploy.local.supervised import StackFailed
+from deploy.local.told import Ports
 from deploy.local.topics import create_topics
 
 LEAST_LINES: Final = 10_000
@@ -68,6 +69,14 @@ def _demo(told: argparse.Namespace) -> int:
     return 0 if is_done else INTERRUPTED
 
 
+def _demo_serving(told: argparse.Namespace) -> int:
+    from deploy.local.demo_serving.run import run_demo  # its libraries take a second to load
+
+    ports = Ports(told.kafka_port, told.redis_port, told.grpc_port)
+    is_done = run_demo(told.folder, ports, lines=told.lines, once=told.once)
+    return 0 if is_done else INTERRUPTED
+
+
 def _lines(text: str) -> int:
     if not text.isdecimal() or int(text) < LEAST_LINES:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from {LEAST_LINES:,} on")
@@ -92,21 +101,26 @@ def _parser() -> argparse.ArgumentParser:
     topics.add_argument("--prefix", default="", help="what their names start with")
     demo = commands.add_parser("demo", help="the whole path on real data, explained as it goes")
     demo.set_defaults(run=_demo)
-    demo.add_argument("--once", action="store_true", help="stop everything at the end")
-    demo.add_argument(
-        "--lines",
-        type=_lines,
-        default=600_000,
-        help="replay the newest orders, with about so many lines (default: %(default)s)",
+    serving = commands.add_parser(
+        "demo-serving", help="a scenario edited live, a model exchanged under load, an experiment"
     )
-    for command in (up, down, demo):
+    serving.set_defaults(run=_demo_serving)
+    for command, lines in ((demo, 600_000), (serving, 60_000)):
+        command.add_argument("--once", action="store_true", help="stop everything at the end")
+        command.add_argument(
+            "--lines",
+            type=_lines,
+            default=lines,
+            help="replay the newest orders, with about so many lines (default: %(default)s)",
+        )
+    for command in (up, down, demo, serving):
         command.add_argument(
             "--folder",
             type=Path,
             default=FOLDER,
             help="data, logs and state (default: %(default)s)",
         )
-    for command in (up, demo):
+    for command in (up, demo, serving):
         for name in ("kafka", "redis", "grpc"):
             command.add_argument(
                 f"--{name}-port",

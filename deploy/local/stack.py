@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -14,56 +13,25 @@ from typing import Final, Protocol
 import msgspec
 
 from deploy.local.kafka import EmbeddedKafka
+from deploy.local.kept import check_folder, mark
 from deploy.local.redis import EmbeddedRedis
 from deploy.local.services import (
-    MASTER_KEY,
     ROOT,
     EmbeddedService,
     archive,
     attribution,
     events_server,
-    master_key,
     profiles_worker,
     recommendations_server,
 )
 from deploy.local.state import State, running, stop_recorded, write_state
-from deploy.local.supervised import HOST, PortTaken, StackFailed, kept_for_a_server, port_for
+from deploy.local.supervised import HOST, kept_for_a_server
+from deploy.local.told import SHOP, Ports, Told, port_or, scenarios
 from deploy.local.topics import create_topics
 from services.shared.identity import add_key
 
 FOLDER: Final = ROOT / "build/stack"
-BUNDLE: Final = ROOT / "deploy/local/model"
-KEPT: Final = (
-    "kafka",
-    "redis",
-    MASTER_KEY,
-    "profiles-worker.log",
-    "recommendations-server.log",
-    "events-server.log",
-    "archive",
-    "archive.log",
-    "attribution.log",
-)
-"""What a stack keeps in its folder from one start to the next."""
-
-MARK: Final = ".attune-stack"
-"""The file that says that a folder is a stack's."""
-
-SHOP: Final = "demo"
 SCOPES: Final = ("recommendations.read", "profiles.read", "events.write")
-EVENT_AGE_LIMIT_SECONDS: Final = 366 * 24 * 3600
-"""The demo shop's events are up to a year old."""
-
-ARCHIVED_WITHIN_SECONDS: Final = 10
-"""On one machine nobody minds small files."""
-
-
-class Ports(msgspec.Struct, frozen=True):
-    """Ports that were asked for; where none was, a usual one is taken, or else a free one."""
-
-    kafka: int | None = None
-    redis: int | None = None
-    grpc: int | None = None
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -80,6 +48,7 @@ class Addresses(msgspec.Struct, frozen=True):
     archive_health: str
     archive_metrics: str
     archive_root: str
+    scenarios: str
     attribution_health: str
     attribution_metrics: str
     api_key_file: str
@@ -105,17 +74,18 @@ class Startable(Protocol):
 class Stack:
     """One stack in one folder; :meth:`stop` ends what :meth:`start` started."""
 
-    def __init__(self, folder: Path, ports: Ports) -> None:
+    def __init__(self, folder: Path, ports: Ports, *, has_registry: bool = False) -> None:
+        """With ``has_registry`` models come from the folder's registry, else from one bundle."""
         self._folder = folder.absolute()
         self._ports = ports
+        self._has_registry = has_registry
         self._servers: list[tuple[str, Startable]] = []
 
     def start(self, say: Callable[[str], None]) -> Addresses:
         """Return once all services are ready. Raises StackFailed, with all stopped again."""
         check_folder(self._folder)
         stop_recorded(self._folder)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / MARK).write_text("Made by python -m deploy.local, which may remove it.\n")
+        mark(self._folder)
         try:
             return self._start(say)
         except BaseException:
@@ -149,15 +119,15 @@ class Stack:
     def _start_services(self, common: Mapping[str, str]) -> Addresses:
         """Start our own, and return once all are ready."""
         keys, key_file = self._make_key()
+        told = Told(self._folder, common, keys)
+        serving = partial(told.server, self._ports.grpc, has_registry=self._has_registry)
         with ExitStack() as kept:
             start = partial(self._start_service, kept)
-            worker = start("profiles worker", profiles_worker, self._worker(common))
-            server = start(
-                "recommendations server", recommendations_server, self._server(common, keys)
-            )
-            events = start("events server", events_server, self._events(common, keys))
-            archiving = start("archive", archive, self._archive(common))
-            following = start("attribution", attribution, self._attribution(common))
+            worker = start("profiles worker", profiles_worker, told.worker())
+            server = start("recommendations server", recommendations_server, serving())
+            events = start("events server", events_server, told.events())
+            archiving = start("archive", archive, told.archive())
+            following = start("attribution", attribution, told.attribution())
             for service in (worker, server, events, archiving, following):
                 service.wait_ready()
         return Addresses(
@@ -172,54 +142,11 @@ class Stack:
             archive_health=archiving.address,
             archive_metrics=f"{HOST}:{archiving.metrics_port}",
             archive_root=str(self._folder / "archive"),
+            scenarios=str(scenarios(self._folder)),
             attribution_health=following.address,
             attribution_metrics=f"{HOST}:{following.metrics_port}",
             api_key_file=str(key_file),
         )
-
-    def _worker(self, common: Mapping[str, str]) -> dict[str, str]:
-        return {
-            **common,
-            "HEALTH_PORT": str(port_or("profiles worker", None, 50052)),
-            "METRICS_PORT": str(port_or("profiles worker", None, 9102)),
-            "EVENT_AGE_LIMIT_SECONDS": str(EVENT_AGE_LIMIT_SECONDS),
-        }
-
-    def _server(self, common: Mapping[str, str], keys: Path) -> dict[str, str]:
-        return {
-            **common,
-            "PORT": str(port_or("recommendations server", self._ports.grpc, 50051)),
-            "METRICS_PORT": str(port_or("recommendations server", None, 9101)),
-            "BUNDLE": str(BUNDLE),
-            "API_KEYS_FILE": str(keys),
-            "MASTER_KEY_FILE": str(master_key(self._folder)),
-        }
-
-    def _events(self, common: Mapping[str, str], keys: Path) -> dict[str, str]:
-        return {
-            "KAFKA_SERVERS": common["KAFKA_SERVERS"],
-            "PORT": str(port_or("events server", None, 50053)),
-            "METRICS_PORT": str(port_or("events server", None, 9103)),
-            "API_KEYS_FILE": str(keys),
-            "EVENT_AGE_LIMIT_SECONDS": str(EVENT_AGE_LIMIT_SECONDS),
-        }
-
-    def _archive(self, common: Mapping[str, str]) -> dict[str, str]:
-        return {
-            "KAFKA_SERVERS": common["KAFKA_SERVERS"],
-            "HEALTH_PORT": str(port_or("archive", None, 50054)),
-            "METRICS_PORT": str(port_or("archive", None, 9104)),
-            "ROOT": str(self._folder / "archive"),
-            "MASTER_KEY_FILE": str(master_key(self._folder)),
-            "FLUSH_SECONDS": str(ARCHIVED_WITHIN_SECONDS),
-        }
-
-    def _attribution(self, common: Mapping[str, str]) -> dict[str, str]:
-        return {
-            **common,
-            "HEALTH_PORT": str(port_or("attribution", None, 50055)),
-            "METRICS_PORT": str(port_or("attribution", None, 9105)),
-        }
 
     def _start_service(
         self,
@@ -251,34 +178,3 @@ class Stack:
     def _record(self, addresses: dict[str, str]) -> None:
         processes = tuple(running(name, server.process.pid) for name, server in self._servers)
         write_state(self._folder, State(processes, addresses))
-
-
-def check_folder(folder: Path) -> list[Path]:
-    """What a stack of ours has kept in ``folder``.
-
-    Raises StackFailed where there is something by such a name that none has put there.
-    """
-    kept = [folder / name for name in KEPT if (folder / name).exists()]
-    if kept and not (folder / MARK).exists():
-        raise StackFailed(f"{kept[0]} is not a stack's: name another --folder, or move it away")
-    return kept
-
-
-def forget_data(folder: Path) -> None:
-    """Stop a stack of ``folder`` that still runs, and remove what it has kept.
-
-    Raises StackFailed, see :func:`check_folder`.
-    """
-    stop_recorded(folder)
-    for path in check_folder(folder):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def port_or(name: str, wanted: int | None, usual: int) -> int:
-    """``wanted``, else the usual port, else a free one. Raises PortTaken for ``wanted`` only."""
-    if wanted is not None:
-        return port_for(name, wanted)
-    try:
-        return port_for(name, usual)
-    except PortTaken:
-        return port_for(name, None)

@@ -65,7 +65,7 @@ def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     _add_canary(commands, changing)
     promote = _command(commands, "promote", "have a bundle answer everybody", changing)
-    promote.add_argument("version", nargs="?", help="default: the canary")
+    promote.add_argument("version", nargs="?", help="default: the canary, or a shop's first bundle")
     _command(commands, "rollback", "have the former bundle answer everybody again", changing)
     stop = _command(commands, "stop", "end a canary or a shadow", changing)
     stop.add_argument("role", choices=("canary", "shadow"))

@@ -25,6 +25,7 @@ from services.recommendations.domain.serving import Change, Guards, Role, Servin
 from services.recommendations.domain.transitions import (
     Transition,
     canary,
+    next_to_serve,
     promote,
     publish,
     rollback,
@@ -98,7 +99,7 @@ def _canary(context: Context) -> None:
 
 def _promote(context: Context) -> None:
     told = context.told
-    version = told.version or context.registry.serving(told.shop).roles().get(Role.CANARY)
+    version = told.version or next_to_serve(context.registry.serving(told.shop))
     _change(context, partial(promote, version=version), f"promote {version}")
 
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from deploy.local.demo.run import CALLS, FIGURES, Figures
-from deploy.local.stack import BUNDLE
+from deploy.local.told import BUNDLE
 from model_export.evaluation.evaluate import Evaluation
 from model_export.exporting.verify import TOLERANCE
 

@@ -45,7 +45,7 @@ def test_make_alone_lists_every_target() -> None:
     assert {"demo", "down", "test", "check", "help"} <= listed
 
 
-@pytest.mark.parametrize("command", ["up", "down", "topics", "demo"])
+@pytest.mark.parametrize("command", ["up", "down", "topics", "demo", "demo-serving"])
 def test_each_command_explains_itself(command: str) -> None:
     """`--help` works for the whole and for each command."""
     assert command in local("--help").stdout

@@ -48,6 +48,7 @@ def test_every_kind_of_user_has_a_guide() -> None:
     guides = {f"docs/guides/{path.name}" for path in (ROOT / "docs/guides").glob("*.md")}
     assert guides <= set(linked)
     assert {Path(guide).stem for guide in guides} == {
+        "a-new-shop",
         "data-scientists",
         "experiments",
         "filters",

@@ -16,7 +16,6 @@ from deploy.local import java as java_module
 from deploy.local.java import class_path, java
 from deploy.local.kafka import cluster_id
 from deploy.local.redis import redis_server
-from deploy.local.stack import port_or
 from deploy.local.supervised import (
     HOST,
     PortTaken,
@@ -25,6 +24,7 @@ from deploy.local.supervised import (
     listens,
     port_for,
 )
+from deploy.local.told import port_or
 
 ROOT = Path(__file__).parents[2]
 

@@ -86,6 +86,17 @@ def test_a_bundle_is_proven_before_it_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "registry/demo").exists()
 
 
+def test_a_shops_first_bundle_is_promoted_without_its_name(tmp_path: Path) -> None:
+    """The second then needs one, unless it is the canary."""
+    desk = Desk(tmp_path)
+    desk.do(f"publish {desk.bundle('a')}")
+    assert desk.do("promote") == 0
+    assert desk.said == ["demo: promote a", "  served: a"]
+    desk.do(f"publish {desk.bundle('b')}")
+    assert desk.do("promote") == 2
+    assert "name a version" in desk.remarked[0]
+
+
 def test_the_way_of_a_bundle_in_commands(desk: Desk) -> None:
     """Each says what it did and what is in use then; the history says who and why."""
     assert desk.do("shadow b --sample 0.5") == 0

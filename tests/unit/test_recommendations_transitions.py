@@ -109,7 +109,8 @@ Refused = Callable[[], Serving]
         (lambda: canary(having("a", served="a"), "a", 0.1), "a is served to everybody already"),
         (lambda: canary(having("a", "b", served="a"), "b", 0.6), "share 0.6: .* at most 0.5"),
         (lambda: canary(having("a", "b", served="a"), "b", 0.0), "share 0: "),
-        (lambda: promote(having("a")), "there is no canary to promote"),
+        (lambda: promote(having("a", "b")), "there is no canary to promote"),
+        (lambda: promote(having("a", served="a")), "there is no canary to promote"),
         (lambda: promote(having("a"), "b"), "no bundle is published as b"),
         (lambda: rollback(having("a", served="a"), "why"), "no former bundle to go back to"),
         (lambda: publish(having("a"), bundle("a", "1")), "another bundle is published as a"),
@@ -218,3 +219,8 @@ def test_a_document_that_no_release_wrote_is_refused() -> None:
     for version in ("../b", "", "a/b", ".hidden", "x" * 129):
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert({"version": version, "sample": 0.1}, Shadow)
+
+
+def test_a_shops_first_bundle_needs_no_name() -> None:
+    """There is nothing else that could be meant."""
+    assert promote(having("a")).served == "a"

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from deploy.local.stack import BUNDLE
+from deploy.local.told import BUNDLE
 from model_export.evaluation.evaluate import Evaluation
 from model_export.exporting.verify import verify
 from services.shared.bundle import ALWAYS, FULL, load_bundle

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.local.stack import KEPT, MARK, Ports, Stack, forget_data
+from deploy.local.kept import KEPT, MARK, forget_data
+from deploy.local.stack import Stack
 from deploy.local.state import (
     Running,
     State,
@@ -22,6 +23,7 @@ from deploy.local.state import (
     write_state,
 )
 from deploy.local.supervised import StackFailed
+from deploy.local.told import Ports
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 

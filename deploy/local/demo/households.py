@@ -16,7 +16,7 @@ from deploy.local.demo.narration import Narrator
 from deploy.local.demo.records import event_record
 from deploy.local.demo.sending import EVENTS
 from deploy.local.demo.storefront import Storefront
-from deploy.local.stack import SHOP
+from deploy.local.told import SHOP
 
 ANSWER_SECONDS: Final = 5.0
 """How long an event is given to change an answer."""

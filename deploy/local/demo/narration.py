@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import fill
 from typing import Protocol
 
 from rich import box
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 WIDTH = 110
+TEXT_WIDTH = 100
 CELL = 48
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -46,6 +48,10 @@ class Narrator:
     def say(self, text: str = "") -> None:
         """One line, as it is."""
         self._console.print(text, markup=False, soft_wrap=True)
+
+    def tell(self, text: str) -> None:
+        """A paragraph, indented and broken into lines."""
+        self.say(fill(text, TEXT_WIDTH, initial_indent="  ", subsequent_indent="  "))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table; columns whose name starts with ``#`` hold numbers."""

@@ -17,8 +17,9 @@ from deploy.local.demo.narration import Advance, Narrator
 from deploy.local.demo.records import Record, offer_record, product_record, purchase_record
 from deploy.local.demo.sending import EVENTS, Lag, producer, send_all
 from deploy.local.metrics import metric
-from deploy.local.stack import SHOP, Addresses
+from deploy.local.stack import Addresses
 from deploy.local.supervised import StackFailed
+from deploy.local.told import SHOP
 
 CATALOG_SECONDS: Final = 60.0
 """How long the server is given for the catalogue once all of it was sent."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,16 +21,10 @@ from deploy.local.demo.complete_journey import (
 from deploy.local.demo.narration import Narrator
 from deploy.local.demo.replay import Replayed, load_catalog, replay
 from deploy.local.demo.sending import producer
+from deploy.local.demo.staging import perform, shown
 from deploy.local.demo.storefront import Storefront
-from deploy.local.stack import (
-    BUNDLE,
-    EVENT_AGE_LIMIT_SECONDS,
-    Addresses,
-    Ports,
-    Stack,
-    forget_data,
-)
-from deploy.local.state import record_also, running
+from deploy.local.stack import Addresses, Stack
+from deploy.local.told import BUNDLE, EVENT_AGE_LIMIT_SECONDS, Ports
 from model_export.evaluation.evaluate import Evaluation
 
 FIGURES: Final = "figures.json"
@@ -62,11 +54,9 @@ def run_demo(folder: Path, ports: Ports, *, lines: int, once: bool) -> bool:
     """
     narrator = Narrator()
     narrator.say("Attune: from a shopper's event to a recommendation, on this machine.")
-    narrator.say(f"A demo starts clean: what an earlier one kept in {_shown(folder)} is removed.")
-    forget_data(folder)
     stack = Stack(folder, ports)
-    is_done = False
-    try:
+
+    def steps() -> None:
         narrator.heading("1. Start Kafka, Redis, the profiles worker and the servers")
         addresses = stack.start(lambda what: narrator.say(f"  {what}"))
         narrator.say("  all services are ready (standard gRPC health)")
@@ -74,20 +64,10 @@ def run_demo(folder: Path, ports: Ports, *, lines: int, once: bool) -> bool:
         (folder / FIGURES).write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
         _say_where(addresses, figures, narrator)
         narrator.say(
-            f"\nAll steps took {figures.seconds:.0f} s; figures in {_shown(folder / FIGURES)}."
+            f"\nAll steps took {figures.seconds:.0f} s; figures in {shown(folder / FIGURES)}."
         )
-        is_done = True
-        if not once:
-            record_also(folder, running("demo", os.getpid()))  # so that `make down` ends it, too
-            narrator.say("\nEverything stays up until Ctrl-C here, or `make down` elsewhere.")
-            signal.pause()
-    except KeyboardInterrupt:
-        narrator.say("\nstopping")
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # stopping has its own deadlines
-        stack.stop()
-    return is_done
+
+    return perform(stack, folder, narrator, once=once, steps=steps)
 
 
 def _show(addresses: Addresses, lines: int, narrator: Narrator) -> Figures:
@@ -180,14 +160,9 @@ def _say_where(addresses: Addresses, figures: Figures, narrator: Narrator) -> No
     narrator.say(f"  {'api key':<15} {Path(addresses.api_key_file).read_text()}")
     narrator.say("\nAsk it yourself (the server answers reflection, so grpcurl needs no protos):")
     user_id = next(iter(figures.changes))
-    key = _shown(Path(addresses.api_key_file))
+    key = shown(Path(addresses.api_key_file))
     narrator.say(
         f'  grpcurl -plaintext -H "authorization: Bearer $(cat {key})" '
         f'-d \'{{"user_id": "{user_id}"}}\' {addresses.grpc} '
         "attune.recommendations.v1.RecommendationService/Recommend"
     )
-
-
-def _shown(path: Path) -> Path:
-    """As short as it can be typed here."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

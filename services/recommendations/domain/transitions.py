@@ -83,12 +83,20 @@ def canary(serving: Serving, version: str, share: float, guards: Guards | None =
     return _next(serving, canary=wanted, guards=told, shadow=_unless(serving.shadow, version))
 
 
+def next_to_serve(serving: Serving) -> str | None:
+    """What is promoted where nobody names a version: the canary, or a shop's first bundle."""
+    if serving.canary is not None and serving.canary.share > 0:
+        return serving.canary.version
+    if serving.served is None and len(serving.published) == 1:
+        return serving.published[0].version
+    return None
+
+
 def promote(serving: Serving, version: str | None = None) -> Serving:
-    """Have a bundle answer everybody: the canary where none is named."""
+    """Have a bundle answer everybody; where none is named see :func:`next_to_serve`."""
+    version = version or next_to_serve(serving)
     if version is None:
-        if serving.canary is None or serving.canary.share == 0:
-            raise ServingRefused("there is no canary to promote; name a version")
-        version = serving.canary.version
+        raise ServingRefused("there is no canary to promote; name a version")
     _check_published(serving, version)
     if version == serving.served:
         return serving

@@ -1,0 +1,1 @@
+"""How soon a visitor whom nobody knows, and a product that nobody has bought, are served."""
