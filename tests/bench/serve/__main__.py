@@ -16,12 +16,12 @@ import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import uvloop
 from rich.progress import track
-from rich.table import Table
 
 from deploy.local.services import EmbeddedService
 from deploy.local.supervised import port_for
@@ -44,7 +44,8 @@ from tests.bench.serve.measuring import (
     wait_for_line,
 )
 from tests.bench.serve.place import Place, place, served
-from tests.bench.serve.stages import BARE, SHOPPERS, WHOLE_STAGE, stages
+from tests.bench.serve.rows import drawn, histogram, latencies, row
+from tests.bench.serve.stages import BARE, SHOPPERS, WHOLE_CALL, WHOLE_STAGE, stages
 from tests.bench.serve.updates import updates
 from tests.bench.serve.world import SHOP
 from tests.stack import started
@@ -146,9 +147,9 @@ async def _of_two(
     answers = [each.rate for each in runs]
     greatest = await _ladder(median(answers), load)
     return [
-        _row(f"{named}: processor time of a call, to one's", "times", ratios, (1.10, 1.05)),
-        _row(f"{named}, {CALLERS} callers: answers", "/s", answers),
-        _row(f"{named}: answers with p99 < 10 ms", "/s", [greatest]),
+        row(f"{named}: processor time of a call, to one's", "times", ratios, (1.10, 1.05)),
+        row(f"{named}, {CALLERS} callers: answers", "/s", answers),
+        row(f"{named}: answers with p99 < 10 ms", "/s", [greatest]),
     ]
 
 
@@ -160,29 +161,38 @@ async def _of_server(case: Case, size: Size, at: Place, server: EmbeddedService)
         task = Task(server.address, at.key, at.world.users, size.seconds, rate, callers, seed)
         return await under_load(task, pids)
 
-    made = [_row(f"{named}: memory", "MB", [memory(pids)], case.memory)]
+    made = [row(f"{named}: memory", "MB", [memory(pids)], case.memory)]
     alone = [await load(0, 1, seed) for seed in range(size.runs)]
-    made += _latencies(f"{named}, one caller", alone)
+    made += latencies(f"{named}, one caller", alone)
     many = [await load(0, CALLERS, seed) for seed in range(size.runs)]
     most = median([each.rate for each in many])
-    made.append(_row(f"{named}, {CALLERS} callers: answers", "/s", [each.rate for each in many]))
+    made.append(row(f"{named}, {CALLERS} callers: answers", "/s", [each.rate for each in many]))
     # All of them are answered: a refused call takes less.
-    made.append(_row(f"{named}, {BUSY}", "ms", [each.processor for each in many]))
+    made.append(row(f"{named}, {BUSY}", "ms", [each.processor for each in many]))
+    by_model = [each.personal for each in (*alone, *many)]
+    made.append(row(f"{named}: answers by the model, of all", "", by_model, (0.99, 1.0)))
     for rate in (case.gate, case.aim):
         runs = [await load(rate, 1, seed) for seed in range(size.runs)]
-        made += _latencies(f"{named}, {rate:,}/s", runs)
-        made.append(_row(f"{named}, {rate:,}/s: without answer", "", [r.failed for r in runs]))
-    greatest = await _ladder(most, load)
-    made.append(_row(f"{named}: answers with p99 < 10 ms", "/s", [greatest], (case.gate, case.aim)))
+        made += latencies(f"{named}, {rate:,}/s", runs)
+        made.append(row(f"{named}, {rate:,}/s: without answer", "", [r.failed for r in runs]))
+    greatest = [await _ladder(most, partial(load, seed=seed)) for seed in range(size.runs)]
+    made.append(row(f"{named}: answers with p99 < 10 ms", "/s", greatest, (case.gate, case.aim)))
     beyond = [await load(1.5 * most, 1, seed) for seed in range(size.runs)]
     kept = [each.rate / most for each in beyond]
-    made.append(_row(f"{named}, at 150 %: answers, to those of {CALLERS} callers", "", kept))
-    made += _latencies(f"{named}, at 150 %", beyond)
+    made.append(
+        row(f"{named}, at 150 %: answers, to those of {CALLERS} callers", "", kept, (0.7, 0.9))
+    )
+    made += latencies(f"{named}, at 150 %", beyond)
     calm = [await load(most / 2, 1, seed) for seed in range(size.runs)]
-    async with updates(at.kafka, at.world.products, UPDATES):
+    async with updates(at.kafka, at.world.products, UPDATES) as changes:
         changing = [await load(most / 2, 1, seed) for seed in range(size.runs)]
-    made += _latencies(f"{named}, at 50 %", calm)
-    return made + _latencies(f"{named}, at 50 % and {UPDATES:,} updates/s", changing)
+    made += latencies(f"{named}, at 50 %", calm)
+    made += latencies(f"{named}, at 50 % and {UPDATES:,} updates/s", changing)
+    disturbed = [one.p99 / other.p99 for one, other in zip(changing, calm, strict=True)]
+    made.append(row(f"{named}: p99 with updates, to that without", "times", disturbed))
+    made.append(row(f"{named}: updates sent", "/s", [changes.rate]))
+    made.append(row(f"{named}: calls sent late, 99 % within", "ms", [each.late for each in calm]))
+    return made + histogram(f"{named}, at 50 %", calm)
 
 
 async def _ladder(most: float, load: Load) -> float:
@@ -223,8 +233,8 @@ async def controls(case: Case, size: Size, at: Place) -> list[Row]:
                 for seed in range(size.runs)
             ]
         named = f"{case.products:,} products, {kind} at {rate:,.0f}/s"
-        made += _latencies(named, runs)
-        made.append(_row(f"{named}: processor", "ms", [each.processor for each in runs]))
+        made += latencies(named, runs)
+        made.append(row(f"{named}: processor", "ms", [each.processor for each in runs]))
     return made
 
 
@@ -237,33 +247,23 @@ async def by_stage(case: Case, at: Place) -> list[Row]:
     found = await asyncio.to_thread(stages, at.world, values)
     limits = {WHOLE_STAGE: (5.0, 3.0)} if case.products >= 1_000_000 else {}
     return [
-        _row(f"{case.products:,} products, stage: {name}", "ms", [value], limits.get(name))
+        row(f"{case.products:,} products, stage: {name}", "ms", [value], limits.get(name))
         for name, value in found.items()
     ]
 
 
-def beyond_the_graph(case: Case, rows: Sequence[Row]) -> Row:
+def beyond_the_graph(case: Case, rows: Sequence[Row]) -> list[Row]:
     """What a call takes besides the model itself."""
     value_of = {row.measure: row.value for row in rows}
     named = f"{case.products:,} products"
     whole = value_of[f"{named}, {BUSY}"]
     graph = value_of[f"{named}, stage: {BARE}"]
     limits = (0.8, 0.45) if case.products == CASES[0].products else None
-    return _row(f"{named}: processor beyond the bare graph", "ms", [whole - graph], limits)
-
-
-def _latencies(name: str, runs: Sequence[Figures]) -> list[Row]:
+    inside = value_of[f"{named}, stage: {WHOLE_CALL}"]
     return [
-        _row(f"{name}: {which}", "ms", [getattr(run, which) for run in runs])
-        for which in ("p50", "p99", "p999")
+        row(f"{named}: processor beyond the bare graph", "ms", [whole - graph], limits),
+        row(f"{named}: gRPC, Redis, and caches that others used", "ms", [whole - inside]),
     ]
-
-
-def _row(
-    measure: str, unit: str, values: Sequence[float], limits: tuple[float, float] | None = None
-) -> Row:
-    told = [limit if limit < float("inf") else None for limit in limits or ()]
-    return Row(measure, median(values), unit, (min(values), max(values)), *told)
 
 
 async def run(size: Size) -> list[Row]:
@@ -276,7 +276,7 @@ async def run(size: Size) -> list[Row]:
                 made += await measure(case, size, at)
                 made += await controls(case, size, at)
                 made += await by_stage(case, at)
-                made.append(beyond_the_graph(case, made))
+                made += beyond_the_graph(case, made)
     return made
 
 
@@ -285,7 +285,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.serve", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="20,000 products, one short run")
     told = parser.parse_args()
-    publish("serve", uvloop.run(run(QUICK if told.quick else WHOLE)), Table())
+    pin(os.getpid(), OTHERS)
+    made = uvloop.run(run(QUICK if told.quick else WHOLE))
+    publish("serve", made, drawn(made))
 
 
 if __name__ == "__main__":
