@@ -31,6 +31,9 @@ from services.shared.subject import split_key
 SLICE_SECONDS: Final = 0.002
 """How long records are applied before calls have their turn."""
 
+REST_SECONDS: Final = 0.05
+"""Between two batches, once all is read. Each takes the loop several turns, however little is in
+it: what trickles in is collected instead, a thousand records a second for a tenth less work."""
 BATCH_RECORDS: Final = 500
 POLL_MS: Final = 500
 REQUEST_MS: Final = 10_000
@@ -118,6 +121,8 @@ class CatalogFeed:
             self._positions[partition] = records[-1].offset + 1
         if batches:
             PRODUCTS.set(self._catalogs.listed)
+        if self._caught_up:
+            await asyncio.sleep(REST_SECONDS)
 
     async def _compare(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
         """Notice when everything is read that was there when the reading began."""

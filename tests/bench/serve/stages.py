@@ -6,12 +6,12 @@ stage is timed by itself over all shoppers, in processor time.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import uvloop
 from attune.recommendations.v1 import recommendation_service_pb2 as pb
 from numpy.typing import NDArray
 
@@ -95,7 +95,7 @@ def stages(world: World, values: Sequence[bytes]) -> dict[str, float]:
 
 def _of_the_list(front: Storefront, values: Sequence[bytes]) -> dict[str, Callable[[int], object]]:
     """What comes after the scores, and the whole call; of few shoppers, as scores are large."""
-    loop, catalog, users = asyncio.new_event_loop(), front.catalog, [*map(str, range(FEW))]
+    loop, catalog, users = uvloop.new_event_loop(), front.catalog, [*map(str, range(FEW))]
     for user, value in zip(users, values, strict=False):
         loop.run_until_complete(front.know(user, profile_codec.decode(value)))
     known = [
