@@ -89,7 +89,7 @@ class RecommendationApi:
         )
         must_have = request.min_position if request.HasField("min_position") else None
         known = await self.shoppers.known(who, call.seconds_left, must_have)
-        found = self._made(who, policy, known, wanted, made)
+        found = await self._made(who, policy, known, wanted, made)
         UNLISTED.inc(unlisted(known.profile, self.questions.catalogs.of(who.shop_id)))
         return pb.RecommendResponse(
             **self._said("Recommend", who, policy, wanted, found),
@@ -134,7 +134,7 @@ class RecommendationApi:
             [request.product_id],
         )
         known = await self.shoppers.known(who, call.seconds_left)
-        found = self._made(who, policy, known, wanted, made)
+        found = await self._made(who, policy, known, wanted, made)
         return pb.SimilarProductsResponse(
             **self._said("SimilarProducts", who, policy, wanted, found)
         )
@@ -154,7 +154,7 @@ class RecommendationApi:
         must_have = request.min_position if request.HasField("min_position") else None
         known = await self.shoppers.known(who, call.seconds_left, must_have)
         product_ids = tuple(dict.fromkeys(request.product_ids))
-        found = self._made(who, policy, known, wanted, lambda ask: _ranked(ask, product_ids))
+        found = await self._made(who, policy, known, wanted, lambda ask: _ranked(ask, product_ids))
         return pb.RankProductsResponse(
             **self._said("RankProducts", who, policy, wanted, found),
             fallback_cause=CAUSES[found.answer.cause],
@@ -169,7 +169,7 @@ class RecommendationApi:
             raise ShopNotServed(f"this server does not answer for the shop {who.shop_id!r}")
         return self.policies.of(who.shop_id, scenario, who.unit)
 
-    def _made(
+    async def _made(
         self,
         who: Who,
         policy: Policy,
@@ -177,7 +177,8 @@ class RecommendationApi:
         wanted: Wanted,
         answer: Callable[[Ask], Answer],
     ) -> Made:
-        """The answer, by the shopper's model; it is counted."""
+        """The answer, by the shopper's model, once its conditions are ready; it is counted."""
+        await self.questions.ready(who, policy, wanted)
         asked: list[Ask] = []
 
         def make(model: Model) -> Answer:
