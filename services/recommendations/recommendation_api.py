@@ -55,6 +55,7 @@ class Said(TypedDict):
     attribution_token: str
     products: Sequence[pb.RankedProduct]
     source: pb.Source.ValueType
+    fallback_cause: pb.FallbackCause.ValueType
     model_version: str
     scenario: str
     arms: Sequence[pb.ExperimentArm]
@@ -93,7 +94,6 @@ class RecommendationApi:
         UNLISTED.inc(unlisted(known.profile, self.questions.catalogs.of(who.shop_id)))
         return pb.RecommendResponse(
             **self._said("Recommend", who, policy, wanted, found),
-            fallback_cause=CAUSES[found.answer.cause],
             position_reached=known.reached,
         )
 
@@ -157,7 +157,6 @@ class RecommendationApi:
         found = await self._made(who, policy, known, wanted, lambda ask: _ranked(ask, product_ids))
         return pb.RankProductsResponse(
             **self._said("RankProducts", who, policy, wanted, found),
-            fallback_cause=CAUSES[found.answer.cause],
             position_reached=known.reached,
         )
 
@@ -206,6 +205,7 @@ class RecommendationApi:
             attribution_token=self.new_token(),
             products=ranked_products(answer.picks, catalog, language),
             source=SOURCES[answer.source],
+            fallback_cause=CAUSES[answer.cause],
             model_version=model.version if answer.by_model else "",
             scenario=policy.name,
             arms=arms_of(policy.arms),
@@ -221,7 +221,7 @@ class RecommendationApi:
                 method=method,
                 scenario=policy.name,
                 source=said["source"],
-                fallback_cause=CAUSES[answer.cause],
+                fallback_cause=said["fallback_cause"],
                 model_version=said["model_version"],
                 arms=tuple((each.experiment, each.arm) for each in policy.arms),
                 products=logged_products(answer.picks, catalog),
