@@ -245,7 +245,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Settings,
         prefix=PREFIX,
         prog="python -m services.recommendations",
-        description="Answers Recommend, SimilarProducts and GetProfile over gRPC.",
+        description="Answers Recommend, SimilarProducts, RankProducts, RecommendBatch and "
+        "GetProfile over gRPC.",
         epilog="It is ready when the catalogue has been read to its end. SIGTERM lets calls in "
         "progress end and ends with status 0. Other commands: python -m services.recommendations "
         f"{model_commands.COMMAND} --help, and {checking.COMMAND} --help",

@@ -12,7 +12,11 @@ from typing import Any, Final, NamedTuple
 from services.recommendations.adapters.bundle_cache import BundleCache
 from services.recommendations.adapters.model import model_of, prove
 from services.recommendations.adapters.model_keeping import ModelKeeper
-from services.recommendations.adapters.model_loading import ModelLoader
+from services.recommendations.adapters.model_loading import (
+    ModelLoader,
+    golden_histories,
+    warm_up,
+)
 from services.recommendations.adapters.model_shelf import ALL_SHOPS, ModelShelf, OneModel, Shelf
 from services.recommendations.adapters.model_watching import ModelWatch
 from services.recommendations.adapters.registry import Registry
@@ -43,8 +47,8 @@ class Models(NamedTuple):
 def models_of(settings: Settings) -> Models:
     """What the settings name.
 
-    Raises BundleRefused where one bundle is to answer and may not, BadSetting for a store that
-    nobody knows, and StorageUnavailable for a cache that cannot be written.
+    Raises BundleRefused where one bundle is to answer and may not, or is too slow; BadSetting for a
+    store that nobody knows, and StorageUnavailable for a cache that cannot be written.
     """
     return _of_registry(settings) if settings.registry else _of_bundle(Path(settings.bundle))
 
@@ -52,7 +56,9 @@ def models_of(settings: Settings) -> Models:
 def _of_bundle(folder: Path) -> Models:
     proven = prove(folder)
     vocabulary = proven.bundle.vocabulary
-    shelf = OneModel(model_of(proven, vocabulary))
+    model = model_of(proven, vocabulary)
+    warm_up(model, golden_histories(proven.bundle))
+    shelf = OneModel(model)
 
     async def settled() -> None:
         """It is there from the beginning."""

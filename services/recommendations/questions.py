@@ -25,8 +25,10 @@ from services.recommendations.domain.rules import (
     pins_of,
     rows_of,
     rules_of,
+    unready,
 )
 from services.recommendations.domain.shopper import Shopper, shopper_of
+from services.recommendations.preparing import Preparing
 from services.recommendations.shoppers import Known, Who
 from services.shared.profile import Profile
 
@@ -60,6 +62,7 @@ class Questions:
     clock: Callable[[], float]
     """Seconds, for what is left of a deadline."""
     expressions: Expressions = field(default_factory=Expressions)
+    preparing: Preparing = field(default_factory=Preparing)
     costs: Costs = field(default_factory=Costs)
     exposures: Exposures = field(default_factory=Exposures)
     placements: Placements = field(default_factory=Placements)
@@ -68,16 +71,27 @@ class Questions:
         """The time of a call that begins now."""
         return Budget(self.costs, seconds_left, self.clock)
 
+    async def ready(self, who: Who, policy: Policy, wanted: Wanted) -> None:
+        """Have computed what of a call's conditions takes long; other calls have their turn.
+
+        Raises BadExpression for its filter, TooManyCalls, and TimeoutError where its time ends
+        first: a list that leaves the filter out is not the one that was asked for.
+        """
+        catalog = self.catalogs.of(who.shop_id)
+        try:
+            slow = unready(policy.scenario, wanted.filter, self.expressions, catalog)
+        except BadExpression as error:  # the scenario's own were read when it was taken
+            raise error.in_field("filter") from None
+        if slow:
+            await self.preparing.prepare(who.shop_id, catalog, slow, within=wanted.budget.left)
+
     def ask(self, who: Who, policy: Policy, model: Model, known: Known, wanted: Wanted) -> Ask:
-        """The question that a call puts. Raises BadExpression for its filter."""
+        """The question that a call puts, whose conditions are :meth:`ready`."""
         catalog = self.catalogs.of(who.shop_id)
         now, scenario, profile = self.now_micros(), policy.scenario, known.profile
         conditions = self._conditions(who, catalog, profile, wanted.context, now)
         exposure = self.exposures.rule(who.shop_id, policy, catalog, now)
-        try:
-            rules = rules_of(scenario, wanted.filter, catalog, conditions, exposure)
-        except BadExpression as error:  # the scenario's own were read when it was taken
-            raise error.in_field("filter") from None
+        rules = rules_of(scenario, wanted.filter, catalog, conditions, exposure)
         excluded = rows_of([*wanted.excluded, *wanted.anchors], catalog)
         excluded |= left_out(scenario.leave_out, profile, catalog, now)
         start = dict.fromkeys(wanted.anchors or in_cart(profile))

@@ -55,6 +55,7 @@ class Said(TypedDict):
     attribution_token: str
     products: Sequence[pb.RankedProduct]
     source: pb.Source.ValueType
+    fallback_cause: pb.FallbackCause.ValueType
     model_version: str
     scenario: str
     arms: Sequence[pb.ExperimentArm]
@@ -89,11 +90,10 @@ class RecommendationApi:
         )
         must_have = request.min_position if request.HasField("min_position") else None
         known = await self.shoppers.known(who, call.seconds_left, must_have)
-        found = self._made(who, policy, known, wanted, made)
+        found = await self._made(who, policy, known, wanted, made)
         UNLISTED.inc(unlisted(known.profile, self.questions.catalogs.of(who.shop_id)))
         return pb.RecommendResponse(
             **self._said("Recommend", who, policy, wanted, found),
-            fallback_cause=CAUSES[found.answer.cause],
             position_reached=known.reached,
         )
 
@@ -134,7 +134,7 @@ class RecommendationApi:
             [request.product_id],
         )
         known = await self.shoppers.known(who, call.seconds_left)
-        found = self._made(who, policy, known, wanted, made)
+        found = await self._made(who, policy, known, wanted, made)
         return pb.SimilarProductsResponse(
             **self._said("SimilarProducts", who, policy, wanted, found)
         )
@@ -154,10 +154,9 @@ class RecommendationApi:
         must_have = request.min_position if request.HasField("min_position") else None
         known = await self.shoppers.known(who, call.seconds_left, must_have)
         product_ids = tuple(dict.fromkeys(request.product_ids))
-        found = self._made(who, policy, known, wanted, lambda ask: _ranked(ask, product_ids))
+        found = await self._made(who, policy, known, wanted, lambda ask: _ranked(ask, product_ids))
         return pb.RankProductsResponse(
             **self._said("RankProducts", who, policy, wanted, found),
-            fallback_cause=CAUSES[found.answer.cause],
             position_reached=known.reached,
         )
 
@@ -169,7 +168,7 @@ class RecommendationApi:
             raise ShopNotServed(f"this server does not answer for the shop {who.shop_id!r}")
         return self.policies.of(who.shop_id, scenario, who.unit)
 
-    def _made(
+    async def _made(
         self,
         who: Who,
         policy: Policy,
@@ -177,7 +176,8 @@ class RecommendationApi:
         wanted: Wanted,
         answer: Callable[[Ask], Answer],
     ) -> Made:
-        """The answer, by the shopper's model; it is counted."""
+        """The answer, by the shopper's model, once its conditions are ready; it is counted."""
+        await self.questions.ready(who, policy, wanted)
         asked: list[Ask] = []
 
         def make(model: Model) -> Answer:
@@ -205,6 +205,7 @@ class RecommendationApi:
             attribution_token=self.new_token(),
             products=ranked_products(answer.picks, catalog, language),
             source=SOURCES[answer.source],
+            fallback_cause=CAUSES[answer.cause],
             model_version=model.version if answer.by_model else "",
             scenario=policy.name,
             arms=arms_of(policy.arms),
@@ -220,7 +221,7 @@ class RecommendationApi:
                 method=method,
                 scenario=policy.name,
                 source=said["source"],
-                fallback_cause=CAUSES[answer.cause],
+                fallback_cause=said["fallback_cause"],
                 model_version=said["model_version"],
                 arms=tuple((each.experiment, each.arm) for each in policy.arms),
                 products=logged_products(answer.picks, catalog),

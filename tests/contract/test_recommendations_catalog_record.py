@@ -40,6 +40,8 @@ OFFER: dict[str, Any] = {
     "stock": "12",
     "status": "OFFER_STATUS_ACTIVE",
 }
+NAN, INFINITY = float("nan"), float("inf")
+"""Written without quotation marks, as no JSON is."""
 VALUES: list[Any] = [
     None, True, 0, 1, -1, 1.0, 1.5, 2**31, 2**63 - 1, 2**63, 10**30, "0", "1", "-1", "01", "1.0",
     "1e3", " 1", "", " ", "demo", "demo\n", "Demo", "p1", "p2", "é", "\ud800", "\x00", "a" * 63,
@@ -55,7 +57,9 @@ VALUES: list[Any] = [
     "2026-13-01T00:00:00Z",
     "2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00+01:00", "2026-01-01T00:00:60Z",
     "2026-02-29T00:00:00Z", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "2026-01-01T24:00:00Z",
-    "9999-12-31T23:59:59Z", "2026-01-01t00:00:00z", "2026-01-01", "Infinity",
+    "9999-12-31T23:59:59Z", "2026-01-01t00:00:00z", "2026-01-01",
+    "Infinity", INFINITY, "NaN", NAN, {"currencyCode": "EUR", "units": "NaN"},
+    {"currencyCode": "EUR", "units": NAN}, {"currencyCode": "EUR", "units": "3", "nanos": NAN},
 ]  # fmt: skip
 NAMES = [
     *PRODUCT, *OFFER, "shop_id", "product_id", "title_", "Title", "category_path", "extra",
@@ -158,6 +162,15 @@ def test_single_changes_are_judged_alike() -> None:
             for odd in VALUES:
                 value = json.dumps({**start, name: odd}).encode()
                 assert verdict(read, value) == oracle(value), value
+
+
+@pytest.mark.parametrize("odd", ["NaN", NAN, "Infinity", INFINITY])
+@pytest.mark.parametrize("field", ["price", "units", "nanos"])
+def test_a_price_that_is_no_number_is_refused(field: str, odd: Any) -> None:
+    """With and without quotation marks; filters never meet it."""
+    price = {**OFFER["price"], field: odd} if field != "price" else odd
+    assert verdict(decode_offer, json.dumps(OFFER).encode()) is not None
+    assert verdict(decode_offer, json.dumps({**OFFER, "price": price}).encode()) is None
 
 
 @pytest.mark.parametrize(("read", "start"), [(decode_product, PRODUCT), (decode_offer, OFFER)])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attune.profiles.v1 import profile_service_pb2
+from attune.recommendations.v1 import recommendation_service_pb2
 
 from services.recommendations.__main__ import main
 
@@ -120,7 +122,7 @@ def test_a_name_that_no_shop_has_is_a_mistake(
 
 
 def test_it_says_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
-    """And the server's own help names it."""
+    """And the server's own help names it, beside all methods that it answers."""
     with pytest.raises(SystemExit) as ended:
         main(["check-scenarios", "--help"])
     assert ended.value.code == 0
@@ -128,4 +130,8 @@ def test_it_says_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
-    assert "check-scenarios --help" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "check-scenarios --help" in said
+    for service in (recommendation_service_pb2, profile_service_pb2):
+        for each in service.DESCRIPTOR.services_by_name.values():
+            assert all(method.name in said for method in each.methods)

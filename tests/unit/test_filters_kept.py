@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 import pytest
@@ -201,5 +202,43 @@ def test_what_takes_long_is_prepared_in_slices(monkeypatch: pytest.MonkeyPatch) 
         catalog.put_product("n3", listing("Red lamp"))
     assert pauses == 3
     assert list(asked.prepare(catalog)) == []
+    assert asked.is_ready(catalog)
     assert shown(text, catalog, KNOWN) == {"b", "c", "n1", "n2", "n3"}
     assert list(compile_expression("product.brand == 'a'").prepare(catalog)) == []
+
+
+def test_what_has_changed_much_since_is_prepared_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the rows that changed; all where more did than is remembered. It is kept once."""
+    monkeypatch.setattr(kept_masks, "SLICE_ROWS", 2)
+    catalog = catalog_of({each: Offered(listing("Red mug")) for each in (*LEARNED, "n1", "n2")})
+    text = "product.title.matches('(?i)red')"
+    asked = compile_expression(text)
+    assert len(list(asked.prepare(catalog))) == 3
+    for product_id in ("a", "n3", "n4"):
+        catalog.put_product(product_id, listing("Blue mug"))
+    assert len(list(asked.prepare(catalog))) == 2
+    assert shown(text, catalog) == {"b", "c", "n1", "n2"}
+    monkeypatch.setattr(changes, "KEPT_CHANGES", 4)
+    for number in range(20):
+        catalog.put_product("b", listing(f"Blue mug {number}"))
+    assert len(list(asked.prepare(catalog))) == 4
+    assert shown(text, catalog) == {"c", "n1", "n2"}
+    assert (len(catalog.kept), catalog.kept.size) == (1, catalog.rows)
+
+
+def test_two_who_prepare_the_same_keep_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warm-up and a call may meet; what is kept is bounded by its true size."""
+    monkeypatch.setattr(kept_masks, "SLICE_ROWS", 2)
+    catalog = catalog_of({"a": Offered(listing("Red mug"))})
+    asked = compile_expression("product.title.matches('(?i)red')")
+    for _ in zip_longest(asked.prepare(catalog), asked.prepare(catalog)):
+        assert not asked.is_ready(catalog)
+    assert catalog.kept.size == catalog.rows
+
+
+def test_a_small_catalogue_needs_no_preparation() -> None:
+    """One slice holds all of it, so a call computes it itself."""
+    catalog = catalog_of({"a": Offered(listing("Red mug"))})
+    asked = compile_expression("product.title.matches('(?i)red')")
+    assert asked.is_ready(catalog)
+    assert list(asked.prepare(catalog)) == []

@@ -10,6 +10,7 @@ import pytest
 
 from services.recommendations.adapters.catalog_feed import REFUSED, CatalogFeed
 from services.recommendations.domain.catalogs import Catalogs
+from services.recommendations.domain.listing import Price
 from services.shared.model_input import Vocabulary
 
 
@@ -27,6 +28,13 @@ def product(product_id: str, title: str = "Mug", shop: str = "demo") -> Record:
     """A record of ``catalog``."""
     value = {"shopId": shop, "productId": product_id, "merchantId": "m", "title": title}
     return Record(f"{shop}/{product_id}".encode(), json.dumps(value).encode())
+
+
+def offer(product_id: str, units: str | float) -> Record:
+    """A record of ``offers``."""
+    price = {"currencyCode": "EUR", "units": units}
+    value = {"shopId": "demo", "productId": product_id, "status": "OFFER_STATUS_ACTIVE"}
+    return Record(f"demo/{product_id}".encode(), json.dumps({**value, "price": price}).encode())
 
 
 def feed_of(catalogs: Catalogs) -> CatalogFeed:
@@ -59,6 +67,20 @@ async def test_a_bad_record_is_counted_and_the_next_is_applied(record: Record, r
     assert REFUSED.labels("catalog", reason)._value.get() == before + 1
     assert catalogs.shops == ("demo",)
     assert catalogs.of("demo").listed == 1
+
+
+@pytest.mark.parametrize("units", ["NaN", float("nan")])
+async def test_a_price_that_is_no_number_changes_nothing(units: str | float) -> None:
+    """With and without quotation marks: it is refused and counted, and the former price stays."""
+    catalogs = Catalogs(Vocabulary(["p"]))
+    feed, before = feed_of(catalogs), REFUSED.labels("offers", "RECORD_NOT_JSON")._value.get()
+    await feed.apply("catalog", [product("p")])
+    await feed.apply("offers", [offer("p", "3")])
+    await feed.apply("offers", [offer("p", units)])
+    assert REFUSED.labels("offers", "RECORD_NOT_JSON")._value.get() == before + 1
+    row = catalogs.of("demo").row("p")
+    assert row is not None
+    assert catalogs.of("demo").price(row) == Price("EUR", 3, 0)
 
 
 async def test_removing_what_nobody_listed_makes_no_shop() -> None:

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.recommendations.adapters.scenario_folder import ScenarioFolder
+from services.recommendations.domain import kept_masks
 from services.recommendations.domain.catalog import Listing
 from services.recommendations.domain.catalogs import Catalogs
 from services.recommendations.domain.filters.expression import Expressions
@@ -209,3 +210,28 @@ async def test_conditions_are_computed_before_they_count(watched: Watched) -> No
     watched.write("default.yaml", condition="product.price < 2.0")
     await watched.watching.look()
     assert (watched.kept("demo"), watched.kept("other")) == (1, 1)
+
+
+async def test_a_warm_up_lets_calls_have_their_turn(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A condition that takes long is computed in slices, also when a document changes."""
+    monkeypatch.setattr(kept_masks, "SLICE_ROWS", 2)
+    for number in range(100):
+        listing = Listing(f"Mug {number}", ("x",), "acme", "Acme")
+        watched.catalogs.for_feeding("demo").put_product(f"p{number}", listing)
+    watched.write("demo.yaml", condition="product.title.matches('9$')")
+    watched.watching.start()
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(count())
+    await watched.watching.warm()
+    other.cancel()
+    assert turns >= 50
+    assert watched.kept("demo") == 1

@@ -139,6 +139,17 @@ async def test_products_like_one_of_no_category_do_not_claim_a_likeness(model: M
     assert {product.reason.kind for product in answer.products} == {Kind.KIND_POPULAR}
 
 
+async def test_a_list_of_similar_products_says_why_it_is_none(model: Model) -> None:
+    """As any other answer does; where the likeness made it, there is nothing to say."""
+    shop = shop_of(model)
+    assert (await shop.similar("tea")).fallback_cause == pb.FALLBACK_CAUSE_UNSPECIFIED
+    shop.scenario(sources=("personal", "popular"))
+    answer = await shop.similar("tea", scenario="home")
+    assert answer.source == pb.SOURCE_POPULAR
+    assert answer.fallback_cause == pb.FALLBACK_CAUSE_UNKNOWN_SHOPPER
+    assert shop.logged[-1].fallback_cause == answer.fallback_cause
+
+
 async def test_what_is_bought_together_names_the_product_it_goes_with(model: Model) -> None:
     """Weights add up over the anchors; the reason is the anchor with the most of it."""
     shop = shop_from(model, "bought-together")

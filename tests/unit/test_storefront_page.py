@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from attune.recommendations.v1 import recommendation_service_pb2 as pb
 
+from services.recommendations.domain.filters import errors as filter_errors
+from services.recommendations.domain.scenario import READY
+from services.shared import errors
+from services.shared.errors import AttuneError
 from tests.storefront_examples import EXAMPLES, LANGUAGES, PAGE, ROOT, blocks, section, shell
 
 CONFIGS = sorted(EXAMPLES.rglob("service_config.json"))
+ELSEWHERE = {
+    "BAD_SETTING", "BUNDLE_REFUSED", "KAFKA_UNAVAILABLE", "REQUEST_TOO_LARGE", "ROUND_REFUSED",
+    "SERVING_REFUSED", "STEP_UNFINISHED", "STORAGE_UNAVAILABLE", "TOO_MANY_BYTES",
+    "TOO_MANY_REFUSED", "UNAVAILABLE",
+}  # fmt: skip
+"""Codes that no call to this server ends with: of commands, of producers, of a root of others."""
 LOCKS = [EXAMPLES / "go/go.sum", EXAMPLES / "typescript/package-lock.json"]
 
 
@@ -65,6 +76,40 @@ def test_every_source_and_cause_is_on_the_page() -> None:
     assert rows >= {*pb.Source.keys()} - {"SOURCE_UNSPECIFIED"}
     causes = {*pb.FallbackCause.keys()} - {"FALLBACK_CAUSE_UNSPECIFIED"}
     assert rows >= {cause.removeprefix("FALLBACK_CAUSE_") for cause in causes}
+
+
+def test_every_method_and_what_it_says_of_the_list_is_on_the_page() -> None:
+    """With the scenario that it takes where none is named."""
+    chapter = section("What to ask for")
+    methods = pb.DESCRIPTOR.services_by_name["RecommendationService"].methods
+    assert {method.name for method in methods} == set(
+        re.findall(r"^\| `(\w+)` \|", chapter, re.MULTILINE)
+    )
+    for name in re.findall(r"`([\w-]+)` \|$", chapter, re.MULTILINE):
+        assert name in READY
+    for name in ("scenario", "filter", "context"):
+        assert all(name in method.input_type.fields_by_name for method in methods)
+        assert f"**`{name}`**" in chapter
+    for name in pb.Context.DESCRIPTOR.fields_by_name:
+        assert f"`{name}`" in chapter
+
+
+def test_every_code_that_a_call_can_end_with_is_on_the_page() -> None:
+    """With its status. What is not on it is an error of other processes, and named here."""
+    statuses = {each.code: each.grpc_status.name for each in raised_by(AttuneError)}
+    statuses["DEADLINE_EXCEEDED"] = "DEADLINE_EXCEEDED"
+    said: dict[str, str] = {}
+    for status, codes in re.findall(r"^\| `(\w+)` \| (`.+?) \|", section("Errors"), re.MULTILINE):
+        said |= dict.fromkeys(re.findall(r"`(\w+)`", codes), status)
+    assert said == {code: statuses[code] for code in statuses.keys() - ELSEWHERE}
+
+
+def raised_by(root: type[AttuneError]) -> Iterator[type[AttuneError]]:
+    """An error and those below it, of the two modules whose errors callers are told."""
+    if root.__module__ in (errors.__name__, filter_errors.__name__):
+        yield root
+    for each in root.__subclasses__():
+        yield from raised_by(each)
 
 
 def test_python_s_libraries_are_those_that_tests_run_with() -> None:

@@ -50,6 +50,11 @@ class Budget:
         """Seconds since the call began."""
         return self._clock() - self._begun
 
+    @property
+    def left(self) -> float:
+        """Seconds; less than 0 where it is too late."""
+        return self._until - self._clock()
+
     def spend(self, name: str, source: Callable[[], T]) -> T | None:
         """What the source answers, or None where it would come too late."""
         started = self._clock()

@@ -74,6 +74,12 @@ class KeptMasks:
         self._keep(key, kept)
         return kept.states[:rows]
 
+    def is_ready(self, key: str, *, changes: Changes, rows: int) -> bool:
+        """Whether no more than a slice is left for :meth:`states` to compute."""
+        kept = self._kept.get(key)
+        since = rows if kept is None else changes.revision - kept.revision
+        return since <= SLICE_ROWS
+
     def prepare(
         self,
         key: str,
@@ -86,14 +92,21 @@ class KeptMasks:
 
         What changes meanwhile is brought up to date when it is asked for.
         """
-        if key in self._kept:
+        if self.is_ready(key, changes=changes, rows=rows):
             return
-        kept = _Kept(np.zeros(rows, dtype=np.uint8), changes.revision, 0)
-        for start in range(0, rows, SLICE_ROWS):
-            some = np.arange(start, min(start + SLICE_ROWS, rows))
-            kept.states[some] = compute(some)
+        old, new = self._kept.get(key), _Kept(np.zeros(rows, dtype=np.uint8), changes.revision, 0)
+        changed = changes.since(old.revision) if old else None
+        if old is None or changed is None:
+            changed = np.arange(rows)
+        else:
+            known = old.states[:rows]
+            new.states[: len(known)] = known
+        for start in range(0, len(changed), SLICE_ROWS):
+            some = changed[start : start + SLICE_ROWS]
+            new.states[some] = compute(some)
             yield
-        self._keep(key, kept)
+        self._take(key)
+        self._keep(key, new)
 
     def _take(self, key: str) -> _Kept | None:
         kept = self._kept.pop(key, None)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from services.recommendations.domain.candidates import Exposing, Lift, Rules
 from services.recommendations.domain.catalog import Catalog
-from services.recommendations.domain.filters.expression import Expressions
+from services.recommendations.domain.filters.expression import Expression, Expressions
 from services.recommendations.domain.rerank import Caps
 from services.recommendations.domain.scenario import LeaveOut, Scenario, Scenarios
 from services.recommendations.domain.shopper import STRANGER, Shopper
@@ -68,11 +68,25 @@ def rules_of(
 def warmed(
     scenarios: Scenarios, expressions: Expressions, catalog: Catalog, now: int
 ) -> Iterator[None]:
-    """Compute all conditions of a document for a catalogue; each step is one of them."""
+    """Compute all conditions of a document for a catalogue, in steps of milliseconds."""
     for scenario in scenarios.scenarios.values():
         for _, condition in scenario.conditions():
-            expressions.of(condition).warm(catalog, now)
+            expression = expressions.of(condition)
+            yield from expression.prepare(catalog)
+            expression.warm(catalog, now)
             yield
+
+
+def unready(
+    scenario: Scenario, wanted: str, expressions: Expressions, catalog: Catalog
+) -> list[Expression]:
+    """The conditions of a call that must be prepared first, as computing them takes long.
+
+    ``wanted`` is the caller's filter. Raises BadExpression.
+    """
+    texts = [condition for _, condition in scenario.conditions()]
+    found = map(expressions.of, [*texts, wanted] if wanted else texts)
+    return [expression for expression in found if not expression.is_ready(catalog)]
 
 
 def pins_of(scenario: Scenario, catalog: Catalog, conditions: Conditions) -> list[tuple[int, int]]:

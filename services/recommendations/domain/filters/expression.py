@@ -27,6 +27,7 @@ class Expression:
         self.asks_shopper = any(isinstance(node, OfShopper) for node in root.walk())
         """Whether the shopper makes a difference; if not, anyone may be named."""
         self._root = root
+        self._slow = tuple(slow_parts(root))
 
     def mask(self, catalog: Catalog, shopper: Shopper, now: int) -> NDArray[np.bool_]:
         """[rows] which listed products it is true of; an error is not true.
@@ -51,6 +52,10 @@ class Expression:
                 if isinstance(node, Kept):
                     node(scope)
 
+    def is_ready(self, catalog: Catalog) -> bool:
+        """Whether :meth:`prepare` has nothing to do."""
+        return all(part.is_ready(catalog) for part in self._slow)
+
     def prepare(self, catalog: Catalog) -> Iterator[None]:
         """Do in slices, with a pause after each, what of a first :meth:`mask` takes long.
 
@@ -59,7 +64,7 @@ class Expression:
         the call that asks first, never stands still for long.
         """
         scope = Scope(catalog, None, STRANGER, 0)
-        for part in slow_parts(self._root):
+        for part in self._slow:
             yield from part.prepare(scope)
 
 

@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.filters.errors import BadExpression
 from services.recommendations.domain.filters.fields import CodedField, Scope
 from services.recommendations.domain.filters.functions import spread
@@ -80,6 +81,10 @@ class Kept(Made):
         if self.whole or states.max(initial=0) < ERROR:
             return Outcome(states.view(np.bool_))
         return Outcome(states == 1, states == ERROR)
+
+    def is_ready(self, catalog: Catalog) -> bool:
+        """Whether asking for it takes no longer than a slice."""
+        return catalog.kept.is_ready(self.key, changes=catalog.changes, rows=catalog.rows)
 
     def prepare(self, scope: Scope) -> Iterator[None]:
         """Compute it before it is asked for, a slice at a time."""
