@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
@@ -47,8 +48,8 @@ class Models(NamedTuple):
 def models_of(settings: Settings) -> Models:
     """What the settings name.
 
-    Raises BundleRefused where one bundle is to answer and may not, or is too slow; BadSetting for a
-    store that nobody knows, and StorageUnavailable for a cache that cannot be written.
+    Raises BundleRefused where one bundle is to answer and may not, BadSetting for a store that
+    nobody knows, and StorageUnavailable for a cache that cannot be written.
     """
     return _of_registry(settings) if settings.registry else _of_bundle(Path(settings.bundle))
 
@@ -57,7 +58,7 @@ def _of_bundle(folder: Path) -> Models:
     proven = prove(folder)
     vocabulary = proven.bundle.vocabulary
     model = model_of(proven, vocabulary)
-    warm_up(model, golden_histories(proven.bundle))
+    warm_up(model, golden_histories(proven.bundle), slowest=inf)  # there is no other to answer
     shelf = OneModel(model)
 
     async def settled() -> None:
