@@ -250,8 +250,8 @@ async def test_a_batch_comes_in_time(shop: Hurried) -> None:
 
 
 async def test_a_batch_that_is_held_up_comes_in_time(shop: Hurried) -> None:
-    """After one list that took half of the time, there is none for another such."""
-    shop.takes = Takes(profile=0.45, telling=0.001)
+    """After a list that took most of the time, there is none to rest and none for another such."""
+    shop.takes = Takes(profile=0.6, telling=0.001)
     found = [how(each) for each in await shop.batch(1.0, 50)]
     assert found == [PERSONAL, *[OUT_OF_TIME] * 49]
 
