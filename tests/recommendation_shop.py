@@ -76,12 +76,14 @@ class Shop:
             timeout=5,
         )
 
-    def batch(self, *user_ids: str, **request: Any) -> pb.RecommendBatchResponse:
+    def batch(
+        self, *user_ids: str, within: float = 10, **request: Any
+    ) -> pb.RecommendBatchResponse:
         shoppers = [pb.Shopper(user_id=user_id) for user_id in user_ids]
         return self._recommendations.RecommendBatch(
             pb.RecommendBatchRequest(shoppers=shoppers, **request),
             metadata=self._metadata,
-            timeout=10,
+            timeout=within,
         )
 
     def profile(self, user_id: str, visitor_id: str = "") -> profile_service_pb2.Profile:

@@ -130,9 +130,9 @@ class Storefront:
         """The home page is made so."""
         self.policies.put({SHOP: Scenarios(version="1", scenarios={"home": Scenario(**fields)})})
 
-    async def know(self, user_id: str, profile: Profile) -> None:
+    async def know(self, user_id: str, profile: Profile, shop_id: str = SHOP) -> None:
         """Whoever signs in so did that."""
-        write = Write(event_key(SHOP, f"u:{user_id}"), NOTHING, encode(profile))
+        write = Write(event_key(shop_id, f"u:{user_id}"), NOTHING, encode(profile))
         assert await self.profiles.save([write], retention=timedelta(days=1)) == [True]
 
     async def recommend(self, user_id: str = "ana", **fields: Any) -> pb.RecommendResponse:

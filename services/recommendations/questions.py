@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from attune.recommendations.v1 import recommendation_service_pb2 as pb
 
 from services.recommendations.domain.ask import Ask
-from services.recommendations.domain.budget import Budget, Costs
+from services.recommendations.domain.budget import Budget, Costs, Turns
 from services.recommendations.domain.catalog import Catalog
 from services.recommendations.domain.catalogs import Catalogs
 from services.recommendations.domain.exposure import Exposures
@@ -31,6 +32,9 @@ from services.recommendations.domain.shopper import Shopper, shopper_of
 from services.recommendations.preparing import Preparing
 from services.recommendations.shoppers import Known, Who
 from services.shared.profile import Profile
+
+UNHURRIED_SECONDS: Final = 60.0
+"""Of an answer that nobody waits for."""
 
 
 class Trending(Protocol):
@@ -63,13 +67,22 @@ class Questions:
     """Seconds, for what is left of a deadline."""
     expressions: Expressions = field(default_factory=Expressions)
     preparing: Preparing = field(default_factory=Preparing)
-    costs: Costs = field(default_factory=Costs)
+    costs: defaultdict[str, Costs] = field(default_factory=lambda: defaultdict(Costs))
+    """By shop."""
     exposures: Exposures = field(default_factory=Exposures)
     placements: Placements = field(default_factory=Placements)
 
-    def budget(self, seconds_left: float) -> Budget:
-        """The time of a call that begins now."""
-        return Budget(self.costs, seconds_left, self.clock)
+    def budget(self, shop_id: str, seconds_left: float) -> Budget:
+        """The time of a list that is begun now."""
+        return Budget(self.costs[shop_id], seconds_left, self.clock)
+
+    def unhurried(self) -> Budget:
+        """The time of a list that nobody waits for; it teaches nothing about those of others."""
+        return Budget(Costs(), UNHURRIED_SECONDS, self.clock)
+
+    def turns(self, shop_id: str, seconds_left: float, count: int) -> Turns:
+        """The time of a call for so many lists that begins now."""
+        return Turns(self.costs[shop_id], seconds_left, self.clock, count=count)
 
     async def ready(self, who: Who, policy: Policy, wanted: Wanted) -> None:
         """Have computed what of a call's conditions takes long; other calls have their turn.

@@ -6,7 +6,7 @@ Read the profile, encode it, score the whole catalogue, mask, vary, explain, ans
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
@@ -30,14 +30,12 @@ from services.recommendations.messages import (
     ranked_products,
 )
 from services.recommendations.questions import Questions, Wanted
-from services.recommendations.shoppers import Known, Shoppers, Who
+from services.recommendations.shoppers import UNREAD, Known, Shoppers, Who
 from services.shared.errors import CatalogLoading, ProductUnknown, ShopNotServed
 from services.shared.grpc_server import Call
 from services.shared.logged_answer import LoggedAnswer
 
 DEFAULT_LIMIT: Final = 10
-UNHURRIED_SECONDS: Final = 60.0
-"""Of an answer that nobody waits for."""
 
 ANSWERS = Counter(
     "recommendations_total", "Lists answered.", ["scenario", "source", "fallback_cause"]
@@ -75,36 +73,27 @@ class RecommendationApi:
     """Names an answer: unique, not guessable, not empty."""
     log: Callable[[LoggedAnswer], None]
     """Takes note of an answer; never waits, never raises."""
+    rest: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """Lets other calls have so many seconds."""
 
     async def recommend(self, request: pb.RecommendRequest, call: Call) -> pb.RecommendResponse:
         """See the contract."""
-        who = Who(call.shop_id, request.user_id, request.visitor_id)
-        policy = self._policy(who, request.scenario or "home")
-        wanted = Wanted(
-            request.filter,
-            request.context,
-            _limit(request),
-            self.questions.budget(call.seconds_left),
-            request.exclude_product_ids,
-            request.anchor_product_ids,
-        )
+        who, policy, wanted = self._asked(request, call)
         must_have = request.min_position if request.HasField("min_position") else None
         known = await self.shoppers.known(who, call.seconds_left, must_have)
-        found = await self._made(who, policy, known, wanted, made)
-        UNLISTED.inc(unlisted(known.profile, self.questions.catalogs.of(who.shop_id)))
-        return pb.RecommendResponse(
-            **self._said("Recommend", who, policy, wanted, found),
-            position_reached=known.reached,
-        )
+        return await self._recommended(who, policy, wanted, known)
 
     async def recommend_batch(
         self, request: pb.RecommendBatchRequest, call: Call
     ) -> pb.RecommendBatchResponse:
-        """See the contract. It rests as long as it works: other calls have half of the time."""
+        """See the contract. It rests as long as it works: other calls have half of the time.
+
+        Where time runs short, shoppers get what takes least, without a rest, so that all lists are
+        there by the deadline.
+        """
         clock, answers = self.questions.clock, []
-        until = clock() + call.seconds_left
+        turns = self.questions.turns(call.shop_id, call.seconds_left, len(request.shoppers))
         for each in request.shoppers:
-            started = clock()
             one = pb.RecommendRequest(
                 user_id=each.user_id,
                 visitor_id=each.visitor_id,
@@ -113,9 +102,43 @@ class RecommendationApi:
                 filter=request.filter,
                 context=request.context,
             )
-            answers.append(await self.recommend(one, call._replace(seconds_left=until - started)))
-            await asyncio.sleep(clock() - started)
+            started, seconds, rest = clock(), turns.next(), 0.0
+            if seconds is None:
+                answers.append(await self._in_haste(one, call))
+            else:
+                answers.append(await self.recommend(one, call._replace(seconds_left=seconds)))
+                rest = turns.rest(clock() - started)
+            await self.rest(rest)
         return pb.RecommendBatchResponse(answers=answers)
+
+    async def _in_haste(self, request: pb.RecommendRequest, call: Call) -> pb.RecommendResponse:
+        """The list that takes least: no profile is waited for, and no model is asked."""
+        hurried = self._asked(request, call._replace(seconds_left=0.0))
+        return await self._recommended(*hurried, UNREAD)
+
+    def _asked(self, request: pb.RecommendRequest, call: Call) -> tuple[Who, Policy, Wanted]:
+        """For whom a list is, what it goes by, and what the caller says of it."""
+        who = Who(call.shop_id, request.user_id, request.visitor_id)
+        policy = self._policy(who, request.scenario or "home")
+        wanted = Wanted(
+            request.filter,
+            request.context,
+            _limit(request),
+            self.questions.budget(who.shop_id, call.seconds_left),
+            request.exclude_product_ids,
+            request.anchor_product_ids,
+        )
+        return who, policy, wanted
+
+    async def _recommended(
+        self, who: Who, policy: Policy, wanted: Wanted, known: Known
+    ) -> pb.RecommendResponse:
+        found = await self._made(who, policy, known, wanted, made)
+        UNLISTED.inc(unlisted(known.profile, self.questions.catalogs.of(who.shop_id)))
+        return pb.RecommendResponse(
+            **self._said("Recommend", who, policy, wanted, found),
+            position_reached=known.reached,
+        )
 
     async def similar_products(
         self, request: pb.SimilarProductsRequest, call: Call
@@ -129,7 +152,7 @@ class RecommendationApi:
             request.filter,
             request.context,
             _limit(request),
-            self.questions.budget(call.seconds_left),
+            self.questions.budget(who.shop_id, call.seconds_left),
             request.exclude_product_ids,
             [request.product_id],
         )
@@ -149,7 +172,7 @@ class RecommendationApi:
             request.filter,
             request.context,
             len(request.product_ids),
-            self.questions.budget(call.seconds_left),
+            self.questions.budget(who.shop_id, call.seconds_left),
         )
         must_have = request.min_position if request.HasField("min_position") else None
         known = await self.shoppers.known(who, call.seconds_left, must_have)
@@ -185,7 +208,7 @@ class RecommendationApi:
             return answer(asked[-1])
 
         def aside(model: Model) -> Answer:
-            unhurried = wanted._replace(budget=self.questions.budget(UNHURRIED_SECONDS))
+            unhurried = wanted._replace(budget=self.questions.unhurried())
             return answer(self.questions.ask(who, policy, model, known, unhurried))
 
         found = self.models.made(who.shop_id, who.subject, policy.name, make, aside)
@@ -198,7 +221,7 @@ class RecommendationApi:
         return found
 
     def _said(self, method: str, who: Who, policy: Policy, wanted: Wanted, found: Made) -> Said:
-        """What every answer says, whichever method gives it; and have it logged."""
+        """What every answer says, whichever method gives it; have it logged, and end its time."""
         catalog, (answer, model) = self.questions.catalogs.of(who.shop_id), found
         language = language_of(wanted.context.language)
         said = Said(
@@ -228,6 +251,7 @@ class RecommendationApi:
                 attribution=policy.scenario.attribution,
             )
         )
+        wanted.budget.end()
         return said
 
 

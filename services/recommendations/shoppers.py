@@ -47,6 +47,8 @@ class Known(NamedTuple):
 
 NOBODY: Final = Known(EMPTY, Cause.UNKNOWN_SHOPPER)
 """Of a call that names nobody."""
+UNREAD: Final = Known(EMPTY, Cause.OUT_OF_TIME)
+"""Of a shopper whose profile there is no time to read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ def _of_few(job: Callable[[int], object]) -> Callable[[int], object]:
 
 def _question(front: Storefront, user: str, known: Known) -> Ask:
     who, questions = Who(SHOP, user, ""), front.api.questions
-    wanted = Wanted("", pb.Context(), LIMIT, questions.budget(10.0))
+    wanted = Wanted("", pb.Context(), LIMIT, questions.budget(SHOP, 10.0))
     return questions.ask(who, front.policies.of(SHOP, "home", who.unit), front.model, known, wanted)
 
 
