@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -188,15 +189,15 @@ SERVED = "home: {arms: {calm: {calm: home-calm}}}, home-calm: {}"
 def test_a_click_is_in_the_figures_soon(installed: Installation) -> None:
     """Within 30 seconds after Kafka has it, each of several one after another."""
 
-    def clicks() -> int:
-        return sum(found.get("clicks", 0) for found in installed.figures().values())
+    def is_so(clicks: int) -> bool:
+        return sum(found.get("clicks", 0) for found in installed.figures().values()) == clicks
 
     with installed.running() as service:
         installed.send([answer("t", at=now())])
         eventually(lambda: service.metric("attribution_records_total") == 1, within=60)
         for number, product in enumerate(("mug", "lamp", "pen"), start=1):
             installed.send([click(number, "t", product, at=now())])
-            eventually(lambda done=number: clicks() == done, within=30)
+            eventually(partial(is_so, number), within=30)
 
 
 def test_the_table_of_figures(installed: Installation, capsys: pytest.CaptureFixture[str]) -> None:
