@@ -120,7 +120,8 @@ def test_an_arm_that_a_guard_stops_is_served_as_one_that_the_document_stops(
     policies, document = tried
     policies.put({"demo": document, "other": document})
     before = [policies.of("demo", "home", unit) for unit in SHOPPERS]
-    policies.stop("demo", frozenset({("ranking", "b"), ("gone", "b")}))
+    for arm in (("ranking", "b"), ("gone", "b")):
+        policies.stop("demo", frozenset({arm}))
     told = Policies()
     told.put(
         {"demo": read_scenarios(TRIED.replace("b, share: 0.5", "b, share: 0.5, stopped: true"))}
