@@ -14,6 +14,7 @@ from services.attribution import reporting, showing
 from services.attribution.adapters.courses import RedisCourses
 from services.attribution.adapters.experiment_files import experiment_files
 from services.attribution.adapters.kept_figures import RedisFigures
+from services.attribution.adapters.stops import RedisStops
 from services.attribution.looking import Looking
 from services.attribution.settings import PREFIX, Experiments
 from services.shared.errors import BadInput, BadSetting, Unavailable
@@ -40,7 +41,7 @@ async def _figures(_: Settings, redis: Redis, told: argparse.Namespace, say: Say
 
 
 async def _report(settings: Settings, redis: Redis, told: argparse.Namespace, say: Say) -> int:
-    looking = Looking(RedisFigures(redis), RedisCourses(redis), now=_now)
+    looking = Looking(RedisFigures(redis), RedisCourses(redis), RedisStops(redis), now=_now)
     files = experiment_files(settings.experiments)
     return await reporting.write(looking, files, reporting.choice_of(told), say)
 

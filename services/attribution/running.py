@@ -13,6 +13,7 @@ from services.attribution.adapters.courses import RedisCourses
 from services.attribution.adapters.experiment_files import ExperimentFiles, experiment_files
 from services.attribution.adapters.kept_figures import RedisFigures
 from services.attribution.adapters.redis_trails import RedisTrailStore
+from services.attribution.adapters.stops import RedisStops
 from services.attribution.adapters.stream import partition_of, stream
 from services.attribution.attributing import Attributing, Topics
 from services.attribution.batches import Batches, Surroundings
@@ -59,7 +60,9 @@ async def _work(
     redis = connect(settings.redis_url)
     partitions = stream(settings, topics)
     files = experiment_files(settings.experiments)
-    looking = Looking(RedisFigures(redis), RedisCourses(redis), now=lambda: datetime.now(UTC))
+    looking = Looking(
+        RedisFigures(redis), RedisCourses(redis), RedisStops(redis), now=lambda: datetime.now(UTC)
+    )
     looks: asyncio.Task[None] | None = None
     try:
         files.refresh()

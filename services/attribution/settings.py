@@ -48,8 +48,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 7 * 24 * 3600
     look_seconds: Annotated[
         int,
-        Meta(ge=1, le=24 * 3600, description="So often each experiment is looked at."),
-    ] = 600
+        Meta(
+            ge=1,
+            le=24 * 3600,
+            description="So often each experiment is looked at: so late a guard stops its arm.",
+        ),
+    ] = 60
     health_host: Annotated[str, Meta(description="Where gRPC health listens.")] = "127.0.0.1"
     health_port: Port = 50_055
     metrics_host: MetricsHost = "127.0.0.1"

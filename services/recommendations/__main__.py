@@ -36,6 +36,7 @@ from services.recommendations.adapters.position_reader import PositionReader
 from services.recommendations.adapters.profiles import ProfileReader
 from services.recommendations.adapters.recommendation_log import RecommendationLog
 from services.recommendations.adapters.scenario_folder import ScenarioFolder
+from services.recommendations.adapters.stopped_arms import StoppedArms
 from services.recommendations.adapters.trends import Trends
 from services.recommendations.domain.filters.expression import Expressions
 from services.recommendations.domain.placed import Placements
@@ -86,6 +87,7 @@ class Server:
         self._scenarios = self._follow_scenarios() if settings.scenarios else None
         self._redis = redis_pool(settings.redis_url, size=REDIS_CONNECTIONS)
         self._trends = Trends(self._redis, shops=lambda: self._catalogs.shops, clock=time.time)
+        self._stopped = StoppedArms(self._redis, self._policies, shops=lambda: self._catalogs.shops)
         self._feed = CatalogFeed(
             settings.kafka_servers,
             topic_prefix=settings.topic_prefix,
@@ -177,6 +179,7 @@ class Server:
         await self._place()
         if self._scenarios:
             await self._scenarios.warm()
+            await self._stopped.look()
         if self._ending:
             return
         gc.collect()
@@ -206,7 +209,7 @@ class Server:
         _log.info("listening", host=settings.host, port=port, metrics_port=metrics_port)
         stopping = asyncio.create_task(told_to_stop.wait())
         jobs = [self._follow_catalog(), self._place_new(), self._trends.run()]
-        jobs += [self._scenarios.run()] if self._scenarios else []
+        jobs += [self._scenarios.run(), self._stopped.run()] if self._scenarios else []
         jobs += [self._log.run()] if self._log else []
         jobs += self._models.jobs()
         work = [asyncio.create_task(job) for job in jobs]

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import pairwise
 from typing import Annotated, Final, Literal
 
@@ -76,7 +76,11 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An arm is stopped where a harm befalls more of its shoppers than of the control's."""
+    """An arm is stopped where a harm befalls more of its shoppers than of the control's.
+
+    Attribution finds that out at its next look and tells the servers, see
+    :mod:`services.shared.stopped_arms`; to them it is then as if its file said ``stopped``.
+    """
 
     harm: Harm
     margin: Share
@@ -204,6 +208,23 @@ def assigned(experiments: Experiments, unit: str) -> tuple[Assignment, ...]:
                 served = each.control if arm.stopped else arm
                 found.append(Assignment(each.name, arm.name, served.name))
     return tuple(found)
+
+
+def with_stopped(experiments: Experiments, arms: Container[tuple[str, str]]) -> Experiments:
+    """The same, with these arms stopped as well, each named by its experiment and itself.
+
+    A control is never stopped, even if a file has made a control of what was an arm.
+    """
+
+    def of(each: Experiment) -> Experiment:
+        told = (
+            msgspec.structs.replace(arm, stopped=True) if (each.name, arm.name) in arms else arm
+            for arm in each.arms[1:]
+        )
+        return msgspec.structs.replace(each, arms=(each.control, *told))
+
+    found = tuple(of(each) for each in experiments.experiments)
+    return msgspec.structs.replace(experiments, experiments=found)
 
 
 def bucket_of(salt: str, unit: str) -> int:

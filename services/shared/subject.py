@@ -118,3 +118,11 @@ def experiments_redis_key(partition: int, shop_id: str) -> bytes:
 def experiment_course_redis_key(shop_id: str, experiment: str) -> bytes:
     """Where Redis keeps what became of an experiment from look to look."""
     return b"attune:attribution:course:%b/%b" % (shop_id.encode(), experiment.encode())
+
+
+def stopped_arms_redis_key(shop_id: str) -> bytes:
+    """Where Redis keeps which arms of a shop's experiments a guard has stopped.
+
+    See :mod:`services.shared.stopped_arms`.
+    """
+    return b"attune:attribution:stopped:%b" % shop_id.encode()

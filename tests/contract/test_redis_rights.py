@@ -8,12 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from deploy.local.redis import EmbeddedRedis
 from services.attribution.adapters.consents import RedisConsents
 from services.attribution.adapters.courses import RedisCourses, Seen
 from services.attribution.adapters.kept_figures import RedisFigures
 from services.attribution.adapters.redis_trails import RedisTrailStore
+from services.attribution.adapters.stops import RedisStops
 from services.attribution.adapters.trail_store import BatchWrite, Letter, Name, TrailWrite
 from services.attribution.domain.counts import Row
 from services.attribution.domain.course import Course
@@ -21,7 +23,10 @@ from services.profiles.adapters.durability import RedisDurability
 from services.profiles.adapters.folded import RedisFoldedSpans, Span
 from services.profiles.adapters.trends import Place, RedisTrends, TrendWrite
 from services.recommendations.adapters.folded_profiles import RedisFoldedProfiles
+from services.recommendations.adapters.stopped_arms import StoppedArms
 from services.recommendations.adapters.trends import Trends
+from services.recommendations.domain.policies import Policies
+from services.recommendations.domain.scenario_document import read_scenarios
 from services.shared.consent import NOTHING_ASKED
 from services.shared.folded import Position
 from services.shared.letter_keys import RedisLetterKeys
@@ -31,7 +36,9 @@ from services.shared.profile_codec import encode
 from services.shared.profile_store import NOTHING, RedisProfileStore, Write, read_profiles
 from services.shared.redis_connection import RedisConnection
 from services.shared.sealing import MasterKey
+from services.shared.stopped_arms import StoppedArm
 from services.shared.subject import event_key
+from tests.unit.test_recommendations_policies import TRIED
 
 GUIDE = Path(__file__).parents[2] / "docs/guides/operators.md"
 SHOP = "demo"
@@ -93,7 +100,7 @@ async def test_what_the_guide_lists_is_enough_for_the_worker(user: RedisDurabili
 
 @pytest.mark.parametrize("user", [SERVER], indirect=True)
 async def test_what_the_guide_lists_is_enough_for_the_server(user: RedisDurability) -> None:
-    """Profiles and trends, read; also behind a position; and keys for what it logs."""
+    """Profiles, trends and stopped arms, read; behind a position, too; keys for what it logs."""
     redis = user._writer
     assert await read_profiles(RedisProfileStore(redis), [("read", "u:ana")]) == [EMPTY]
     hour = 500_000
@@ -102,6 +109,11 @@ async def test_what_the_guide_lists_is_enough_for_the_server(user: RedisDurabili
     assert trends.of("read") == (("mug", 1.0),)
     found = await RedisFoldedProfiles(redis).look(Position("t", 0, 0), [ANA])
     assert (found.folded, found.profiles) == (None, [NOTHING])
+    policies = Policies()
+    policies.put({"read": read_scenarios(TRIED)})
+    with capture_logs() as logs:
+        await StoppedArms(redis, policies, shops=lambda: ("read",)).look()
+    assert logs == [], "they could not be read"
     keys = RedisLetterKeys(redis, MasterKey(bytes(32)))
     assert len(await keys.for_sealing([ANA])) == 1
 
@@ -128,4 +140,7 @@ async def test_what_the_guide_lists_is_enough_for_attribution(user: RedisDurabil
     seen = Seen(since=datetime.now(UTC), course=Course())
     assert await courses.save(SHOP, "calm", b"", seen)
     assert (await courses.load(SHOP, "calm"))[1] == seen
+    stopped = StoppedArm(experiment="calm", arm="b", harm="late", at=seen.since)
+    assert await RedisStops(redis).add(SHOP, stopped)
+    assert not await RedisStops(redis).add(SHOP, stopped)
     assert await RedisLetterKeys(redis, MasterKey(bytes(32))).for_opening([bytes(16)]) == [None]

@@ -75,5 +75,5 @@ def test_an_experiment_is_reported(told: Told) -> None:
     assert tried.exposed == GUESTS
     assert tried.decisions == {BETTER: "continue", BROKEN: "stop_arm"}
     page = Path(tried.page)
-    assert "Stop it, it does harm" in page.read_text()
+    assert "A guard has stopped it: it does harm" in page.read_text()
     assert json.loads(page.with_suffix(".json").read_text())["is_void"] is False

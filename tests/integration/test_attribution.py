@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from deploy.local.redis import EmbeddedRedis
+from services.recommendations.adapters.stopped_arms import StoppedArms
+from services.recommendations.domain.policies import Policies
+from services.recommendations.domain.scenario_document import read_scenarios
 from services.shared.personal_data import Person
 from services.shared.redis_connection import RedisConnection
 from services.shared.redis_persons import RedisPersons
@@ -146,6 +150,54 @@ def test_an_experiment(installed: Installation, capsys: pytest.CaptureFixture[st
     assert "Fewer products sell more." in report.with_suffix(".html").read_text()
     guard = msgspec.json.decode(report.read_bytes())["arms"][0]["guards"][0]
     assert (guard["share"], guard["control_share"]) == (1 / 3, 0.0)
+
+
+def test_a_guard_stops_an_arm_and_raises_an_alarm(installed: Installation) -> None:
+    """By itself: nobody asks for a report. The servers find the arm in Redis."""
+    folder = installed.folder / "shops"
+    folder.mkdir()
+    (folder / "demo.yaml").write_text(EXPERIMENT)
+    arms = [("usual", 0)] * 40 + [("calm", 2)] * 40
+    answers = [
+        answer(f"t{n}", at=now(), user=f"u{n}", arms=(("calm", arm),), fallback_cause=cause)
+        for n, (arm, cause) in enumerate(arms)
+    ]
+    policies = Policies()
+    policies.put({"demo": read_scenarios("version: 1" + EXPERIMENT.replace("home: {}", SERVED))})
+
+    def served() -> set[str]:
+        return {policies.of("demo", "home", f"demo/u:{n}").served for n in range(99)}
+
+    async def hear() -> None:
+        redis = RedisConnection(installed.redis_url)
+        await StoppedArms(redis, policies, shops=lambda: ["demo"]).look()
+        await redis.close()
+
+    with installed.running(EXPERIMENTS=str(folder), LOOK_SECONDS="1") as service:
+        installed.send(answers)
+        alarm = 'experiment_alarms{experiment="calm",kind="fallback",shop="demo"}'
+        eventually(lambda: service.metric(alarm) == 1, within=60)
+        assert served() == {"home", "home-calm"}
+        asyncio.run(hear())
+    assert served() == {"home"}
+    assert service.log_path.read_text().count('"arm_stopped"') == 1
+
+
+SERVED = "home: {arms: {calm: {calm: home-calm}}}, home-calm: {}"
+
+
+def test_a_click_is_in_the_figures_soon(installed: Installation) -> None:
+    """Within 30 seconds after Kafka has it, each of several one after another."""
+
+    def is_so(clicks: int) -> bool:
+        return sum(found.get("clicks", 0) for found in installed.figures().values()) == clicks
+
+    with installed.running() as service:
+        installed.send([answer("t", at=now())])
+        eventually(lambda: service.metric("attribution_records_total") == 1, within=60)
+        for number, product in enumerate(("mug", "lamp", "pen"), start=1):
+            installed.send([click(number, "t", product, at=now())])
+            eventually(partial(is_so, number), within=30)
 
 
 def test_the_table_of_figures(installed: Installation, capsys: pytest.CaptureFixture[str]) -> None:

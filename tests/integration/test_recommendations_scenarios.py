@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,12 @@ from attune.recommendations.v1 import recommendation_service_pb2 as pb
 
 from deploy.local.services import EmbeddedService
 from deploy.local.topics import create_topics
+from services.attribution.adapters.stops import RedisStops
 from services.shared.identity import add_key
 from services.shared.profile import Cart, Profile, Purchase, Touch
+from services.shared.redis_connection import RedisConnection
 from services.shared.repeat import DAY
+from services.shared.stopped_arms import StoppedArm
 from tests.recommendation_shop import SCOPES, SECONDS, VECTORS, Shop, settings_of
 from tests.stack import run_server
 from tests.tiny_bundle import add_neighbours, make_bundle, seal, write_json
@@ -155,6 +159,45 @@ def test_documents_change_while_the_server_runs(stage: Stage) -> None:
     assert "line 5, column 20" in stage.service.log_path.read_text()
     path.write_text(DOCUMENT.format(condition="product.id in ['lamp']"))
     eventually(lambda: shop.shown() == ["lamp"], within=SECONDS)
+    path.unlink()
+    eventually(lambda: set(shop.shown()) == set(VECTORS), within=SECONDS)
+
+
+TRIED = """
+version: 1
+layers: [{name: pages, salt: s1}]
+experiments:
+  - name: ranking
+    layer: pages
+    salt: s2
+    traffic: [0, 10000]
+    arms: [{name: a, share: 0.00001}, {name: b, share: 0.99999}]
+    hypothesis: rakes are bought
+    metric: {outcome: conversion}
+    window_days: 7
+    planned_shoppers: 1000
+scenarios:
+  home: {sources: [popular], filter: "product.id == 'cup'", arms: {ranking: {b: home-b}}}
+  home-b: {sources: [popular], filter: "product.id == 'rake'"}
+"""
+
+
+def test_an_arm_is_stopped_while_the_server_runs(stage: Stage, redis_url: str) -> None:
+    """Once attribution says so; its shoppers get the control's list and stay in their arm."""
+    shop, path = stage.shop, stage.folder / f"{stage.shop.name}.yaml"
+    path.write_text(TRIED)
+    eventually(lambda: shop.shown() == ["rake"], within=SECONDS)
+    stopped = StoppedArm(experiment="ranking", arm="b", harm="late", at=datetime.now(UTC))
+
+    async def stop() -> None:
+        redis = RedisConnection(redis_url)
+        assert await RedisStops(redis).add(shop.name, stopped)
+        await redis.close()
+
+    asyncio.run(stop())
+    eventually(lambda: shop.shown() == ["cup"], within=SECONDS)
+    assert [(each.experiment, each.arm) for each in shop.recommend().arms] == [("ranking", "b")]
+    assert stage.service.metric("experiment_arms_stopped") == 1
     path.unlink()
     eventually(lambda: set(shop.shown()) == set(VECTORS), within=SECONDS)
 

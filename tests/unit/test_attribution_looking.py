@@ -8,13 +8,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from services.attribution.adapters.courses import MemoryCourses
 from services.attribution.adapters.experiment_files import ExperimentFiles, experiment_files
 from services.attribution.adapters.kept_figures import Arms
+from services.attribution.adapters.stops import MemoryStops
+from services.attribution.alarms import KINDS, Alarms
 from services.attribution.domain.counts import Counts
+from services.attribution.domain.course import ArmCourse, Course
+from services.attribution.domain.units import HARMED, SEEN
 from services.attribution.looking import Looking
 from services.shared.errors import BadSetting, RedisUnavailable
+from services.shared.experiments import Experiment, Guard
+from services.shared.stopped_arms import StoppedArm
 from tests.attribution_parts import SHOP
 from tests.profile_events import NOON
 from tests.unit.test_attribution_units import experiment
@@ -65,7 +73,7 @@ class Clock:
 async def test_a_look_adds_up_all_partitions() -> None:
     """And goes on from the look before; it is counted since the first that found somebody."""
     figures, courses, clock = Figures(), MemoryCourses(), Clock()
-    looking = Looking(figures, courses, now=clock)
+    looking = Looking(figures, courses, MemoryStops(), now=clock)
     await looking.look(SHOP, experiment())
     assert courses.kept == {}
     figures.parts = ({"a": {"exposed": 4}}, {"a": {"exposed": 1}, "b": {"exposed": 200}})
@@ -79,10 +87,54 @@ async def test_a_look_adds_up_all_partitions() -> None:
     assert (again.seen.since, again.seen.course.at) == (NOON, clock.now)
 
 
+BROKEN: Arms = {
+    "a": {"exposed": 40, "fallback" + SEEN: 40},
+    "b": {"exposed": 40, "fallback" + SEEN: 40, "fallback" + HARMED: 40},
+}
+
+
+def guarded() -> Experiment:
+    """An experiment with a guard."""
+    return experiment(guards=(Guard(harm="fallback", margin=0.01),))
+
+
+async def test_a_guard_that_falls_stops_its_arm() -> None:
+    """The servers are told once, people too; and anew where Redis has lost it."""
+    stops, clock = MemoryStops(), Clock()
+    figures = Figures({"a": {"exposed": 1}})
+    looking = Looking(figures, MemoryCourses(), stops, now=clock)
+    await looking.look(SHOP, guarded())
+    assert stops.kept == {}
+    figures.parts = (BROKEN,)
+    with capture_logs() as logs:
+        await looking.look(SHOP, guarded())
+        clock.now = NOON + timedelta(hours=1)
+        await looking.look(SHOP, guarded())
+    stopped = StoppedArm(experiment="calm", arm="b", harm="fallback", at=NOON)
+    assert stops.kept == {(SHOP, b"calm/b"): stopped}
+    said = {"shop_id": SHOP, "experiment": "calm", "arm": "b", "harm": "fallback"}
+    assert logs == [{"event": "arm_stopped", "log_level": "warning", **said}]
+    stops.kept.clear()
+    figures.parts = ({"a": {"exposed": 1}},)
+    await looking.look(SHOP, guarded())
+    assert list(stops.kept) == [(SHOP, b"calm/b")]
+
+
+async def test_wrong_shares_are_said_once() -> None:
+    """By the look that finds them."""
+    figures = Figures({"a": {"exposed": 5}, "b": {"exposed": 200}})
+    looking = Looking(figures, MemoryCourses(), MemoryStops(), now=Clock())
+    with capture_logs() as logs:
+        for _ in range(2):
+            await looking.look(SHOP, experiment())
+    said = {"shop_id": SHOP, "experiment": "calm"}
+    assert logs == [{"event": "shares_are_wrong", "log_level": "warning", **said}]
+
+
 async def test_two_who_look_at_once() -> None:
     """The second does not undo what the first has kept."""
     courses = MemoryCourses()
-    looking = Looking(Figures({"a": {"exposed": 1}}), courses, now=Clock())
+    looking = Looking(Figures({"a": {"exposed": 1}}), courses, MemoryStops(), now=Clock())
     first = await looking.look(SHOP, experiment())
     assert not await courses.save(SHOP, "calm", b"", first.seen)
     assert (await courses.load(SHOP, "calm"))[1] == first.seen
@@ -95,7 +147,7 @@ async def test_looks_go_on(tmp_path: Path) -> None:
     figures = Figures({"a": {"exposed": 1}})
     figures.away = True
     ours = False
-    looking = Looking(figures, courses, now=Clock())
+    looking = Looking(figures, courses, MemoryStops(), now=Clock())
     job = asyncio.create_task(looking.run(files, 0.001, lambda: ours))
     await eventually_async(lambda: asyncio.sleep(0, bool(files.shops)), within=9)
     ours = True
@@ -104,6 +156,49 @@ async def test_looks_go_on(tmp_path: Path) -> None:
     figures.away = False
     await eventually_async(lambda: asyncio.sleep(0, bool(courses.kept)), within=9)
     job.cancel()
+
+
+def alarms(kind: str) -> float | None:
+    """What the gauge says of the experiment."""
+    labels = {"shop": "demo", "experiment": "calm", "kind": kind}
+    return REGISTRY.get_sample_value("experiment_alarms", labels)
+
+
+@pytest.mark.parametrize("ending", ["partition", "file"])
+async def test_alarms_are_a_gauge(tmp_path: Path, ending: str) -> None:
+    """By kind, of experiments that there are, by the process that looks."""
+    path = tmp_path / "demo.yaml"
+    guards = "    guards: [{harm: fallback, margin: 0.01}]\n"
+    path.write_text(FILE.replace("NAME", "calm") + guards)
+    ours = True
+    looking = Looking(Figures(BROKEN), MemoryCourses(), MemoryStops(), now=Clock())
+    job = asyncio.create_task(looking.run(ExperimentFiles(tmp_path), 0.001, lambda: ours))
+    await eventually_async(lambda: asyncio.sleep(0, alarms("fallback") == 1), within=9)
+    assert [alarms(kind) for kind in ("shares", "worse", "late", "no_purchase")] == [0, 0, 0, 0]
+    if ending == "partition":
+        ours = False
+    else:
+        path.unlink()
+    await eventually_async(lambda: asyncio.sleep(0, alarms("fallback") is None), within=9)
+    job.cancel()
+
+
+def test_alarms_tell_arms_apart() -> None:
+    """Those that sell less from those that do harm, and either from wrong shares."""
+    of = experiment(guards=(Guard(harm="fallback", margin=0.01),))
+    shown = Alarms()
+    worse = ArmCourse(arm="b", decision="stop_arm")
+    harming = ArmCourse(arm="b", decision="stop_arm", harms={"fallback": 99.0})
+    for course, told in (
+        (Course(arms=(worse,)), {"worse": 1}),
+        (Course(arms=(harming,)), {"fallback": 1}),
+        (Course(ratio_evidence=99.0), {"shares": 1}),
+        (Course(), {}),
+    ):
+        shown.show("demo", of, course)
+        assert {kind: alarms(kind) for kind in KINDS} == dict.fromkeys(KINDS, 0) | told
+    shown.keep(())
+    assert {alarms(kind) for kind in KINDS} == {None}
 
 
 def test_files_that_change(tmp_path: Path) -> None:

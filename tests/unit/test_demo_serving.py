@@ -90,17 +90,15 @@ def test_documents_that_come_with_the_stack_are_right(tmp_path: Path) -> None:
 
 
 def test_the_experiment_of_the_demo_is_one() -> None:
-    """Three arms, of which one is broken on purpose, and a line that stops that one."""
+    """Three arms, none stopped yet, and a guard that sees to the one that is broken on purpose."""
     text = TRIAL.read_text()
     (trial,) = document_of("demo.yaml", text.encode()).experiments
     assert (trial.name, [arm.name for arm in trial.arms]) == (
         EXPERIMENT,
         [CONTROL, BETTER, BROKEN],
     )
-    line = f"{{name: {BROKEN}, share: 0.2"
-    stopped = text.replace(line, f"{line}, stopped: true")
-    (after,) = document_of("demo.yaml", stopped.encode()).experiments
-    assert [arm.stopped for arm in after.arms] == [False, False, True]
+    assert not any(arm.stopped for arm in trial.arms)
+    assert [guard.harm for guard in trial.guards] == ["fallback"]
 
 
 def test_simulated_shoppers_keep_to_the_stated_rule() -> None:

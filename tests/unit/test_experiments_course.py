@@ -9,10 +9,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from services.attribution.domain.course import POINTS, ArmCourse, Course, looked
+from services.attribution.domain.course import (
+    POINTS,
+    ArmCourse,
+    Course,
+    looked,
+    stopped_by_guards,
+)
 from services.attribution.domain.sums import Harms, Sums
 from services.attribution.domain.tally import Tally, added
 from services.shared.experiments import Arm, Experiment, Guard, Metric
+from services.shared.stopped_arms import StoppedArm
 from tests.experiment_parts import experiment
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -101,6 +108,33 @@ def test_a_guard_needs_no_buyers() -> None:
     control = Tally(exposed=20, harms={"fallback": Harms(20, 0)})
     found = arm(broken, control=control, guards=(FALLBACK,))
     assert (found.decision, found.newest) == ("stop_arm", None)
+
+
+def test_only_a_guard_stops_an_arm_by_itself() -> None:
+    """With its name and the look that found it; of an arm that merely sells less people decide."""
+    of = experiment(0.4, 0.3, 0.3, guards=(FALLBACK,))
+    assert stopped_by_guards(of, Course()) == []
+    tallies = {
+        "control": tally(500, fallbacks=100),
+        "arm-1": tally(350, fallbacks=100),
+        "arm-2": tally(800, fallbacks=400),
+    }
+    found = course(of, tallies)
+    assert [each.decision for each in found.arms] == ["stop_arm", "stop_arm"]
+    stopped = StoppedArm(experiment=of.name, arm="arm-2", harm="fallback", at=START)
+    assert stopped_by_guards(of, found) == [stopped]
+    after = course(of, tallies, tallies | {"arm-2": tally(800, fallbacks=100)})
+    assert [each.arm for each in stopped_by_guards(of, after)] == ["arm-2"]
+
+
+def test_guards_go_on_watching_an_arm_that_sells_less() -> None:
+    """It is to be stopped already, and nobody may have done so."""
+    of, control = experiment(guards=(FALLBACK,)), tally(500, fallbacks=100)
+    looks = [{"control": control, "arm-1": tally(350, fallbacks=n)} for n in (100, 400)]
+    assert stopped_by_guards(of, course(of, looks[0])) == []
+    found = course(of, *looks)
+    assert [each.arm for each in stopped_by_guards(of, found)] == ["arm-1"]
+    assert (found.arms[0].decided_at, found.arms[0].looks) == (START, 1)
 
 
 def test_wrong_shares_make_an_experiment_void() -> None:

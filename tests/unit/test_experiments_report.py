@@ -83,8 +83,8 @@ def words(page: str) -> str:
         (spending(300), "Stop it: worse than the control (-0.80 EUR"),
         (
             spending(700, fallbacks=500),
-            "Stop it, it does harm (first answer was a fallback: 10 % of its shoppers, 2 % of the "
-            "control's, 1 % more allowed)",
+            "A guard has stopped it: it does harm (first answer was a fallback: 10 % of its "
+            "shoppers, 2 % of the control's, 1 % more allowed)",
         ),
         (spending(99), "it takes 100 shoppers in each arm who bought something; the arm has 99"),
         (spending(700, shoppers=4_000), "Decide nothing: shoppers do not come to the arms"),

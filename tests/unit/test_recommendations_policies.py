@@ -113,6 +113,36 @@ def test_a_stopped_arm_is_served_as_the_control(tried: tuple[Policies, Scenarios
         assert [each.arm for each in policy.arms] == [each.arm for each in old.arms]
 
 
+def test_an_arm_that_a_guard_stops_is_served_as_one_that_the_document_stops(
+    tried: tuple[Policies, Scenarios],
+) -> None:
+    """From the next call on, also by the documents to come, and in no other shop."""
+    policies, document = tried
+    policies.put({"demo": document, "other": document})
+    before = [policies.of("demo", "home", unit) for unit in SHOPPERS]
+    for arm in (("ranking", "b"), ("gone", "b")):
+        policies.stop("demo", frozenset({arm}))
+    told = Policies()
+    told.put(
+        {"demo": read_scenarios(TRIED.replace("b, share: 0.5", "b, share: 0.5, stopped: true"))}
+    )
+    for documents in ({"demo": document}, {DEFAULT: document}, {"demo": document}):
+        after = [policies.of("demo", "home", unit) for unit in SHOPPERS]
+        assert after == [told.of("demo", "home", unit) for unit in SHOPPERS]
+        assert after != before
+        policies.put(documents)
+    policies.put({"demo": document, "other": document})
+    assert {policies.of("other", "home", unit).served for unit in SHOPPERS} == {"home", "home-b"}
+
+
+def test_a_control_is_never_stopped(tried: tuple[Policies, Scenarios]) -> None:
+    """There would be nothing to serve its shoppers by; a document may make one of an arm."""
+    policies, _ = tried
+    before = [policies.of("demo", "home", unit) for unit in SHOPPERS]
+    policies.stop("demo", frozenset({("ranking", "a")}))
+    assert [policies.of("demo", "home", unit) for unit in SHOPPERS] == before
+
+
 def test_who_is_not_named_is_in_no_experiment() -> None:
     """All of them would be one and the same shopper; also where every other one is in it."""
     policies, document = Policies(), read_scenarios(TRIED.replace("[0, 5000]", "[0, 10000]"))

@@ -5,6 +5,9 @@ with less evidence takes nothing back. Two things overrule it. A guard stops an 
 has won; and when shoppers turn out not to come in the planned shares, there is no winner and
 no equality any more, as those rest on the shares. Stopping stands: it is the safe side.
 
+A guard that falls stops its arm by itself, see :func:`stopped_by_guards`. That an arm sells less is
+only told to people, who may know better, of novelty for instance; guards go on watching it.
+
 The whole is bounded: an arm keeps at most :data:`POINTS` looks for its chart, evenly spaced; when
 there are more, every other one goes.
 """
@@ -21,6 +24,7 @@ from services.attribution.domain.difference import Difference
 from services.attribution.domain.tally import Tallies
 from services.attribution.domain.verdict import RATIO_LEVEL, Decision
 from services.shared.experiments import Arm, Experiment, Harm
+from services.shared.stopped_arms import StoppedArm
 
 POINTS: Final = 200
 """Looks that an arm's chart has at most."""
@@ -90,14 +94,39 @@ def looked(experiment: Experiment, course: Course, tallies: Tallies, at: datetim
     return msgspec.structs.replace(after, arms=arms)
 
 
+def fallen(experiment: Experiment, arm: ArmCourse) -> list[Harm]:
+    """The guards that have ever alarmed of an arm, the one with most evidence first."""
+    level = verdicts.harm_level(experiment)
+    found = [harm for harm, evidence in arm.harms.items() if evidence >= level]
+    return sorted(found, key=lambda harm: -arm.harms[harm])
+
+
+def stopped_by_guards(experiment: Experiment, course: Course) -> list[StoppedArm]:
+    """The arms that the course's newest look, or one before it, found to do harm.
+
+    Nothing where there was no look. Also of an experiment that is void, see above.
+    """
+    if course.at is None:
+        return []
+    found = ((arm.arm, fallen(experiment, arm)) for arm in course.arms)
+    return [
+        StoppedArm(experiment=experiment.name, arm=name, harm=harms[0], at=course.at)
+        for name, harms in found
+        if harms
+    ]
+
+
 def _followed(
     experiment: Experiment, arm: Arm, before: ArmCourse, tallies: Tallies, course: Course
 ) -> ArmCourse:
-    """The arm after a look; one that is stopped is not judged any more."""
-    if arm.stopped or before.decision == "stop_arm":
+    """The arm after a look; one that is to be stopped is not judged any more, only watched."""
+    if arm.stopped:
         return before
-    found = verdicts.arm_difference(experiment, arm, tallies)
     harms = verdicts.harm_evidence(experiment, arm, tallies)
+    greatest = {harm: max(each, before.harms.get(harm, 0.0)) for harm, each in harms.items()}
+    if before.decision == "stop_arm":
+        return msgspec.structs.replace(before, harms=greatest)
+    found = verdicts.arm_difference(experiment, arm, tallies)
     least = verdicts.least_difference(experiment, tallies)
     level = verdicts.harm_level(experiment)
     seen = verdicts.verdict(found, harms, harm_level=level, least=least)
@@ -107,7 +136,7 @@ def _followed(
         decision=decision,
         decided_at=_since(before, decision, course),
         least=least,
-        harms={harm: max(each, before.harms.get(harm, 0.0)) for harm, each in harms.items()},
+        harms=greatest,
     )
     units = tallies[arm.name].sums.shoppers + tallies[experiment.control.name].sums.shoppers
     return after if found is None else _drawn(after, found, units)

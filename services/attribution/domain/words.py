@@ -99,7 +99,7 @@ def _stop(report: Report, arm: ArmReport) -> str:
         f"{percent(each.control_share or 0)} of the control's, {percent(each.margin)} more allowed"
         for each in harms
     )
-    return f"Stop it, it does harm ({told})."
+    return f"A guard has stopped it: it does harm ({told})."
 
 
 def _too_few(report: Report, arm: ArmReport) -> str:

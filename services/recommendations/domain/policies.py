@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from services.recommendations.domain.scenario import NONE, Scenario, Scenarios
 from services.shared.errors import ScenarioUnknown
-from services.shared.experiments import Assignment, Experiments, assigned
+from services.shared.experiments import Assignment, Experiments, assigned, with_stopped
 
 DEFAULT: Final = "default"
 """Whose document the shops have that have none of their own."""
@@ -33,14 +33,30 @@ class Policies:
 
     def __init__(self) -> None:
         self._by_shop: Mapping[str, tuple[Scenarios, Experiments]] = {}
+        self._stopped: dict[str, frozenset[tuple[str, str]]] = {}
+        self._running: dict[str, Experiments] = {}
+        """Of shops that have stopped arms, with these."""
 
     def put(self, documents: Mapping[str, Scenarios]) -> None:
         """From the next call on these are the shops', of which nothing is wrong."""
         self._by_shop = {shop_id: (each, each.running) for shop_id, each in documents.items()}
+        for shop_id, arms in self._stopped.items():
+            self._running[shop_id] = with_stopped(self._document(shop_id)[1], arms)
+
+    def stop(self, shop_id: str, arms: frozenset[tuple[str, str]]) -> None:
+        """From the next call on these arms' shoppers are served as the controls'.
+
+        An arm is named by its experiment and itself. It is as if the shop's document said
+        ``stopped`` of them, whichever document there will be: so for good, and beside all that
+        were stopped before.
+        """
+        self._stopped[shop_id] = self._stopped.get(shop_id, frozenset()) | arms
+        running = self._document(shop_id)[1]
+        self._running[shop_id] = with_stopped(running, self._stopped[shop_id])
 
     def scenarios(self, shop_id: str) -> Scenarios:
         """The document that counts for a shop."""
-        scenarios, _ = self._told(shop_id)
+        scenarios, _ = self._document(shop_id)
         return scenarios
 
     def of(self, shop_id: str, name: str, unit: str) -> Policy:
@@ -49,7 +65,8 @@ class Policies:
         A call that names no shopper, with an empty ``unit``, is in no experiment: all of them
         would be one and the same shopper. Raises ScenarioUnknown.
         """
-        scenarios, running = self._told(shop_id)
+        scenarios, running = self._document(shop_id)
+        running = self._running.get(shop_id, running)
         asked = scenarios.of(name)
         if asked is None:
             raise ScenarioUnknown(f"there is no scenario {name!r}")
@@ -61,5 +78,5 @@ class Policies:
         other = asked.arms[arms[0].experiment].get(arms[0].served, name)
         return Policy(name, other, scenarios.of(other) or asked, arms)
 
-    def _told(self, shop_id: str) -> tuple[Scenarios, Experiments]:
+    def _document(self, shop_id: str) -> tuple[Scenarios, Experiments]:
         return self._by_shop.get(shop_id) or self._by_shop.get(DEFAULT, _READY)
