@@ -154,9 +154,10 @@ class Shopper:
 
     def named(self, reason: Reason) -> Event:
         """The event that a reason tells; the newest of such."""
+        entries: Sequence[Event] = getattr(self.profile, OF_KIND[reason.kind])
         return max(
             each
-            for each in getattr(self.profile, OF_KIND[reason.kind])
+            for each in entries
             if each.at == reason.at
             and (each.query if isinstance(each, Search) else each.product_id)
             == (reason.query or reason.product_id)

@@ -38,7 +38,7 @@ class Server:
         self._goes_on = asyncio.Event()
         self._goes_on.set()
 
-    async def answer(self, _: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    async def answer(self, _: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         self.came += 1
         if self._refuses:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED)
