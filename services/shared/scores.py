@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from services.shared.bundle import Bundle
 from services.shared.bundle_rows import InRows
 from services.shared.item_vectors import Floats
-from services.shared.model_input import IMPRESSION, Known
+from services.shared.model_input import IMPRESSION, PURCHASE, Known
 from services.shared.repeat import first_scores, repeat_scores
 
 
@@ -77,12 +77,18 @@ class Scorer:
             bought, settled = again
             scores[bought] = settled
 
-    def company(self, items: NDArray[np.integer], rows: NDArray[np.integer]) -> Floats:
+    def company(
+        self,
+        items: NDArray[np.integer],
+        actions: NDArray[np.integer],
+        rows: NDArray[np.integer],
+    ) -> Floats:
         """What each product of a history adds to others by being like them: [k, h].
 
-        ``items`` [h] are those that count in the blend, oldest first; ``rows`` [k] the others,
-        each once; beyond the bundle's they are like nothing. It is the third term of the sum,
-        taken apart.
+        ``items`` [h] are those that count in the blend, oldest first, and ``actions`` [h] what was
+        done with them; ``rows`` [k] the others, each once. Beyond the bundle's they are like
+        nothing; nor does what was bought gain by it, where a table judges that. It is the third
+        term of the sum, taken apart.
         """
         added = np.zeros((len(rows), len(items)), dtype=np.float32)
         if self._neighbours is None:
@@ -92,6 +98,8 @@ class Scorer:
         events = np.repeat(np.arange(len(items)), near.starts[items + 1] - near.starts[items])
         asked = np.zeros(self._vectors.size, dtype=np.bool_)
         asked[rows[rows < len(asked)]] = True
+        if self._repeat is not None:
+            asked[items[actions == PURCHASE]] = False
         hits = np.flatnonzero(asked[others])
         order = np.argsort(rows)
         found = order[np.searchsorted(rows, others[hits], sorter=order)]

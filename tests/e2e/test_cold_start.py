@@ -20,6 +20,8 @@ from tests.waiting import eventually
 from tests.write_parts import viewed
 
 CROWD = 12
+LISTED_SECONDS = 10.0
+"""For a new product to be served: the promise is 2 s, and a busy machine gets five times that."""
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,7 @@ def test_a_product_that_nobody_has_bought(front: Storefront) -> None:
             within=SECONDS,
         )
     listed(shop, "torch", "1")
-    eventually(lambda: shown(shop.similar("lamp"))[:1] == ["torch"], within=SECONDS)
+    eventually(lambda: shown(shop.similar("lamp"))[:1] == ["torch"], within=LISTED_SECONDS)
     page = shop.similar("lamp")
     assert page.source == pb.SOURCE_SIMILAR
     fan = asked(front, "v-lamp")

@@ -81,6 +81,18 @@ def test_buying_again_and_for_the_first_time_have_a_part_of_the_product(tmp_path
     assert found[1:].tolist() == (ALONE[1:] + gains).tolist()
 
 
+@pytest.mark.parametrize("repeat", [0.0, 2.0], ids=["without a table", "with a table"])
+def test_what_an_event_adds_is_what_scores_lack_without_it(tmp_path: Path, repeat: float) -> None:
+    """Of every product by each event; nothing of what was bought, where a table judges that."""
+    blended = scorer(tmp_path, neighbours=2.0, repeat=repeat)
+    whole, rows = did((1, PURCHASE, 9), (2, VIEW, 1)), np.array([4, 1, 2, 3])
+    taken_apart = blended.company(whole.items, whole.actions, rows)
+    added = blended.scores(QUERY, whole, NOW) - ALONE
+    bought = 1.0 if repeat else 0.0
+    assert taken_apart.sum(axis=1).tolist() == (added - [0, bought, 0, 0, 0])[rows].tolist()
+    assert taken_apart.tolist() == [[0.5, 0], [0, 1 - bought], [1, 0], [0, 0]]
+
+
 def test_what_is_masked_is_never_among_the_best() -> None:
     """Where nobody buys a thing twice; it counts as masked by whatever a model says."""
     table = RepeatTable((), (), ((MASKED,),))

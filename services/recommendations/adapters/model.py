@@ -105,13 +105,14 @@ class Model:
     ) -> History:
         """What can be a reason: all that was done, not what was only shown."""
         done = np.flatnonzero(newest.actions != IMPRESSION)
-        events, items = [did[place] for place in places[done].tolist()], newest.items[done]
+        items, actions = newest.items[done], newest.actions[done]
+        events = [did[place] for place in places[done].tolist()]
         directions = self._encoder.directions(items, searched)
         counts = items <= len(self.products)  # a search adds nothing by itself
 
         def company(rows: NDArray[np.intp]) -> Floats:
             added = np.zeros((len(rows), len(items)), dtype=np.float32)
-            added[:, counts] = self._scorer.company(items[counts], rows)
+            added[:, counts] = self._scorer.company(items[counts], actions[counts], rows)
             return added
 
         return History(events, directions, company)

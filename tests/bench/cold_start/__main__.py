@@ -129,12 +129,14 @@ def rows(found: Found) -> list[Row]:
         _share("such lists that trend or are popular, and say why", [v.is_honest for v in visits]),
         *_times("a list by the visit that the call tells", [each.told for each in visits]),
         _share("such lists that are by session", [each.is_session for each in visits]),
-        *_times("first look sent → a list that follows from it", personal, limits),
+        *_times("first look → a list that follows from it, of those who got one", personal, limits),
         _share("visitors who got one", [e is not None for e in personal], all_of_them=True),
-        *_times("listed → in SimilarProducts of its twin", similar, gates),
-        _share("listings found there", [each is not None for each in similar]),
-        *_times("listed → by taste in what is new for a visitor", new_for, gates),
-        _share("listings found there, by taste", [each is not None for each in new_for]),
+        *_times("listed → in SimilarProducts of its twin, of those found", similar, gates),
+        _share("listings found there", [e is not None for e in similar], all_of_them=True),
+        *_times("listed → by taste in what is new for a visitor, of those found", new_for, gates),
+        _share(
+            "listings found there, by taste", [e is not None for e in new_for], all_of_them=True
+        ),
         _share(
             "listings among the ten most like their twin",
             [(each.place_similar or FIRST + 1) <= FIRST for each in listings],
@@ -149,7 +151,10 @@ def rows(found: Found) -> list[Row]:
 def _times(
     name: str, some: Sequence[float | None], limits: tuple[float, float] | None = None
 ) -> list[Row]:
-    """The median and the 99th percentile of those that came; ``limits`` are for the latter."""
+    """The median and the 99th percentile of those that came; ``limits`` are for the latter.
+
+    What never came would be slower than all of them: a share beside it, held to all, must count it.
+    """
     came = np.array([each for each in some if each is not None] or [np.nan])
     spread = (float(came.min()), float(came.max()))
     return [

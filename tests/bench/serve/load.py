@@ -113,7 +113,8 @@ async def _paced(task: Task, seconds: float, warmed: int) -> Outcome:
     calls = _Calls(task)
     for number in range(CONNECTIONS):
         await calls.one(number, time.perf_counter())
-    calls.latencies.clear()
+    for counted in (calls.latencies, calls.failed, calls.sources):
+        counted.clear()
     started = time.perf_counter()
     if task.rate:
         late = await _open(calls, task, seconds)
