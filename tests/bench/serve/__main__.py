@@ -92,7 +92,7 @@ class Size(NamedTuple):
     seconds: float
 
 
-WHOLE: Final = Size(CASES, 3, 10.0)
+WHOLE: Final = Size(CASES, 3, 6.0)
 QUICK: Final = Size(CASES[:1], 1, 5.0)
 
 
