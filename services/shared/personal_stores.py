@@ -31,6 +31,7 @@ NOTHING_PERSONAL: Final = {
     "ATTRIBUTION_PARTITIONS_REDIS_KEY": "numbers of partitions",
     "attribution_fence_redis_key": "offsets",
     "figures_redis_key": "sums over lists, by how they were made",
+    "stopped_arms_redis_key": "arms of experiments, and which guard has fallen",
     "experiments_redis_key": "sums over shoppers, by arm",
     "experiment_course_redis_key": "what looks at an experiment have seen",
     "catalog": "products, and the merchants who sell them",
