@@ -36,7 +36,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     folder = tmp_path_factory.mktemp("demo")
     command = [sys.executable, "-m", "deploy.local", "demo", "--once", "--lines", "20000"]
     result = subprocess.run(
-        [*command, "--folder", str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=240
+        [*command, "--folder", str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=280
     )
     assert result.returncode == 0, result.stdout + result.stderr
     figures = msgspec.json.decode((folder / FIGURES).read_bytes(), type=Figures)
