@@ -40,7 +40,7 @@ LIMITS: Final = {
     "tower.onnx": 1024 * MIB,
     "content.json": 64 * MIB,
     "neighbours.npz": 1024 * MIB,
-    "repeat.json": MIB,
+    "repeat.json": 64 * MIB,
 }
 """How many bytes each file of a bundle may have; an .npz file also unpacked."""
 

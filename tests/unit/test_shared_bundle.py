@@ -18,6 +18,7 @@ from model_export.exporting.verify import verify
 from services.shared.bundle import ALWAYS, FULL, load_bundle
 from services.shared.encoder import Encoder, check_golden
 from services.shared.errors import BundleRefused
+from services.shared.repeat import RepeatTable, numbers, read_repeat
 from tests.tiny_bundle import DEFAULTS, add_neighbours, edit_golden, make_bundle, seal, write_json
 
 VECTORS = {"mug": (1.0, 0.0), "cup": (1.0, 0.25), "lamp": (0.0, 1.0)}
@@ -290,3 +291,15 @@ def test_the_committed_bundle_is_ahead_of_every_baseline(purchases: str) -> None
     report = msgspec.json.decode((BUNDLE / "report.json").read_bytes(), type=Evaluation)
     ndcg = {row.method: row.ndcg.mean for row in report.rows if row.purchases == purchases}
     assert (len(ndcg), max(ndcg, key=ndcg.__getitem__)) == (4, "model")
+
+
+def test_a_repeat_table_of_a_million_products_is_read(tmp_path: Path) -> None:
+    """It has a number for each, twice; a bundle of so many must not be refused for its size."""
+    rows = 1_000_001
+    worth = numbers(np.ones(rows))
+    table = RepeatTable(
+        counts=(1.0,), recency_days=(7.0,), score=((0, 0), (0, 0)), again=worth, first=worth
+    )
+    path = tmp_path / "repeat.json"
+    path.write_bytes(msgspec.json.encode(table))
+    assert len(read_repeat(path, rows).again) == 2 * rows
