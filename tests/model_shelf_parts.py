@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import REGISTRY
+
 from services.recommendations.adapters.bundle_cache import BundleCache
 from services.recommendations.adapters.model_keeping import ModelKeeper
 from services.recommendations.adapters.model_loading import ModelLoader
@@ -18,7 +20,7 @@ from services.recommendations.adapters.model_watching import ModelWatch
 from services.recommendations.adapters.registry import Registry
 from services.recommendations.domain.catalogs import Catalogs
 from services.recommendations.domain.serving import Published, Serving
-from services.recommendations.domain.transitions import Transition, publish
+from services.recommendations.domain.transitions import Transition, promote, publish
 from services.shared.archive_storage import LocalStorage
 from services.shared.errors import StorageUnavailable
 from services.shared.model_input import Vocabulary
@@ -141,3 +143,18 @@ class Parts:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+def prepare(folder: Path) -> Path:
+    """A registry with three bundles of which ``a`` is served; ``c`` has other products."""
+    parts = Parts(folder)
+    for version, vectors in (("a", VECTORS), ("b", VECTORS), ("c", OTHERS)):
+        parts.publish(parts.bundle(version, vectors))
+    parts.change(partial(promote, version="a"))
+    return parts.folder
+
+
+def refusals(reason: str, shop_id: str = "demo") -> float:
+    """How often the server has refused a model for that reason."""
+    labels = {"shop_id": shop_id, "reason": reason}
+    return REGISTRY.get_sample_value("model_refusals_total", labels) or 0.0

@@ -6,6 +6,7 @@ a list can be foretold with a pencil. Time stands still at :data:`NOW`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -53,6 +54,7 @@ VECTORS = {
     "saw": (0.0, 0.0, 1.0),
 }
 POPULARITY = {"tea": 5, "pot": 4, "mug": 3, "sock": 2, "shoe": 1}
+SEEN = ("p0001", "p0222", "p0333")
 BEST_SOLD = ["tea", "pot", "mug", "sock", "shoe"]
 """Nobody has bought a saw."""
 
@@ -185,6 +187,13 @@ def shop_of(model: Model, *new: str) -> Storefront:
     shop = Storefront(model)
     for product_id in (*shop.vocabulary, *new):
         shop.offer(product_id, product_id)
+    return shop
+
+
+def large_shop(folder: Path) -> Storefront:
+    """A shop of 700 products, and ``ana``, who looked at three of them (:data:`SEEN`)."""
+    shop = random_shop(folder, 700, 5)
+    asyncio.run(shop.know("ana", viewed(*SEEN)))
     return shop
 
 

@@ -39,5 +39,21 @@ async def eventually_async(
     return answer
 
 
+async def turns_during(call: Awaitable[object]) -> int:
+    """How often other work has its turn before a call is answered."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(count())
+    await call
+    other.cancel()
+    return turns
+
+
 def _end_of(log: Path | None) -> str:
     return "" if log is None else f"; its log ends:\n{log.read_text()[-LOG_CHARACTERS:]}"

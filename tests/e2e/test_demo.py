@@ -6,8 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -16,42 +14,26 @@ from deploy.local.demo.run import CALLS, FIGURES, Figures
 from deploy.local.told import BUNDLE
 from model_export.evaluation.evaluate import Evaluation
 from model_export.exporting.verify import TOLERANCE
+from tests.demo_run import ROOT, Told, run_demo
 
-ROOT = Path(__file__).parents[2]
 STEPS = ("1. Start", "2. Load", "3. Replay", "4. Three real", "5. How good", "6. How fast", "Where")
 METHODS = ("model", "popularity", "item-kNN", "household's own")
 
 
-class Told(NamedTuple):
-    """What a whole run has said and left."""
-
-    said: str
-    figures: Figures
-    folder: Path
-
-
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told[Figures]:
     """One run with a thirtieth of the orders; the other steps are whole."""
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "deploy.local", "demo", "--once", "--lines", "20000"]
-    result = subprocess.run(
-        [*command, "--folder", str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=280
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    figures = msgspec.json.decode((folder / FIGURES).read_bytes(), type=Figures)
-    return Told(result.stdout, figures, folder)
+    return run_demo("demo", 20_000, folder, FIGURES, Figures)
 
 
-def test_every_step_is_told_in_its_turn_and_nothing_is_left_running(told: Told) -> None:
+def test_every_step_is_told_in_its_turn_and_nothing_is_left_running(told: Told[Figures]) -> None:
     """Six steps, then where everything listens; the record of processes is empty."""
-    places = [told.said.find(f"\n{step}") for step in STEPS]
-    assert -1 not in places
-    assert places == sorted(places)
+    assert told.tells_in_turn(STEPS)
     assert not (told.folder / "state.json").exists()
 
 
-def test_the_whole_catalogue_and_every_order_arrive(told: Told) -> None:
+def test_the_whole_catalogue_and_every_order_arrive(told: Told[Figures]) -> None:
     """92,331 products; as many events folded as were sent, none refused, lag and speed shown."""
     assert told.figures.products == 92_331
     assert told.figures.replay.lines >= 20_000
@@ -59,7 +41,7 @@ def test_the_whole_catalogue_and_every_order_arrive(told: Told) -> None:
     assert re.search(r"sent: [\d,]+ of [\d,]+  [\d,]+ events/s, lag [\d,]+\n", told.said)
 
 
-def test_fresh_events_change_the_answer(told: Told) -> None:
+def test_fresh_events_change_the_answer(told: Told[Figures]) -> None:
     """Three households, four kinds of events each; a search brings what was searched for."""
     assert len(told.figures.changes) == 3
     for changes in told.figures.changes.values():
@@ -71,7 +53,7 @@ def test_fresh_events_change_the_answer(told: Told) -> None:
     assert sum(change.milliseconds is not None for change in every) >= 9
 
 
-def test_the_model_stands_beside_its_rivals(told: Told) -> None:
+def test_the_model_stands_beside_its_rivals(told: Told[Figures]) -> None:
     """For all purchases and for new ones, over the whole catalogue, as the report has it."""
     found = told.figures.evaluation
     report = msgspec.json.decode((BUNDLE / "report.json").read_bytes(), type=Evaluation)
@@ -84,7 +66,7 @@ def test_the_model_stands_beside_its_rivals(told: Told) -> None:
     assert all(f"\n{method} " in told.said for method in METHODS)
 
 
-def test_calls_are_timed_and_can_be_repeated(told: Told) -> None:
+def test_calls_are_timed_and_can_be_repeated(told: Told[Figures]) -> None:
     """Two thousand calls, and a line that a reader can paste to make one more."""
     assert told.figures.recommend_ms.calls == CALLS == 2_000
     assert 0 < told.figures.recommend_ms.p50 <= told.figures.recommend_ms.p99

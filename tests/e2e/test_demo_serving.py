@@ -3,53 +3,33 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
-import msgspec
 import pytest
 
 from deploy.local.demo_serving.exchanging import CANARY, PROMOTED, ROLLED_BACK
 from deploy.local.demo_serving.run import FIGURES, Figures
 from deploy.local.demo_serving.trying import BETTER, BROKEN, GUESTS
+from tests.demo_run import Told, run_demo
 
-ROOT = Path(__file__).parents[2]
 STEPS = ("1. Put a model", "2. A grocer's", "3. One scenario", "4. One model", "5. One experiment")
 
 
-class Told(NamedTuple):
-    """What a whole run has said and left."""
-
-    said: str
-    figures: Figures
-    folder: Path
-
-
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told[Figures]:
     """One run with a sixth of the orders."""
     folder = tmp_path_factory.mktemp("serving")
-    command = [sys.executable, "-m", "deploy.local", "demo-serving", "--once", "--lines", "10000"]
-    result = subprocess.run(
-        [*command, "--folder", str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=280
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    figures = msgspec.json.decode((folder / FIGURES).read_bytes(), type=Figures)
-    return Told(result.stdout, figures, folder)
+    return run_demo("demo-serving", 10_000, folder, FIGURES, Figures)
 
 
-def test_every_step_is_told_in_its_turn_and_nothing_is_left_running(told: Told) -> None:
+def test_every_step_is_told_in_its_turn_and_nothing_is_left_running(told: Told[Figures]) -> None:
     """Five steps; the record of processes is empty; it says that shoppers are simulated."""
-    places = [told.said.find(f"\n{step}") for step in STEPS]
-    assert -1 not in places
-    assert places == sorted(places)
+    assert told.tells_in_turn(STEPS)
     assert "WHAT FOLLOWS IS SIMULATED" in told.said
     assert not (told.folder / "state.json").exists()
 
 
-def test_a_scenario_is_edited_while_it_serves(told: Told) -> None:
+def test_a_scenario_is_edited_while_it_serves(told: Told[Figures]) -> None:
     """Another list, a mistake that is explained by line, and the list of before."""
     edited = told.figures.edited
     assert edited.before != edited.after
@@ -58,7 +38,7 @@ def test_a_scenario_is_edited_while_it_serves(told: Told) -> None:
     assert edited.explained.splitlines()[-1].strip() == "^"
 
 
-def test_a_model_is_exchanged_and_no_call_breaks(told: Told) -> None:
+def test_a_model_is_exchanged_and_no_call_breaks(told: Told[Figures]) -> None:
     """Each state is answered by the models that are meant to, and the two are compared."""
     done = told.figures.exchanged
     answered = {phase.name: set(phase.answered_by) for phase in done.phases}
@@ -69,7 +49,7 @@ def test_a_model_is_exchanged_and_no_call_breaks(told: Told) -> None:
     assert 0 < done.overlap_at_10 < 1
 
 
-def test_an_experiment_is_reported(told: Told) -> None:
+def test_an_experiment_is_reported(told: Told[Figures]) -> None:
     """Every shopper counts; the broken arm is to be stopped, the other is not judged too soon."""
     tried = told.figures.tried
     assert tried.exposed == GUESTS

@@ -25,7 +25,7 @@ from services.shared.errors import (
 from services.shared.event_age import AgeRule
 from services.shared.grpc_server import Call
 from tests.profile_events import NOON
-from tests.waiting import eventually_async
+from tests.waiting import eventually_async, turns_during
 from tests.write_parts import large, viewed, without_product
 
 CALL = Call("demo", 5.0)
@@ -184,15 +184,5 @@ async def test_other_calls_have_their_turn_while_a_large_one_is_judged(
 ) -> None:
     """Five hundred events do not keep the server from everything else."""
     monkeypatch.setattr("services.events.event_api.SLICE_SECONDS", 0.0001)
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counting = asyncio.create_task(count())
-    await api(MemoryTopic()).write(request(*[viewed(n) for n in range(500)]), CALL)
-    counting.cancel()
-    assert turns > 1
+    call = api(MemoryTopic()).write(request(*[viewed(n) for n in range(500)]), CALL)
+    assert await turns_during(call) > 1

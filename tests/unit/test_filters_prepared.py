@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from services.recommendations.domain.scenario import Boost, Pin
 from services.shared.errors import TooManyCalls
 from services.shared.grpc_server import Call
 from tests.storefront import SHOP, Storefront, ids, random_shop
+from tests.waiting import turns_during
 
 SLICES = 70
 FILTER = "product.title.matches('p00[0-4]')"
@@ -28,22 +28,6 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storefront:
     shop = random_shop(tmp_path / "bundle", 10 * SLICES - 1, seed=5)
     shop.scenario(sources=("popular",))
     return shop
-
-
-async def turns_during(call: Awaitable[object]) -> int:
-    """How often other work has its turn before a call is answered."""
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    other = asyncio.create_task(count())
-    await call
-    other.cancel()
-    return turns
 
 
 async def hurried(shop: Storefront, wanted: str) -> pb.RecommendResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from services.recommendations.adapters.catalog_feed import REFUSED, CatalogFeed
 from services.recommendations.domain.catalogs import Catalogs
 from services.recommendations.domain.listing import Price
 from services.shared.model_input import Vocabulary
+from tests.waiting import turns_during
 
 
 class Record(NamedTuple):
@@ -102,16 +102,7 @@ async def test_content_type_may_carry_parameters() -> None:
 async def test_calls_have_their_turn_while_a_catalogue_loads() -> None:
     """Applying many records lets other work run many times in between."""
     catalogs = Catalogs(Vocabulary(["p"]))
-    turns = 0
-
-    async def count_turns() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    other = asyncio.create_task(count_turns())
-    await feed_of(catalogs).apply("catalog", [product(f"p{n}", f"Mug {n}") for n in range(5_000)])
-    other.cancel()
+    records = [product(f"p{n}", f"Mug {n}") for n in range(5_000)]
+    turns = await turns_during(feed_of(catalogs).apply("catalog", records))
     assert catalogs.of("demo").listed == 5_000
     assert turns >= 5

@@ -1,4 +1,4 @@
-"""Models that are exchanged under way: what gets onto the shelf, what is refused, what stays."""
+"""Models that are exchanged under way: what gets onto the shelf, and what stays."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import gc
 import shutil
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from services.recommendations.adapters import model_keeping, model_loading
+from services.recommendations.adapters import model_loading
 from services.recommendations.adapters.model import Model, Proven, prove
 from services.recommendations.adapters.model_loading import History, expected_bytes, warm_up
 from services.recommendations.domain.transitions import (
@@ -28,7 +27,7 @@ from services.recommendations.domain.transitions import (
 )
 from services.shared.errors import StorageUnavailable
 from services.shared.model_input import ACTIONS, PURCHASE, Interaction
-from tests.model_shelf_parts import OTHERS, SECONDS, VECTORS, Parts
+from tests.model_shelf_parts import OTHERS, SECONDS, VECTORS, Parts, prepare
 from tests.recommendation_parts import listing
 from tests.tiny_bundle import edit_golden, seal
 from tests.waiting import eventually_async
@@ -38,12 +37,7 @@ DID = [Interaction(1, "mug", PURCHASE)]
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry with three bundles of which ``a`` is served; ``c`` has other products."""
-    parts = Parts(tmp_path_factory.mktemp("prepared"))
-    for version, vectors in (("a", VECTORS), ("b", VECTORS), ("c", OTHERS)):
-        parts.publish(parts.bundle(version, vectors))
-    parts.change(partial(promote, version="a"))
-    return parts.folder
+    return prepare(tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture
@@ -51,11 +45,6 @@ def parts(prepared: Path, tmp_path: Path) -> Parts:
     """A copy of it."""
     shutil.copytree(prepared, tmp_path / "copy")
     return Parts(tmp_path / "copy")
-
-
-def refusals(reason: str, shop_id: str = "demo") -> float:
-    labels = {"shop_id": shop_id, "reason": reason}
-    return REGISTRY.get_sample_value("model_refusals_total", labels) or 0.0
 
 
 def scores(parts: Parts, model: Model) -> dict[str, float]:
@@ -136,70 +125,6 @@ async def test_changes_of_the_catalogue_while_a_model_loads(
         assert scores(parts, parts.shelf.of("demo").served)["spade"] == 0.5
 
 
-def spoil(name: str) -> Callable[[Path], None]:
-    def damage(folder: Path) -> None:
-        path = folder / name
-        path.write_bytes(path.read_bytes()[:-1] + b"!")
-
-    return damage
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        spoil("encoder.onnx"),
-        spoil("manifest.json"),
-        lambda folder: (folder / "items.npy").unlink(),
-        lambda folder: (folder / "manifest.json").unlink(),
-    ],
-)
-async def test_a_damaged_bundle_is_refused(parts: Parts, damage: Callable[[Path], None]) -> None:
-    """What answered goes on; it is counted and logged once, though it is looked at again."""
-    before = refusals("refused")
-    damage(parts.folder / "registry/demo/bundles/b")
-    async with parts.running():
-        with capture_logs() as logs:
-            parts.change(partial(promote, version="b"))
-            await parts.looks()
-            await parts.looks()
-        assert parts.versions() == {"served": "a"}
-    assert refusals("refused") == before + 1
-    (line,) = [each for each in logs if each["event"] == "model_refused"]
-    assert (line["version"], line["role"], line["reason"]) == ("b", "served", "refused")
-
-
-async def test_a_bundle_that_computes_something_else_is_refused(parts: Parts) -> None:
-    """Its sums are right and its golden outputs are not."""
-    folder = parts.bundle("d")
-    with np.load(folder / "golden.npz") as file:
-        queries = file["queries"]
-    edit_golden(queries=queries + 1)(folder)
-    seal(folder, version="d")
-    parts.publish(folder)
-    async with parts.running():
-        parts.change(partial(canary, version="d", share=0.1))
-        before = refusals("refused")
-        await parts.looks()
-        assert parts.versions() == {"served": "a"}
-        assert refusals("refused") <= before + 1
-
-
-async def test_a_bundle_that_was_repaired_is_taken(
-    parts: Parts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It may have been damaged on its way: after a while it is fetched anew."""
-    monkeypatch.setattr(model_keeping, "AGAIN_SECONDS", 0.0)
-    path = parts.folder / "registry/demo/bundles/b/items.npy"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-1] + b"!")
-    async with parts.running():
-        parts.change(partial(promote, version="b"))
-        await parts.looks()
-        assert parts.versions() == {"served": "a"}
-        path.write_bytes(whole)
-        await parts.until(served="b")
-
-
 @pytest.mark.parametrize(
     "says", [StorageUnavailable("away"), PermissionError("no"), LookupError("no credentials")]
 )
@@ -229,17 +154,6 @@ async def test_a_start_while_the_store_is_away(parts: Parts) -> None:
     again.storage.is_away = True
     async with again.running():
         assert again.versions() == {"served": "a"}
-
-
-async def test_a_start_with_a_served_bundle_that_is_refused(parts: Parts) -> None:
-    """The former one answers, as no other does."""
-    parts.change(partial(promote, version="b"))
-    spoil("items.npy")(parts.folder / "registry/demo/bundles/b")
-    async with parts.running():
-        assert parts.versions() == {"served": "a"}
-        parts.change(partial(rollback, why="damaged"))
-        await parts.looks()
-        assert parts.versions() == {"served": "a"}
 
 
 async def test_a_shop_that_has_published_nothing(tmp_path: Path) -> None:
@@ -291,33 +205,6 @@ async def test_a_canary_stopped_here_stays_so(parts: Parts) -> None:
         assert parts.versions() == {"served": "a"}
         parts.change(partial(canary, version="b", share=0.1))
         await parts.until(served="a", canary="b")
-
-
-async def test_what_has_no_room_is_refused(tmp_path: Path) -> None:
-    """More than the setting allows for all models together."""
-    parts = Parts(tmp_path, most_mb=0)
-    parts.publish(parts.bundle("a"))
-    parts.change(partial(promote, version="a"))
-    before = refusals("memory")
-    async with parts.running():
-        assert parts.versions() == {}
-    assert refusals("memory") == before + 1
-
-
-async def test_a_model_that_is_too_slow_is_refused(
-    parts: Parts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One answer of it would hold up all others; its rows are free again."""
-    async with parts.running():
-        rows = parts.catalogs.of("demo").rows
-        monkeypatch.setattr(model_loading, "SLOWEST_SECONDS", 0.0)
-        parts.change(partial(promote, version="c"))
-        await parts.looks()
-        assert parts.versions() == {"served": "a"}
-        catalog = parts.catalogs.of("demo")
-        for number in range(catalog.rows - rows):
-            catalog.put_product(f"new-{number}", listing("new"))
-        assert catalog.rows == rows + 2
 
 
 async def test_a_new_model_reads_what_the_last_one_read(

@@ -17,6 +17,7 @@ from services.recommendations.domain.filters.expression import Expressions
 from services.recommendations.domain.policies import Policies
 from services.shared.errors import BadSetting
 from services.shared.model_input import Vocabulary
+from tests.waiting import turns_during
 
 HOME = "version: 1\nscenarios:\n  home:\n    sources: [{source}]\n    filter: {condition}\n"
 
@@ -222,16 +223,5 @@ async def test_a_warm_up_lets_calls_have_their_turn(
         watched.catalogs.for_feeding("demo").put_product(f"p{number}", listing)
     watched.write("demo.yaml", condition="product.title.matches('9$')")
     watched.watching.start()
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    other = asyncio.create_task(count())
-    await watched.watching.warm()
-    other.cancel()
-    assert turns >= 50
+    assert await turns_during(watched.watching.warm()) >= 50
     assert watched.kept("demo") == 1
