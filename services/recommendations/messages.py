@@ -25,29 +25,10 @@ def ranked_products(
     picks: Sequence[Pick], catalog: Catalog, language: str = ENGLISH
 ) -> list[pb.RankedProduct]:
     """The products of an answer, with reasons in that language."""
-    told = _Told(catalog, language)
-    return [_product(pick, catalog, told) for pick in picks]
+    return [_product(pick, catalog, language) for pick in picks]
 
 
-class _Told:
-    """The reasons of one answer as messages: products of a list follow from the same few events."""
-
-    def __init__(self, catalog: Catalog, language: str) -> None:
-        self._catalog, self._language = catalog, language
-        self._made: dict[tuple[int, bool], tuple[Reason, pb.Reason]] = {}
-
-    def __call__(self, reason: Reason, product_id: str) -> pb.Reason:
-        """Why that product is shown."""
-        # By identity, as a reason's own hash takes longer than what is saved; it is kept with it.
-        key = id(reason), reason.product_id == product_id
-        if (known := self._made.get(key)) is not None:
-            return known[1]
-        made = _reason(reason, product_id, self._catalog, self._language)
-        self._made[key] = reason, made
-        return made
-
-
-def _product(pick: Pick, catalog: Catalog, told: _Told) -> pb.RankedProduct:
+def _product(pick: Pick, catalog: Catalog, language: str) -> pb.RankedProduct:
     product_id, products = catalog.product_id(pick.row), catalog.products
     price = catalog.price(pick.row)
     return pb.RankedProduct(
@@ -59,8 +40,8 @@ def _product(pick: Pick, catalog: Catalog, told: _Told) -> pb.RankedProduct:
         price=Money(currency_code=price.currency, units=price.units, nanos=price.nanos)
         if price
         else None,
-        reason=told(pick.reason, product_id) if pick.reason else None,
-        further_reasons=[told(each, product_id) for each in pick.further],
+        reason=_reason(pick.reason, product_id, catalog, language) if pick.reason else None,
+        further_reasons=[_reason(each, product_id, catalog, language) for each in pick.further],
     )
 
 

@@ -33,7 +33,8 @@ SLICE_SECONDS: Final = 0.002
 
 REST_SECONDS: Final = 0.05
 """Between two batches, once all is read. Each takes the loop several turns, however little is in
-it: what trickles in is collected instead, a thousand records a second for a tenth less work."""
+it, so what trickles in is collected."""
+
 BATCH_RECORDS: Final = 500
 POLL_MS: Final = 500
 REQUEST_MS: Final = 10_000
