@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import grpc
@@ -67,16 +67,24 @@ class Waiting:
     async def _ask(self) -> None:
         async with grpc.aio.insecure_channel(self._address) as channel:
             ask = channel.unary_unary(f"/{SERVICE}/Ask", None, None)
-            while True:
-                self._asked = self._clock()
-                try:
-                    await ask(b"", timeout=LONGEST_SECONDS)
-                    self._took = self._clock() - self._asked
-                except grpc.aio.AioRpcError as error:
-                    self._took = self._in_vain(error, self._clock() - self._asked)
-                self._asked = None
-                WAIT.set(self._took)
-                await asyncio.sleep(EVERY_SECONDS)
+            try:
+                while True:
+                    self._took = await self._once(ask)
+                    WAIT.set(self._took)
+                    await asyncio.sleep(EVERY_SECONDS)
+            finally:
+                self._took = 0.0  # whatever ends it: who is not asked any more refuses nobody
+
+    async def _once(self, ask: Callable[..., Awaitable[bytes]]) -> float:
+        """What a call takes, or would have taken."""
+        self._asked = asked = self._clock()
+        try:
+            await ask(b"", timeout=LONGEST_SECONDS)
+            return self._clock() - asked
+        except grpc.aio.AioRpcError as error:
+            return self._in_vain(error, self._clock() - asked)
+        finally:
+            self._asked = None
 
     def _in_vain(self, error: grpc.aio.AioRpcError, took: float) -> float:
         """What it would have taken."""
