@@ -7,7 +7,12 @@ from typing import NamedTuple
 
 import pytest
 
-from services.recommendations.adapters.catalog_feed import REFUSED, CatalogFeed
+from services.recommendations.adapters.catalog_feed import (
+    BATCH_RECORDS,
+    REFUSED,
+    CatalogFeed,
+    rest_after,
+)
 from services.recommendations.domain.catalogs import Catalogs
 from services.recommendations.domain.listing import Price
 from services.shared.model_input import Vocabulary
@@ -106,3 +111,9 @@ async def test_calls_have_their_turn_while_a_catalogue_loads() -> None:
     turns = await turns_during(feed_of(catalogs).apply("catalog", records))
     assert catalogs.of("demo").listed == 5_000
     assert turns >= 5
+
+
+def test_a_flood_of_records_is_not_held_up() -> None:
+    """What trickles in is collected; while a whole catalogue comes, nobody rests."""
+    assert rest_after(BATCH_RECORDS) == 0
+    assert rest_after(10) > 0

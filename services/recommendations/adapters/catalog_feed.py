@@ -34,6 +34,8 @@ SLICE_SECONDS: Final = 0.002
 REST_SECONDS: Final = 0.05
 """Between two batches, once all is read. Each takes the loop several turns, however little is in
 it, so what trickles in is collected."""
+TRICKLE_RECORDS: Final = 100
+"""A batch of fewer; after a larger one more are probably waiting."""
 
 BATCH_RECORDS: Final = 500
 POLL_MS: Final = 500
@@ -123,7 +125,7 @@ class CatalogFeed:
         if batches:
             PRODUCTS.set(self._catalogs.listed)
         if self._caught_up:
-            await asyncio.sleep(REST_SECONDS)
+            await asyncio.sleep(rest_after(sum(map(len, batches.values()))))
 
     async def _compare(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
         """Notice when everything is read that was there when the reading began."""
@@ -168,6 +170,11 @@ class CatalogFeed:
         else:
             terms = decode_offer(shop_id, product_id, record.value, told)
             self._catalogs.for_feeding(shop_id).put_offer(product_id, terms)
+
+
+def rest_after(records: int) -> float:
+    """Seconds to rest after a batch of so many."""
+    return REST_SECONDS if records < TRICKLE_RECORDS else 0.0
 
 
 def _refuse(topic: str, refused: Sequence[tuple[Any, RecordRefused]]) -> None:
