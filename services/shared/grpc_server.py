@@ -145,10 +145,15 @@ class _Wrapped:
         self, request: Message, shop_id: str, context: grpc.aio.ServicerContext[Any, Any]
     ) -> Message:
         """The answer, unless there are too many calls. Raises TooManyCalls, also in the middle."""
-        held = self._in_hand.take(shop_id, asyncio.current_task())
+        left = context.time_remaining()
+        call = Call(shop_id, DEFAULT_DEADLINE if left is None else left)
+        held = self._in_hand.take(shop_id, asyncio.current_task(), call.seconds_left)
         try:
             self._check(request)
-            return await self._within_deadline(request, shop_id, context)
+            if left is not None:  # gRPC itself cancels the call then
+                return await self._method(request, call)
+            async with asyncio.timeout(DEFAULT_DEADLINE):
+                return await self._method(request, call)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if not held.is_shed or task is None:
@@ -174,15 +179,6 @@ class _Wrapped:
         if violations:
             fields = tuple((path_of(v), v.proto.message) for v in violations)
             raise BadInput("; ".join(f"{f or 'request'}: {m}" for f, m in fields), fields=fields)
-
-    async def _within_deadline(
-        self, request: Message, shop_id: str, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> Message:
-        left = context.time_remaining()
-        if left is not None:  # gRPC itself cancels the call then
-            return await self._method(request, Call(shop_id, left))
-        async with asyncio.timeout(DEFAULT_DEADLINE):
-            return await self._method(request, Call(shop_id, DEFAULT_DEADLINE))
 
     def _log(self, error: Exception, code: grpc.StatusCode, key_id: str) -> None:
         more = {}

@@ -12,9 +12,9 @@ from services.shared.pace import LEAST, TOO_LONG_SECONDS, WINDOW_SECONDS, Pace
 class Machine:
     """A server in a time of its own: calls wait their turn, and it works on one after the other."""
 
-    def __init__(self, *, a_call: float, a_refusal: float = 0.0) -> None:
+    def __init__(self, *, a_call: float, a_refusal: float = 0.0, deadline: float = 0.2) -> None:
         self.now = self.wait = 0.0
-        self._a_call, self._a_refusal = a_call, a_refusal
+        self._a_call, self._a_refusal, self._deadline = a_call, a_refusal, deadline
         self.pace = Pace(waiting=lambda: self.wait, clock=lambda: self.now)
         self.taken: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
@@ -32,7 +32,7 @@ class Machine:
         for due, shop in dues:
             self.now = max(self.now, due)
             self.wait = self.now - due
-            taken = self.pace.takes(shop)
+            taken = self.pace.takes(shop, self._deadline - self.wait)
             (self.taken if taken else self.refused)[shop] += 1
             cost = self._a_call if taken else self._a_refusal
             self.now += cost
@@ -45,7 +45,7 @@ class Machine:
         asked = deque([self.now] * callers)
         while self.now < end:
             self.wait = self.now - asked.popleft()
-            taken = self.pace.takes("demo")
+            taken = self.pace.takes("demo", self._deadline - self.wait)
             (self.taken if taken else self.refused)["demo"] += 1
             self.now += self._a_call if taken else self._a_refusal
             asked.append(self.now)
@@ -81,6 +81,34 @@ def test_callers_that_wait_for_their_answers_are_left_alone() -> None:
     machine.run_callers(10, 16)
     assert machine.taken["demo"] > 0.99 * 10 / 0.004
     assert not machine.refused
+
+
+def test_who_waits_because_the_server_was_held_up_once_is_left_alone() -> None:
+    """A stall of a quarter of a second below what it can do, again and again, refuses nobody."""
+    machine = Machine(a_call=0.002)
+    for _ in range(10):
+        machine.run(2, {"demo": 200})
+        machine.now += 0.25
+    assert not machine.refused
+
+
+@pytest.mark.parametrize(
+    ("callers", "deadline", "are_refused"), [(16, 5.0, False), (16, 0.5, True), (100, 5.0, True)]
+)
+def test_a_few_who_are_not_pressed_are_left_alone_however_slow_the_machine(
+    callers: int, deadline: float, are_refused: bool
+) -> None:
+    """On a machine that others keep busy; not if their deadlines are near, nor if they are many."""
+    machine = Machine(a_call=0.02, a_refusal=0.002, deadline=deadline)
+    machine.run_callers(10, callers)
+    assert bool(machine.refused) is are_refused
+
+
+def test_nobody_waits_without_end() -> None:
+    """Few callers with much time are refused, too, once they wait for a second."""
+    machine = Machine(a_call=0.02, a_refusal=0.002, deadline=60)
+    machine.run_callers(20, 60)
+    assert machine.refused
 
 
 def test_callers_that_try_again_at_once_leave_it_something_to_do() -> None:
