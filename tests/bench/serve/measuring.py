@@ -21,8 +21,10 @@ from deploy.local.supervised import Supervised, listens
 from tests.bench.serve.controls import Setup
 from tests.bench.serve.load import Outcome, Task
 
-SERVER_CORE: Final = (0,)
-OTHERS: Final = (1,)
+_CORES: Final = sorted(os.sched_getaffinity(0))
+"""That we were given, before any of us was told to run on some of them only."""
+SERVER_CORE: Final = _CORES[:1]
+OTHERS: Final = _CORES[1:] or _CORES
 """Where the load, Redis and Kafka run while the server has its core."""
 LATE_MS: Final = 10.0
 LOOK_SECONDS: Final = 0.2
@@ -102,11 +104,9 @@ def memory(servers: Sequence[int]) -> float:
 
 
 def pin(pid: int, cores: Sequence[int]) -> None:
-    """Let a process, all its threads, run on these cores only; a single core is everybody's."""
-    there = os.sched_getaffinity(0)
-    chosen = there & set(cores) or there
+    """Let a process, all its threads, run on these cores only."""
     for thread in psutil.Process(pid).threads():
-        os.sched_setaffinity(thread.id, chosen)
+        os.sched_setaffinity(thread.id, cores)
 
 
 @contextmanager
