@@ -27,7 +27,7 @@ from services.shared.model_input import Vocabulary
 from tests.tiny_bundle import make_bundle, seal
 from tests.waiting import eventually_async
 
-SECONDS = 20.0
+SECONDS = 60.0
 VECTORS = {"mug": (1.0, 0.0), "cup": (1.0, 0.25), "lamp": (0.0, 1.0)}
 OTHERS = {"rake": (0.5, 0.5), "lamp": (0.0, 1.0), "mug": (1.0, 0.0), "spade": (0.5, 0.25)}
 """Another vocabulary, in another order."""

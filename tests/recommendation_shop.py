@@ -39,7 +39,7 @@ VECTORS = {
 POPULARITY = {"mug": 1, "cup": 2, "lamp": 3, "bulb": 4, "rake": 5}
 POPULAR_FIRST = ["rake", "bulb", "lamp", "cup", "mug"]
 SCOPES = ("recommendations.read", "profiles.read")
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 class Shop:

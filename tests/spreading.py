@@ -17,6 +17,7 @@ TOGETHER: Final = {
     # A stack takes the usual ports where they are free; two that start at once want the same.
     "tests/e2e/test_demo.py": "usual ports",
     "tests/e2e/test_demo_serving.py": "usual ports",
+    "tests/e2e/test_new_shop.py": "usual ports",
     "tests/integration/test_local_commands.py": "usual ports",
     # One control plane at a time is enough for a small machine.
     "tests/integration/test_chart_install.py": "control plane",

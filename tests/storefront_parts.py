@@ -24,7 +24,7 @@ from tests.write_parts import Door, viewed
 SHOPPERS = 40
 """So many that each partition has some."""
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 class Storefront(NamedTuple):

@@ -109,4 +109,4 @@ class Works:
         async def so() -> bool:
             return self.safe(tp) >= offset
 
-        await eventually_async(so, within=5)
+        await eventually_async(so, within=30)

@@ -276,7 +276,7 @@ async def test_a_node_that_the_worker_has_not_seen(
         told = await on(cluster.admin, node, "CLUSTER", "INFO")
         return isinstance(told, bytes) and b"cluster_state:ok" in told
 
-    await eventually_async(takes_keys, within=10)
+    await eventually_async(takes_keys, within=30)
     await cluster.move(node).all()
     assert await cluster.look() == (Stored(SEEN, b""), False)
 
@@ -284,5 +284,5 @@ async def test_a_node_that_the_worker_has_not_seen(
         await cluster.fold()
         return await cluster.look() == (Stored(SEEN, b""), True)
 
-    await eventually_async(is_believed, within=10)
+    await eventually_async(is_believed, within=30)
     await cluster.close()

@@ -146,7 +146,7 @@ async def test_a_profile_expires(store: ProfileStore, shop_id: str) -> None:
     async def gone() -> bool:
         return await store.load([name(shop_id)]) == [NOTHING]
 
-    await eventually_async(gone, within=5)
+    await eventually_async(gone, within=30)
     assert await store.save([write], retention=DAY) == [True]
 
 

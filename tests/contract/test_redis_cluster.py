@@ -153,7 +153,7 @@ async def test_a_script_whose_keys_are_parted(
         await cluster.ask(commands, within=0.3)
     before = await refusals(admin, move.source, "TRYAGAIN")
     waiting = asyncio.create_task(cluster.ask(commands))
-    await eventually_async(lambda: refused_since(before, admin, move), within=5)
+    await eventually_async(lambda: refused_since(before, admin, move), within=30)
     await move.carry()
     await move.end()
     assert await waiting == [SHA.encode(), 1, 2]
@@ -170,7 +170,7 @@ async def test_a_shopper_whose_slot_is_on_its_way(
     assert await store.save([Write(name, NOTHING, value)], retention=timedelta(days=1)) == [True]
     await move.begin()
     waiting = asyncio.create_task(store.load([name]))
-    await eventually_async(lambda: refused_since(0, admin, move), within=5)
+    await eventually_async(lambda: refused_since(0, admin, move), within=30)
     assert not waiting.done()
     await move.carry()
     await move.end()

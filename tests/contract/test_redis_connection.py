@@ -33,7 +33,7 @@ async def until_somebody_waits(url: str) -> None:
         (told,) = await looking.ask([("INFO", "clients")])
         return b"blocked_clients:0" not in str(told).encode()
 
-    await eventually_async(does, within=10)
+    await eventually_async(does, within=30)
     await looking.close()
 
 
@@ -185,6 +185,6 @@ async def test_a_reply_that_nobody_asked_for(redis_url: str, shop_id: str) -> No
         line = connection._line
         return line is None or line._transport.is_closing()
 
-    await eventually_async(is_closed, within=5)
+    await eventually_async(is_closed, within=30)
     await connection.close()
     server.close()

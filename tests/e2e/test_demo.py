@@ -19,6 +19,9 @@ from tests.demo_run import ROOT, Told, run_demo
 STEPS = ("1. Start", "2. Load", "3. Replay", "4. Three real", "5. How good", "6. How fast", "Where")
 METHODS = ("model", "popularity", "item-kNN", "household's own")
 
+pytestmark = pytest.mark.timeout(600)
+"""A whole run takes one to five minutes."""
+
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told[Figures]:

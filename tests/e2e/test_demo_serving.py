@@ -14,6 +14,9 @@ from tests.demo_run import Told, run_demo
 
 STEPS = ("1. Put a model", "2. A grocer's", "3. One scenario", "4. One model", "5. One experiment")
 
+pytestmark = pytest.mark.timeout(600)
+"""A whole run takes one to five minutes."""
+
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told[Figures]:

@@ -34,7 +34,7 @@ VECTORS = {
     "rake": (0.0, 0.0, 1.0),
 }
 POPULARITY = {"rake": 50, "lamp": 40, "bulb": 30, "cup": 20, "mug": 10}
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Shop:

@@ -132,7 +132,7 @@ async def test_redis_killed_and_back(
         await send(kafka_servers, topic_prefix, shopped[:half])
         eventually(lambda: worker.metric(FOLDED), within=30)
         own_redis.kill()
-        eventually(lambda: not is_serving(worker.address), within=10)
+        eventually(lambda: not is_serving(worker.address), within=30)
         await send(kafka_servers, topic_prefix, shopped[half:])
         retries = 'retries_total{code="REDIS_UNAVAILABLE"}'
         eventually(lambda: worker.metric(retries) >= 2, within=30)

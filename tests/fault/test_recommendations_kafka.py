@@ -69,7 +69,7 @@ def test_a_server_that_is_stopping_is_not_ready_again(
                     return True
                 return False
 
-            eventually(answers, within=8)
+            eventually(answers, within=30)
         assert not is_serving(service.address)
         assert service.process.wait(30) == 0
 
@@ -106,7 +106,7 @@ def test_the_catalogue_goes_on_after_kafka_was_killed(
 
         write_untextual(own_kafka.servers, "catalog", b"demo/mug", b"{}")  # takes nothing down
         send(own_kafka, "mug")
-        eventually(lambda: shown() == {"mug"}, within=10)
+        eventually(lambda: shown() == {"mug"}, within=30)
         own_kafka.kill()
         assert shown() == {"mug"}
         own_kafka.start()

@@ -102,7 +102,7 @@ async def test_repaired_events_are_put_back(
             "1 put back", "1 still refused: EVENT_NOT_JSON",
         ]  # fmt: skip
         await until_committed(settings["KAFKA_SERVERS"], prefix, 6)
-        eventually(lambda: worker.metric('events_total{outcome="accepted"}') == 3, within=10)
+        eventually(lambda: worker.metric('events_total{outcome="accepted"}') == 3, within=30)
     subjects = [(shop_id, f"u:{user}") for user in ("ana", "bob", "eve")]
     expected = [folded([misplaced]), folded([misspelt]), EMPTY]
     assert await profiles(redis_url, subjects) == expected

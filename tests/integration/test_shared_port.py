@@ -43,7 +43,7 @@ def test_two_servers_share_a_port(settings: dict[str, str], tmp_path: Path) -> N
         one.wait_ready()
         other.wait_ready()
         assert one.stop() == 0
-        eventually(lambda: is_serving(other.address), within=10)
+        eventually(lambda: is_serving(other.address), within=30)
 
 
 def test_a_port_is_not_shared_unasked(settings: dict[str, str], tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ async def test_bytes_in_hand_are_bounded() -> None:
     topic = Slow()
     service = api(topic, most=100_000)
     first = asyncio.create_task(service.write(request(large(1)), CALL))
-    await eventually_async(topic.is_asked, within=5)
+    await eventually_async(topic.is_asked, within=30)
     with pytest.raises(TooManyBytes) as caught:
         await service.write(request(large(2)), CALL)
     assert caught.value.grpc_status is grpc.StatusCode.RESOURCE_EXHAUSTED

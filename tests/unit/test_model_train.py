@@ -136,7 +136,7 @@ def shown(tell: Callable[[Bar], Iterable[str]]) -> str:
     with Bar(console=console, clock=lambda: now[0]) as bar:
         for wanted in tell(bar):
             now[0] += 10
-            eventually(partial(_is_on, screen, wanted), within=10)
+            eventually(partial(_is_on, screen, wanted), within=30)
     return screen.getvalue()
 
 

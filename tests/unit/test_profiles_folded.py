@@ -53,7 +53,7 @@ async def until_known(folded: MemoryFoldedSpans, partition: int, end: int) -> No
         found = folded.of.get(partition)
         return found is not None and found.end >= end
 
-    await eventually_async(so, within=5)
+    await eventually_async(so, within=30)
 
 
 class Slow(MemoryProfileStore):
@@ -170,7 +170,7 @@ async def test_a_mistake_in_telling_ends_the_worker() -> None:
     async def has_failed() -> bool:
         return works.worker.failed.done()
 
-    await eventually_async(has_failed, within=5)
+    await eventually_async(has_failed, within=30)
     assert isinstance(works.worker.failed.exception(), ValueError)
 
 

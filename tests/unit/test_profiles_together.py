@@ -117,7 +117,7 @@ async def held_up() -> tuple[Works, Asked, list[TP]]:
         async def are_asked(count: int = count) -> bool:
             return len(store.questions) == count
 
-        await eventually_async(are_asked, within=5)
+        await eventually_async(are_asked, within=30)
     return works, store, partitions
 
 
@@ -125,7 +125,7 @@ async def until_judged(works: Works, tp: TP) -> None:
     async def so() -> bool:
         return not works.backlog.has(tp)
 
-    await eventually_async(so, within=5)
+    await eventually_async(so, within=30)
 
 
 async def test_what_comes_while_redis_answers_goes_together() -> None:

@@ -82,7 +82,7 @@ async def test_finishing_while_redis_is_away() -> None:
     async def is_tried() -> bool:
         return works.readiness.waits
 
-    await eventually_async(is_tried, within=5)
+    await eventually_async(is_tried, within=30)
     assert await works.worker.finish(within=5)
     assert not works.worker.failed.done()
     assert works.safe(TP0) == 0
@@ -112,7 +112,7 @@ async def test_partitions_overlap_and_each_stays_in_order() -> None:
     async def is_asked() -> bool:
         return bool(store.asked)
 
-    await eventually_async(is_asked, within=5)
+    await eventually_async(is_asked, within=30)
     works.put(TP1, 0)
     works.put(TP0, 1)
     await works.until_safe(TP1, 1)
@@ -134,7 +134,7 @@ async def test_a_broken_topic_is_not_drained() -> None:
     async def is_not_ready() -> bool:
         return not works.health.is_ready
 
-    await eventually_async(is_not_ready, within=5)
+    await eventually_async(is_not_ready, within=30)
     assert isinstance(through.dead_letters, MemoryDeadLetters)
     assert await works.worker.finish(within=5)
     assert (through.dead_letters.letters, works.safe(TP0)) == ([], 0)
@@ -150,7 +150,7 @@ async def test_a_partition_whose_events_do_not_come_is_looked_at_again() -> None
     async def is_known() -> bool:
         return works.positions.expected(TP0) == 0
 
-    await eventually_async(is_known, within=5)
+    await eventually_async(is_known, within=30)
     assert worker.idle(ends) == []
     assert worker.idle(ends) == [(TP0, 0)]
     works.put(TP0, 0)

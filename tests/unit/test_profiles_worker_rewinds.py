@@ -44,7 +44,7 @@ async def test_what_is_folded_is_committed_once_it_is_safe() -> None:
     async def are_folded() -> bool:
         return works.positions.expected(TP0) == 2
 
-    await eventually_async(are_folded, within=5)
+    await eventually_async(are_folded, within=30)
     assert works.safe(TP0) == 0
     assert not await works.worker.finish(within=0.05)
     disk.go.set()
@@ -62,7 +62,7 @@ async def test_one_question_to_the_disk_speaks_for_all_before_it() -> None:
         async def is_folded(end: int = at + 1) -> bool:
             return works.positions.expected(TP0) == end
 
-        await eventually_async(is_folded, within=5)
+        await eventually_async(is_folded, within=30)
     assert (disk.asked, works.safe(TP0)) == (1, 0)
     disk.go.set()
     await works.until_safe(TP0, 50)
@@ -81,14 +81,14 @@ async def test_more_than_may_be_unsafe(monkeypatch: pytest.MonkeyPatch) -> None:
     async def are_folded() -> bool:
         return (works.positions.expected(TP0), works.positions.expected(TP1)) == (3, 1)
 
-    await eventually_async(are_folded, within=5)
+    await eventually_async(are_folded, within=30)
     works.put(TP0, 3)
     works.put(TP1, 1)
 
     async def goes_on() -> bool:
         return works.positions.expected(TP1) == 2
 
-    await eventually_async(goes_on, within=5)
+    await eventually_async(goes_on, within=30)
     assert works.positions.expected(TP0) == 3
     disk.go.set()
     await works.until_safe(TP0, 4)
@@ -106,7 +106,7 @@ async def test_what_is_not_safe_is_read_again() -> None:
     async def is_read_again() -> bool:
         return bool(works.read_again)
 
-    await eventually_async(is_read_again, within=5)
+    await eventually_async(is_read_again, within=30)
     assert works.read_again == [(TP0, 0)]
     assert (works.positions.expected(TP0), works.safe(TP0)) == (0, 0)
     works.put(TP0, 0, 1)
@@ -127,7 +127,7 @@ async def test_another_redis_gets_nothing_that_was_begun_before() -> None:
     async def is_tried_again() -> bool:
         return disk.begun == 3
 
-    await eventually_async(is_tried_again, within=5)
+    await eventually_async(is_tried_again, within=30)
     await works.worker.rewind({TP0: 0})
     works.redis_seen = "another"
     works.put(TP0, 0)  # behind the other
@@ -148,13 +148,13 @@ async def test_another_redis_of_a_partition_that_was_not_rewound() -> None:
     async def is_tried_again() -> bool:
         return disk.begun == 2
 
-    await eventually_async(is_tried_again, within=5)
+    await eventually_async(is_tried_again, within=30)
     works.redis_seen = "another"
 
     async def is_read_again() -> bool:
         return works.read_again == [(TP0, 0)]
 
-    await eventually_async(is_read_again, within=5)
+    await eventually_async(is_read_again, within=30)
     works.put(TP0, 0)
     await works.until_safe(TP0, 1)
     works.running.cancel()
@@ -171,7 +171,7 @@ async def test_offsets_that_go_back() -> None:
     works.put(TP0, 0, 1, 2)
     await works.until_safe(TP0, 3)
     works.put(TP0, 1)  # of the same topic: folded again, which changes nothing
-    await eventually_async(has_looked, within=5)
+    await eventually_async(has_looked, within=30)
     works.put(TP0, 3)
     await works.until_safe(TP0, 4)
     assert works.looks == 1
@@ -181,7 +181,7 @@ async def test_offsets_that_go_back() -> None:
     async def is_read_again() -> bool:
         return works.read_again == [(TP0, 0)]
 
-    await eventually_async(is_read_again, within=5)
+    await eventually_async(is_read_again, within=30)
     assert isinstance(through.trends, MemoryTrends)
     assert await through.trends.fences([Place(0, "demo")]) == [4]
     works.put(TP0, 0, 1)
@@ -204,14 +204,14 @@ async def test_partitions_go_back_at_one_moment() -> None:
     async def is_taken() -> bool:
         return not works.backlog.has(TP1)
 
-    await eventually_async(is_taken, within=5)
+    await eventually_async(is_taken, within=30)
     works.may_read_again.set()
     await rewinding
 
     async def is_asked_for_again() -> bool:
         return works.read_again.count((TP1, 0)) == 2
 
-    await eventually_async(is_asked_for_again, within=5)
+    await eventually_async(is_asked_for_again, within=30)
     assert isinstance(through.trends, MemoryTrends)
     assert await through.trends.fences([Place(1, "demo")]) == [1]
     works.running.cancel()

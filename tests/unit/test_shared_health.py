@@ -97,4 +97,4 @@ async def test_watchers_are_bounded_and_keep_nobody_from_asking(
             return False
         return bool(answer.status == STATUS.NOT_SERVING)
 
-    await eventually_async(again, within=10)
+    await eventually_async(again, within=30)

@@ -29,7 +29,8 @@ def test_modules_that_want_the_same_are_run_by_one_process(pytester: pytest.Pyte
     command = ("-p", "no:cacheprovider", "-n2", "--import-mode=importlib", "tests")
     assert pytester.runpytest_inprocess(*command).ret == pytest.ExitCode.OK
     together, apart = ((pytester.path / n).read_text().split() for n in ("together", "apart"))
-    assert (len(stacks), len(together), len(apart)) == (3, 15, 5)
+    assert len(stacks) > 1
+    assert (len(together), len(apart)) == (5 * len(stacks), 5)
     assert (len(set(together)), len(set(apart)), len({*together, *apart})) == (1, 1, 2)
 
 
