@@ -13,7 +13,6 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import asyncio
-import gc
 import secrets
 import sys
 import time
@@ -48,6 +47,7 @@ from services.recommendations.recommendation_api import RecommendationApi
 from services.recommendations.settings import PREFIX, Settings
 from services.recommendations.shoppers import Shoppers
 from services.shared.errors import AttuneError
+from services.shared.garbage import keep_what_is_there
 from services.shared.grpc_server import Service, start_server
 from services.shared.health import Health
 from services.shared.identity import ApiKeys, read_keys
@@ -182,8 +182,7 @@ class Server:
             await self._stopped.look()
         if self._ending:
             return
-        gc.collect()
-        gc.freeze()  # the catalogue stays: let no later collection walk over it
+        keep_what_is_there()
         self._health.ready()
         versions = self._models.versions()
         _log.info("ready", products=self._catalogs.listed, model_versions=versions)

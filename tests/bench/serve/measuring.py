@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -106,7 +106,8 @@ def memory(servers: Sequence[int]) -> float:
 def pin(pid: int, cores: Sequence[int]) -> None:
     """Let a process, all its threads, run on these cores only."""
     for thread in psutil.Process(pid).threads():
-        os.sched_setaffinity(thread.id, cores)
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.sched_setaffinity(thread.id, cores)
 
 
 @contextmanager
