@@ -23,11 +23,11 @@ from typing import Final
 WINDOW_SECONDS: Final = 0.1
 TOO_LONG_SECONDS: Final = 0.1
 FEW: Final = 64
-"""So many may wait for longer, as long as it is"""
+"""So many may wait for longer."""
 PART: Final = 0.2
-"""not more than this part of the shortest deadline among theirs, and"""
-LONGEST_SECONDS: Final = 1.0
-"""never longer than this."""
+"""Of the shortest deadline among the few: so long they may."""
+FEW_SECONDS: Final = 1.0
+"""How long they may at most, however late their deadlines are."""
 STANDING_SECONDS: Final = 0.3
 """So long calls must have waited too long before the first is held back."""
 LESS: Final = 0.9
@@ -102,4 +102,4 @@ class Pace:
         if wait <= TOO_LONG_SECONDS:
             return False
         are_few = wait * self._seen / seconds <= FEW
-        return not are_few or wait > min(PART * (self._shortest + wait), LONGEST_SECONDS)
+        return not are_few or wait > min(PART * (self._shortest + wait), FEW_SECONDS)

@@ -69,7 +69,7 @@ def test_a_server_that_is_stopping_is_not_ready_again(
                     return True
                 return False
 
-            eventually(answers, within=30)
+            eventually(answers, within=8)
         assert not is_serving(service.address)
         assert service.process.wait(30) == 0
 
